@@ -1,0 +1,200 @@
+//! The configuration, lowered: every default filled in, every name checked, every reference resolved.
+//!
+//! `text -> tree (spanned TOML) -> lower (all checks) -> Config`. Raw TOML types stay inside this module. Nothing
+//! outside can hold a `Config` that was not checked, and nothing here makes a call.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::names::{
+    ClusterName, EntryName, Instance, LabelValue, MetadataKey, Namespace, ObjectName, RemoteKey,
+    SecretKey, StoreName,
+};
+
+/// A whole configuration: the main file and everything it includes.
+#[derive(Clone, Debug)]
+pub struct Config {
+    pub daemon: Daemon,
+    pub stores: BTreeMap<StoreName, Store>,
+    pub clusters: BTreeMap<ClusterName, Cluster>,
+    pub entries: BTreeMap<EntryName, Entry>,
+    /// Every file that was read, the main file first.
+    pub files: Vec<PathBuf>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Daemon {
+    pub instance: Instance,
+    pub listen: SocketAddr,
+    /// Absolute.
+    pub state_dir: PathBuf,
+    pub control_socket: PathBuf,
+    pub control_group: Option<String>,
+    pub shutdown_grace: Duration,
+    pub prune_after: Duration,
+    pub per_secret_metrics: bool,
+}
+
+#[derive(Clone, Debug)]
+pub enum Store {
+    SecretsManager(SecretsManager),
+    File(FileStore),
+}
+
+#[derive(Clone, Debug)]
+pub struct SecretsManager {
+    /// `None`: what the SDK finds (environment, profile, instance metadata).
+    pub region: Option<String>,
+    /// Absent: AWS's own endpoint. Endpoints from the environment are ignored.
+    pub endpoint_url: Option<String>,
+    pub auth: AwsAuth,
+}
+
+/// Where the base credentials of a store come from.
+#[derive(Clone, Debug)]
+pub enum AwsAuth {
+    /// The SDK's default chain.
+    Default,
+    Profile(String),
+    Static {
+        access_key_id: ValueSource,
+        secret_access_key: ValueSource,
+        session_token: Option<ValueSource>,
+    },
+}
+
+/// Where one credential is read from. Never the credential itself: the configuration holds no values.
+#[derive(Clone, Debug)]
+pub enum ValueSource {
+    /// Absolute path; surrounding white space of the content is not part of the value.
+    File(PathBuf),
+    Env(String),
+}
+
+#[derive(Clone, Debug)]
+pub struct FileStore {
+    /// Absolute. A directory, or a TOML or JSON file by its ending.
+    pub path: PathBuf,
+}
+
+#[derive(Clone, Debug)]
+pub struct Cluster {
+    pub access: ClusterAccess,
+}
+
+#[derive(Clone, Debug)]
+pub enum ClusterAccess {
+    Kubeconfig {
+        path: PathBuf,
+        /// May be left out only if the file has exactly one.
+        context: Option<String>,
+    },
+    Server {
+        server: String,
+        certificate_authority: Option<PathBuf>,
+        auth: ClusterAuth,
+    },
+}
+
+#[derive(Clone, Debug)]
+pub enum ClusterAuth {
+    TokenFile(PathBuf),
+    ClientCertificate { certificate: PathBuf, key: PathBuf },
+}
+
+/// One `[secrets.NAME]` table: what is read, and every target it is written to.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// The `store` label of this entry's metrics: its `store`, else that of its first source.
+    pub store: StoreName,
+    pub refresh_interval: Duration,
+    pub max_stale: Duration,
+    pub data: Vec<DataItem>,
+    pub targets: Vec<Target>,
+}
+
+/// One item of `data`: one key of the result.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DataItem {
+    pub secret_key: SecretKey,
+    pub store: StoreName,
+    pub remote_ref: RemoteRef,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RemoteRef {
+    pub key: RemoteKey,
+    pub version: Version,
+    /// Absent: the whole value.
+    pub property: Option<Property>,
+}
+
+/// Which version of a secret. `AWSCURRENT` unless the configuration says otherwise.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Version {
+    Current,
+    Stage(String),
+    Id(String),
+}
+
+/// A place in a JSON value: the text as a literal key, and as a path of steps.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Property {
+    /// As written; tried first as one literal key.
+    pub literal: String,
+    /// The text split at dots that are not escaped by `\`.
+    pub path: Vec<String>,
+}
+
+#[derive(Clone, Debug)]
+pub enum Target {
+    Kubernetes(KubernetesTarget),
+    File(FileTarget),
+}
+
+/// One Secret in one namespace of one cluster.
+#[derive(Clone, Debug)]
+pub struct KubernetesTarget {
+    pub cluster: ClusterName,
+    pub namespace: Namespace,
+    pub name: ObjectName,
+    /// The Secret's `type`; `Opaque` by default.
+    pub secret_type: String,
+    pub labels: BTreeMap<MetadataKey, LabelValue>,
+    pub annotations: BTreeMap<MetadataKey, String>,
+    pub creation_policy: CreationPolicy,
+    pub adopt: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CreationPolicy {
+    /// The whole Secret is ours.
+    Owner,
+    /// Only our keys are ours; the Secret is made by somebody else.
+    Merge,
+}
+
+/// One file on disk.
+#[derive(Clone, Debug)]
+pub struct FileTarget {
+    /// Absolute.
+    pub path: PathBuf,
+    pub format: FileFormat,
+    /// Permission bits, at most 0o777.
+    pub mode: u32,
+    /// Permission bits of parents that have to be made.
+    pub dir_mode: u32,
+    pub adopt: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FileFormat {
+    /// The bytes of one key, nothing added.
+    Raw {
+        key: SecretKey,
+    },
+    Dotenv,
+    Json,
+}

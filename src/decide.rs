@@ -1,0 +1,23 @@
+//! The only judge: from what was observed, what was delivered and what is wanted, what may be done.
+//!
+//! Pure: no I/O, no clock, not async. `sync` asks it before every write.
+
+/// What a verdict does to a target, or what an apply did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Effect {
+    Unchanged,
+    Created,
+    /// New content from the source.
+    Updated,
+    /// The same content put back after somebody else changed or removed it.
+    Repaired(Drift),
+}
+
+/// How a target differs from what was delivered to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Drift {
+    Missing,
+    Content,
+    /// Mode of a file; labels, annotations of a Secret.
+    Metadata,
+}

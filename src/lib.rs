@@ -1,0 +1,8 @@
+//! `secretsyncd` keeps copies of secrets fresh.
+pub mod clock;
+pub mod config;
+pub mod decide;
+pub mod failure;
+pub mod names;
+pub mod report;
+pub mod secret;

@@ -1,0 +1,165 @@
+//! Names that could be mixed up, checked once where they are made.
+//!
+//! Every error is a sentence about the shape that is expected; it never repeats the text it refuses, because
+//! people paste values where names belong.
+
+use std::borrow::Borrow;
+use std::fmt;
+
+/// Why a text is not the name it should be: what is expected, without the text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Expected(pub &'static str);
+
+impl fmt::Display for Expected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+macro_rules! names {
+    ($($(#[$doc:meta])* $name:ident: $check:expr, $expected:literal;)*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(Box<str>);
+
+        impl $name {
+            pub fn new(text: impl Into<Box<str>>) -> Result<Self, Expected> {
+                let text = text.into();
+                let check: fn(&str) -> bool = $check;
+                if check(&text) { Ok(Self(text)) } else { Err(Expected($expected)) }
+            }
+
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(&self.0)
+            }
+        }
+
+        impl Borrow<str> for $name {
+            fn borrow(&self) -> &str {
+                &self.0
+            }
+        }
+    )*};
+}
+
+names! {
+    /// The name of one `[secrets.*]` table.
+    EntryName: |text| config_name(text, 253), "lower-case letters, digits and `.`, `_`, `/`, `-`, at most 253";
+    /// The name of one `[stores.*]` table.
+    StoreName: |text| config_name(text, 63), "lower-case letters, digits and `.`, `_`, `/`, `-`, at most 63";
+    /// The name of one `[clusters.*]` table.
+    ClusterName: |text| config_name(text, 63), "lower-case letters, digits and `.`, `_`, `/`, `-`, at most 63";
+    /// The name of this configuration, written on every Secret it owns.
+    Instance: |text| config_name(text, 63), "lower-case letters, digits and `.`, `_`, `/`, `-`, at most 63";
+    /// A key of a Kubernetes Secret's `data` (Kubernetes' `IsConfigMapKey`), and of every other target alike.
+    SecretKey: secret_key, "letters, digits and `-`, `_`, `.`, at most 253, not `.` and not beginning with `..`";
+    /// A Kubernetes namespace (RFC 1123 label).
+    Namespace: |text| rfc1123_label(text), "an RFC 1123 label: lower-case letters, digits and `-`, at most 63, beginning and ending with a letter or digit";
+    /// A Kubernetes object's name (RFC 1123 subdomain).
+    ObjectName: rfc1123_subdomain, "an RFC 1123 subdomain: lower-case letters, digits, `-` and `.`, at most 253, beginning and ending with a letter or digit";
+    /// The key of a Kubernetes label or annotation: a name, optionally behind a DNS prefix and `/`.
+    MetadataKey: metadata_key, "a label key: an optional DNS prefix and `/`, then letters, digits and `-`, `_`, `.`, at most 63";
+    /// The value of a Kubernetes label.
+    LabelValue: |text| text.is_empty() || label_part(text), "letters, digits and `-`, `_`, `.`, at most 63, beginning and ending with a letter or digit";
+    /// What a store knows a secret by: a name, a path or an ARN.
+    RemoteKey: |text| !text.is_empty() && text.len() <= 2048 && !text.chars().any(char::is_control), "1 to 2048 characters without control characters";
+}
+
+fn config_name(text: &str, max: usize) -> bool {
+    !text.is_empty()
+        && text.len() <= max
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"._/-".contains(&b))
+}
+
+fn secret_key(text: &str) -> bool {
+    !text.is_empty()
+        && text.len() <= 253
+        && text != "."
+        && !text.starts_with("..")
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+}
+
+fn rfc1123_label(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    let ends = |b: Option<&u8>| b.is_some_and(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+    bytes.len() <= 63
+        && ends(bytes.first())
+        && ends(bytes.last())
+        && bytes
+            .iter()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || *b == b'-')
+}
+
+/// Each part between dots begins and ends with a letter or digit; unlike a label's, its length has no limit of its
+/// own (Kubernetes' `IsDNS1123Subdomain`).
+fn rfc1123_subdomain(text: &str) -> bool {
+    let part = |part: &str| {
+        let ends = |b: Option<&u8>| b.is_some_and(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+        let bytes = part.as_bytes();
+        ends(bytes.first())
+            && ends(bytes.last())
+            && bytes
+                .iter()
+                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || *b == b'-')
+    };
+    text.len() <= 253 && text.split('.').all(part)
+}
+
+fn label_part(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    let ends = |b: Option<&u8>| b.is_some_and(u8::is_ascii_alphanumeric);
+    bytes.len() <= 63
+        && ends(bytes.first())
+        && ends(bytes.last())
+        && bytes
+            .iter()
+            .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(b))
+}
+
+fn metadata_key(text: &str) -> bool {
+    match text.split_once('/') {
+        Some((prefix, name)) => rfc1123_subdomain(prefix) && label_part(name),
+        None => label_part(text),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_checked_where_they_are_made() {
+        assert!(EntryName::new("team/db.main_1-x").is_ok());
+        assert!(EntryName::new("Team").is_err());
+        assert!(EntryName::new("").is_err());
+        assert!(SecretKey::new("tls.crt").is_ok());
+        for bad in ["", ".", "..", "..data", "a/b", "é", "a b", "a\0"] {
+            assert!(SecretKey::new(bad).is_err(), "{bad:?}");
+        }
+        assert!(Namespace::new("kube-system").is_ok());
+        assert!(Namespace::new("a.b").is_err());
+        assert!(Namespace::new("-a").is_err());
+        assert!(ObjectName::new("a.b-c").is_ok());
+        assert!(ObjectName::new("a..b").is_err());
+        assert!(MetadataKey::new("example.com/team").is_ok());
+        assert!(MetadataKey::new("/team").is_err());
+        assert!(LabelValue::new("").is_ok());
+        assert!(LabelValue::new("a b").is_err());
+    }
+
+    #[test]
+    fn a_refusal_does_not_repeat_the_text() {
+        let refused = SecretKey::new("hunter2 pasted here").unwrap_err();
+        assert!(!refused.to_string().contains("hunter2"));
+    }
+}

@@ -1,0 +1,175 @@
+//! Secret bytes: redacted, wiped, and without a way out that does not name itself.
+//!
+//! A value may be compared, fingerprinted under a key that never leaves `state_dir`, and exposed at the
+//! few places that hand it to a target. There is no `Display`, no `Serialize`, and `Debug` prints nothing.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+use zeroize::Zeroizing;
+
+use crate::names::SecretKey;
+
+/// A secret value. Memory is wiped on drop; equality is over the bytes.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SecretBytes(Zeroizing<Vec<u8>>);
+
+impl SecretBytes {
+    pub fn new(bytes: Vec<u8>) -> Self {
+        Self(Zeroizing::new(bytes))
+    }
+
+    /// The bytes themselves. Every call is a place where a value could leave the process.
+    pub fn expose(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// Length in bytes. A length is not treated as secret.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl fmt::Debug for SecretBytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[secret]")
+    }
+}
+
+/// What an entry delivers: keys in their sorted order, so that equal content has equal bytes and fingerprints.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Payload(BTreeMap<SecretKey, SecretBytes>);
+
+impl Payload {
+    pub fn insert(&mut self, key: SecretKey, value: SecretBytes) {
+        self.0.insert(key, value);
+    }
+
+    pub fn get(&self, key: &SecretKey) -> Option<&SecretBytes> {
+        self.0.get(key)
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = (&SecretKey, &SecretBytes)> {
+        self.0.iter()
+    }
+
+    pub fn keys(&self) -> impl Iterator<Item = &SecretKey> {
+        self.0.keys()
+    }
+
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// True when nothing in it could be of use to a reader: no key, or only empty values. Such content is never
+    /// written (P1).
+    pub fn is_blank(&self) -> bool {
+        self.0.values().all(SecretBytes::is_empty)
+    }
+}
+
+/// The key of all fingerprints: random, made once, a file of its own in `state_dir`.
+#[derive(Clone)]
+pub struct FingerprintKey(Zeroizing<[u8; 32]>);
+
+/// HMAC-SHA-256 of content under a [`FingerprintKey`]. Says whether content is the same, nothing about what it is.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Fingerprint([u8; 32]);
+
+impl FingerprintKey {
+    pub fn new(bytes: [u8; 32]) -> Self {
+        Self(Zeroizing::new(bytes))
+    }
+
+    pub fn bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    /// Fingerprint of a sequence of parts. Lengths are hashed with the parts, so their boundaries count.
+    pub fn of<'a>(&self, parts: impl IntoIterator<Item = &'a [u8]>) -> Fingerprint {
+        let mut mac = Hmac::<Sha256>::new_from_slice(self.0.as_slice())
+            .expect("HMAC takes keys of every length");
+        for part in parts {
+            mac.update(&(part.len() as u64).to_be_bytes());
+            mac.update(part);
+        }
+        Fingerprint(mac.finalize().into_bytes().into())
+    }
+}
+
+impl fmt::Debug for FingerprintKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[fingerprint key]")
+    }
+}
+
+impl Fingerprint {
+    pub fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[fingerprint]")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_of_a_value_shows_nothing_of_it() {
+        let mut payload = Payload::default();
+        payload.insert(
+            SecretKey::new("password").unwrap(),
+            SecretBytes::new(b"hunter2".to_vec()),
+        );
+        assert_eq!(
+            format!("{payload:?}"),
+            r#"Payload({SecretKey("password"): [secret]})"#
+        );
+    }
+
+    #[test]
+    fn part_boundaries_change_a_fingerprint() {
+        let key = FingerprintKey::new([7; 32]);
+        assert_ne!(
+            key.of([b"ab".as_slice(), b"c"]),
+            key.of([b"a".as_slice(), b"bc"])
+        );
+        assert_eq!(key.of([b"ab".as_slice()]), key.of([b"ab".as_slice()]));
+        assert_ne!(
+            key.of([b"ab".as_slice()]),
+            FingerprintKey::new([8; 32]).of([b"ab".as_slice()])
+        );
+    }
+
+    #[test]
+    fn blank_is_no_key_or_only_empty_values() {
+        let mut payload = Payload::default();
+        assert!(payload.is_blank());
+        payload.insert(SecretKey::new("a").unwrap(), SecretBytes::new(Vec::new()));
+        assert!(payload.is_blank());
+        payload.insert(
+            SecretKey::new("b").unwrap(),
+            SecretBytes::new(b"x".to_vec()),
+        );
+        assert!(!payload.is_blank());
+    }
+}
