@@ -21,3 +21,16 @@ pub enum Drift {
     /// Mode of a file; labels, annotations of a Secret.
     Metadata,
 }
+
+impl Drift {
+    pub const ALL: &[Drift] = &[Drift::Missing, Drift::Content, Drift::Metadata];
+
+    /// The word for it in metrics and logs.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Missing => "missing",
+            Self::Content => "content",
+            Self::Metadata => "metadata",
+        }
+    }
+}

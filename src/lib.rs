@@ -1,4 +1,5 @@
 //! `secretsyncd` keeps copies of secrets fresh.
+
 pub mod clock;
 pub mod config;
 pub mod decide;

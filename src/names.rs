@@ -67,8 +67,62 @@ names! {
     MetadataKey: metadata_key, "a label key: an optional DNS prefix and `/`, then letters, digits and `-`, `_`, `.`, at most 63";
     /// The value of a Kubernetes label.
     LabelValue: |text| text.is_empty() || label_part(text), "letters, digits and `-`, `_`, `.`, at most 63, beginning and ending with a letter or digit";
+    /// What a cluster calls one life of an object: deleted and created again, it has another.
+    Uid: opaque, "1 to 128 printable ASCII characters";
+    /// What a cluster calls one state of an object.
+    ResourceVersion: opaque, "1 to 128 printable ASCII characters";
     /// What a store knows a secret by: a name, a path or an ARN.
     RemoteKey: |text| !text.is_empty() && text.len() <= 2048 && !text.chars().any(char::is_control), "1 to 2048 characters without control characters";
+}
+
+/// Variables whose assignment a POSIX shell or bash refuses, ignores or interprets, so that a sourced file and an
+/// `EnvironmentFile=` would not give the same.
+const SHELL_VARIABLES: &[&str] = &[
+    "BASHOPTS",
+    "BASHPID",
+    "BASH_VERSINFO",
+    "DIRSTACK",
+    "EPOCHREALTIME",
+    "EPOCHSECONDS",
+    "EUID",
+    "FUNCNAME",
+    "GROUPS",
+    "HISTCMD",
+    "IFS",
+    "LINENO",
+    "OPTIND",
+    "PPID",
+    "RANDOM",
+    "SECONDS",
+    "SHELLOPTS",
+    "SRANDOM",
+    "UID",
+    "_",
+];
+
+/// Why a key cannot be a variable of every reader of a dotenv file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoVariable {
+    /// It is no name of an environment variable.
+    Illegal,
+    /// Shells keep it for themselves.
+    Shells,
+}
+
+impl SecretKey {
+    /// Whether a dotenv file can hold this key, for a shell and for systemd alike.
+    pub fn as_variable(&self) -> Result<(), NoVariable> {
+        let name = self.as_str();
+        let legal = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+            && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+        if !legal {
+            Err(NoVariable::Illegal)
+        } else if SHELL_VARIABLES.contains(&name) {
+            Err(NoVariable::Shells)
+        } else {
+            Ok(())
+        }
+    }
 }
 
 fn config_name(text: &str, max: usize) -> bool {
@@ -113,6 +167,10 @@ fn rfc1123_subdomain(text: &str) -> bool {
                 .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || *b == b'-')
     };
     text.len() <= 253 && text.split('.').all(part)
+}
+
+fn opaque(text: &str) -> bool {
+    (1..=128).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic())
 }
 
 fn label_part(text: &str) -> bool {

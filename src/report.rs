@@ -7,7 +7,11 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::names::{ClusterName, StoreName};
+use jiff::Timestamp;
+
+use crate::decide::Drift;
+use crate::failure::Reason;
+use crate::names::{ClusterName, EntryName, StoreName};
 
 /// One thing that happened.
 #[derive(Clone, Debug)]
@@ -26,24 +30,148 @@ pub enum Fact<'a> {
         code: RequestCode,
         took: Duration,
     },
+    /// An entry was synced, or was not.
+    Run {
+        store: &'a StoreName,
+        outcome: Outcome,
+        /// `None` for what was no run: a check for drift, or a routine read that failed.
+        took: Option<Duration>,
+    },
+    /// One stage of a run ended, well or not.
+    Stage {
+        stage: Stage,
+        took: Duration,
+    },
+    /// A run, or a routine read for an entry, failed.
+    Failed {
+        store: &'a StoreName,
+        stage: Stage,
+        reason: Reason,
+    },
+    /// A newer version replaced a delivered one in one target.
+    Propagated {
+        store: &'a StoreName,
+        target: TargetKind,
+        took: Duration,
+    },
+    TargetWritten {
+        target: TargetKind,
+        result: WriteResult,
+    },
+    DriftRepaired {
+        target: TargetKind,
+        drift: Drift,
+    },
+    /// An entry's condition; `None` for what is not (yet, or any more) there.
+    EntryCondition {
+        entry: &'a EntryName,
+        store: &'a StoreName,
+        was: Option<Condition>,
+        now: Option<Condition>,
+    },
+    TargetCondition {
+        target: TargetKind,
+        cluster: Option<&'a ClusterName>,
+        was: Option<Condition>,
+        now: Option<Condition>,
+    },
+    /// Every target of an entry ended fresh.
+    Success {
+        entry: &'a EntryName,
+        at: Timestamp,
+    },
+    /// When an entry is next checked or retried.
+    NextSync {
+        entry: &'a EntryName,
+        at: Timestamp,
+    },
+    /// A version that was read and is not in every target yet; `None` when there is none.
+    Undelivered {
+        entry: &'a EntryName,
+        created: Option<Timestamp>,
+    },
+    /// How late something due was begun.
+    Lag(Duration),
+    /// The scheduler is alive.
+    Progress {
+        at: Timestamp,
+    },
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum StoreOperation {
-    GetSecretValue,
-    ReadFile,
+macro_rules! words {
+    ($($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $word:literal,)* })*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum $name { $($(#[$variant_doc])* $variant,)* }
+
+        impl $name {
+            pub const ALL: &[$name] = &[$($name::$variant,)*];
+
+            /// The word for it in metrics, logs and `/status`.
+            pub fn as_str(self) -> &'static str {
+                match self { $($name::$variant => $word,)* }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(self.as_str())
+            }
+        }
+    )*};
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum ClusterVerb {
-    Get,
-    Apply,
+words! {
+    StoreOperation {
+        GetSecretValue = "GetSecretValue",
+        ReadFile = "ReadFile",
+    }
+    ClusterVerb {
+        Get = "get",
+        Apply = "apply",
+    }
+    Outcome {
+        Changed = "changed",
+        Unchanged = "unchanged",
+        Partial = "partial",
+        Failed = "failed",
+    }
+    Stage {
+        Fetch = "fetch",
+        Assemble = "assemble",
+        Apply = "apply",
+        Action = "action",
+    }
+    TargetKind {
+        Kubernetes = "kubernetes",
+        File = "file",
+    }
+    WriteResult {
+        Created = "created",
+        Updated = "updated",
+        Deleted = "deleted",
+        Refused = "refused",
+    }
+    /// How a target, or the worst target of an entry, stands (design 6.7). Ordered worst first.
+    Condition {
+        Contested = "contested",
+        Stale = "stale",
+        Failing = "failing",
+        Partial = "partial",
+        /// Not tried yet.
+        Pending = "pending",
+        Fresh = "fresh",
+    }
 }
 
 /// How a request ended, for a label: an HTTP status, or that there was none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum RequestCode {
     Status(u16),
+    /// A request that has no status succeeded (a file).
+    Ok,
+    /// A request that has no status failed.
+    Failed(Reason),
     /// No connection, or it broke.
     Network,
     Timeout,
@@ -55,6 +183,8 @@ impl fmt::Display for RequestCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Status(status) => write!(f, "{status}"),
+            Self::Ok => f.write_str("ok"),
+            Self::Failed(reason) => f.write_str(reason.as_str()),
             Self::Network => f.write_str("network"),
             Self::Timeout => f.write_str("timeout"),
             Self::Malformed => f.write_str("malformed"),

@@ -114,7 +114,7 @@ impl fmt::Debug for FingerprintKey {
 }
 
 impl Fingerprint {
-    pub fn from_bytes(bytes: [u8; 32]) -> Self {
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)
     }
 
