@@ -1,5 +1,6 @@
 //! `secretsyncd` keeps copies of secrets fresh.
 
+pub mod aws;
 pub mod clock;
 pub mod config;
 pub mod decide;
@@ -7,3 +8,4 @@ pub mod failure;
 pub mod names;
 pub mod report;
 pub mod secret;
+pub mod store;
