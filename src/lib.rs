@@ -1,5 +1,6 @@
 //! `secretsyncd` keeps copies of secrets fresh.
 
+pub mod assemble;
 pub mod aws;
 pub mod clock;
 pub mod config;
@@ -7,5 +8,6 @@ pub mod decide;
 pub mod failure;
 pub mod names;
 pub mod report;
+pub mod schedule;
 pub mod secret;
 pub mod store;
