@@ -3,6 +3,8 @@
 //! Pure: no I/O, no clock, not async. `sync` asks it before every write.
 
 pub mod change;
+pub mod file;
+pub mod kubernetes;
 
 /// What a verdict does to a target, or what an apply did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

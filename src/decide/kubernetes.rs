@@ -1,0 +1,282 @@
+//! What may be done to one Secret, from what it is, what was delivered to it and what is wanted.
+//!
+//! The rules of design 7.1. A Secret is ours when it says so *and* the API server or our ledger proves it; a key is
+//! ours when the API server or our ledger proves that one. Whatever is not proven is left alone or refused, unless
+//! `adopt` says to take it; what a controller or another instance holds is never taken.
+
+mod fields;
+mod ownership;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::config::CreationPolicy;
+use crate::decide::{Drift, Effect};
+use crate::failure::{Failure, Reason};
+use crate::kube::{FieldManager, Force, LiveSecret, Manager};
+use crate::names::{EntryName, Instance, LabelValue, MetadataKey, ResourceVersion, SecretKey, Uid};
+use crate::secret::{Fingerprint, Payload};
+
+use fields::Difference;
+use ownership::may_own;
+
+/// On every Secret that holds something of ours; watches select by it.
+pub const MANAGED_LABEL: (&str, &str) = ("secretsyncd/managed", "true");
+/// On every Secret that is ours as a whole.
+pub const MANAGED_BY_LABEL: (&str, &str) = ("app.kubernetes.io/managed-by", "secretsyncd");
+/// Names the configuration that owns the Secret.
+pub const INSTANCE_ANNOTATION: &str = "secretsyncd/instance";
+/// Names the entry that writes the Secret.
+pub const ENTRY_ANNOTATION: &str = "secretsyncd/entry";
+
+/// Types whose content the cluster itself makes or acts on: writing one hands out access to the cluster.
+const RESERVED_TYPES: [&str; 2] = [
+    "kubernetes.io/service-account-token",
+    "bootstrap.kubernetes.io/token",
+];
+
+/// One Secret, or our part of one, as it should be.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    /// Not written under the merge policy: there, the type is somebody else's.
+    pub secret_type: String,
+    pub data: Payload,
+    /// Ours included.
+    pub labels: BTreeMap<MetadataKey, LabelValue>,
+    /// Ours included.
+    pub annotations: BTreeMap<MetadataKey, String>,
+    pub policy: CreationPolicy,
+    pub adopt: bool,
+    pub manager: FieldManager,
+    pub instance: Instance,
+    pub entry: EntryName,
+    /// Of type, data, labels and annotations.
+    pub fingerprint: Fingerprint,
+}
+
+/// What the ledger knows of the last delivery.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeliveredSecret {
+    pub uid: Uid,
+    /// That of our own write, so that a later one is noticed without reading a value.
+    pub resource_version: ResourceVersion,
+    /// The instance under whose name the whole Secret was ours; absent where we only merged into it.
+    pub whole: Option<Instance>,
+    pub wrote: Wrote,
+    pub fingerprint: Fingerprint,
+    /// Whether a configuration stood without this part since: from then on people may write the Secret themselves.
+    pub left: bool,
+}
+
+/// What the ledger of this installation says about one Secret.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Known<'a> {
+    /// What the entry itself delivered to it.
+    pub own: Option<&'a DeliveredSecret>,
+    /// What the entry delivered that the Secret names as its writer.
+    pub writer: Option<&'a DeliveredSecret>,
+}
+
+/// The fields whose values are there because of us. One that somebody else already had with the same value is not:
+/// owning it too proves nothing against its first owner.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Wrote {
+    pub keys: BTreeSet<SecretKey>,
+    pub labels: BTreeSet<MetadataKey>,
+    pub annotations: BTreeSet<MetadataKey>,
+}
+
+impl Wrote {
+    /// What making the Secret writes.
+    pub fn all(wanted: &Wanted) -> Self {
+        Self {
+            keys: wanted.data.keys().cloned().collect(),
+            labels: wanted.labels.keys().cloned().collect(),
+            annotations: wanted.annotations.keys().cloned().collect(),
+        }
+    }
+}
+
+/// What is judged about a Secret that is there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Judged {
+    pub uid: Uid,
+    pub resource_version: ResourceVersion,
+    /// Keys in it that are not ours: they stay.
+    pub foreign: Vec<SecretKey>,
+    /// What will be there because of us once the verdict is carried out.
+    pub wrote: Wrote,
+    /// Attempts to create that did not end: once all that is wanted is held under our own name, they give back what
+    /// they hold.
+    pub attempts: Vec<FieldManager>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Nothing to write.
+    Unchanged(Judged),
+    /// There is none; make it, never by force.
+    Create { effect: Effect },
+    /// Write to exactly this state of exactly this Secret.
+    Apply {
+        judged: Judged,
+        force: Force,
+        effect: Effect,
+    },
+}
+
+/// The name under which an entry's applies own fields. The merge policies need one for each entry: under a shared
+/// one, each entry's apply would remove the other's keys.
+pub fn field_manager(
+    policy: CreationPolicy,
+    instance: &Instance,
+    entry: &EntryName,
+) -> FieldManager {
+    match policy {
+        CreationPolicy::Owner => FieldManager::new(&[]),
+        CreationPolicy::Merge => FieldManager::new(&[instance.as_str(), entry.as_str()]),
+    }
+}
+
+/// Refuses what must not be written wherever it goes.
+pub fn writable(wanted: &Wanted) -> Result<(), Failure> {
+    if wanted.data.is_blank() {
+        return Err(Failure::new(
+            Reason::Invalid,
+            "there is nothing to write: no key, or only empty values",
+        )
+        .with_help("an empty Secret is never written; check what the sources hold"));
+    }
+    if wanted.policy == CreationPolicy::Owner
+        && RESERVED_TYPES.contains(&wanted.secret_type.as_str())
+    {
+        return Err(Failure::new(
+            Reason::Invalid,
+            format!("Secrets of type `{}` are never written", wanted.secret_type),
+        )
+        .with_help("they give access to the cluster itself; set another `type`"));
+    }
+    Ok(())
+}
+
+/// The entry that wrote the whole Secret last, in whichever installation, if the Secret names one.
+pub fn writer(live: &LiveSecret) -> Option<EntryName> {
+    let name = live.annotations.get(ENTRY_ANNOTATION)?.expose();
+    // Anybody can write that text: only a legal name can be an entry's.
+    EntryName::new(std::str::from_utf8(name).ok()?).ok()
+}
+
+/// What is to be done, or why nothing may be.
+pub fn judge(
+    wanted: &Wanted,
+    live: Option<&LiveSecret>,
+    known: Known<'_>,
+) -> Result<Verdict, Failure> {
+    writable(wanted)?;
+    let same_content = known
+        .own
+        .is_some_and(|d| d.fingerprint == wanted.fingerprint);
+    let Some(live) = live else {
+        return absent(wanted, same_content);
+    };
+    if live.deleting {
+        return Err(
+            Failure::new(Reason::TargetMissing, "the Secret is being deleted").with_help(
+                "it is tried again by itself; if it stays, a finalizer on the Secret holds it",
+            ),
+        );
+    }
+    if RESERVED_TYPES.contains(&live.secret_type.as_str()) {
+        return Err(Failure::new(
+            Reason::Conflict,
+            "the Secret is of a type that only the cluster writes",
+        )
+        .with_help("choose another name"));
+    }
+    // The ledger speaks of one life of the Secret only, and of what was left, only as long as nobody wrote it since.
+    let ledger = known.own.filter(|own| {
+        own.uid == live.uid && (!own.left || own.resource_version == live.resource_version)
+    });
+    if wanted.policy == CreationPolicy::Owner {
+        may_own(
+            wanted,
+            live,
+            Known {
+                own: ledger,
+                ..known
+            },
+        )?;
+        same_type(wanted, live)?;
+    }
+    let difference = fields::compare(wanted, live, ledger)?;
+    if live.immutable && difference.content {
+        return Err(Failure::new(
+            Reason::Conflict,
+            "the Secret is immutable and its content would change",
+        )
+        .with_help("delete the Secret, so that it is made anew, or deliver under another name"));
+    }
+    Ok(verdict((wanted, live), difference, same_content))
+}
+
+fn absent(wanted: &Wanted, same_content: bool) -> Result<Verdict, Failure> {
+    match wanted.policy {
+        CreationPolicy::Owner => Ok(Verdict::Create {
+            effect: if same_content {
+                Effect::Repaired(Drift::Missing)
+            } else {
+                Effect::Created
+            },
+        }),
+        CreationPolicy::Merge => Err(Failure::new(
+            Reason::TargetMissing,
+            "the Secret does not exist, and `creation_policy = \"merge\"` never makes one",
+        )
+        .with_help("create the Secret, or set `creation_policy = \"owner\"`")),
+    }
+}
+
+fn verdict(
+    (wanted, live): (&Wanted, &LiveSecret),
+    difference: Difference,
+    same_content: bool,
+) -> Verdict {
+    let attempts = match wanted.policy {
+        CreationPolicy::Owner => live.managers.iter().filter_map(Manager::attempt).collect(),
+        CreationPolicy::Merge => Vec::new(),
+    };
+    let judged = Judged {
+        uid: live.uid.clone(),
+        resource_version: live.resource_version.clone(),
+        foreign: difference.foreign,
+        wrote: difference.wrote,
+        attempts,
+    };
+    if !difference.content && !difference.metadata {
+        return Verdict::Unchanged(judged);
+    }
+    Verdict::Apply {
+        judged,
+        force: difference.force,
+        effect: match (same_content, difference.content) {
+            (false, _) => Effect::Updated,
+            (true, true) => Effect::Repaired(Drift::Content),
+            (true, false) => Effect::Repaired(Drift::Metadata),
+        },
+    }
+}
+
+fn same_type(wanted: &Wanted, live: &LiveSecret) -> Result<(), Failure> {
+    if wanted.secret_type == live.secret_type {
+        return Ok(());
+    }
+    Err(Failure::new(
+        Reason::Conflict,
+        format!(
+            "the Secret is of another type than `{}`, and a type cannot be changed",
+            wanted.secret_type
+        ),
+    )
+    .with_help("set `type` to that of the Secret, or delete the Secret, so that it is made anew"))
+}

@@ -1,0 +1,248 @@
+//! The way from `/` to a file's directory, one component at a time and never through a symbolic link.
+//!
+//! Whoever may write to a directory on the way can put another one in its place, so each has to belong to root or to
+//! us and to be writable by nobody else. Two kinds of directory that others may write are fine: sticky ones, where
+//! only the owner of an entry can rename it, and our own ones that our private group may write (user and group of one
+//! number, as Debian and Fedora make them, and no ACL, whose names would show as the group's bits). Never root's: its
+//! group has members. That nobody was added to our private group is taken on trust.
+
+use std::ffi::{OsStr, OsString};
+use std::os::fd::OwnedFd;
+use std::path::{Component, Path, PathBuf};
+
+use rustix::fs::{self, Access, AtFlags, FileType, Mode, OFlags, RenameFlags};
+use rustix::io::Errno;
+use rustix::process::geteuid;
+
+use super::acl;
+use super::inode::Inode;
+use super::refusal::refused;
+use super::staged::PREFIX;
+use crate::failure::{Failure, Reason};
+
+/// What to do where a directory on the way is missing.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Missing {
+    Stop,
+    Make { mode: u32 },
+}
+
+/// How far the way exists.
+#[derive(Debug)]
+pub(super) enum Way {
+    Whole(OwnedFd),
+    /// Up to this directory.
+    Until(OwnedFd, PathBuf),
+}
+
+/// Directory and name of a target's path, after checks that need no disk.
+pub(super) fn split(path: &Path) -> Result<(PathBuf, OsString), Failure> {
+    let invalid = |what: &str, help: &'static str| {
+        let fact = format!("{} {what}", path.display());
+        Failure::new(Reason::Invalid, fact).with_help(help)
+    };
+    let plain = path
+        .components()
+        .all(|part| matches!(part, Component::RootDir | Component::Normal(_)));
+    if !path.is_absolute() || !plain {
+        return Err(invalid(
+            "is not an absolute path without `.` and `..`",
+            "write the whole path from `/`",
+        ));
+    }
+    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+        return Err(invalid("names no file", "add a file name to `path`"));
+    };
+    if name.as_encoded_bytes().starts_with(PREFIX.as_bytes()) {
+        return Err(invalid(
+            "begins as the temporary files that secretsyncd removes",
+            "choose another file name",
+        ));
+    }
+    Ok((parent.to_owned(), name.to_owned()))
+}
+
+/// Opens the directory in which `path` lies.
+pub(super) fn open(path: &Path, missing: Missing) -> Result<Way, Failure> {
+    let (parent, _) = split(path)?;
+    let mut here = PathBuf::from("/");
+    let mut directory = fs::open("/", FLAGS, Mode::empty())
+        .map_err(|errno| refused("open directory", &here, errno))?;
+    check(&directory, &here)?;
+    for name in parent.components().filter_map(normal) {
+        let next = here.join(name);
+        let opened = match (open_directory(&directory, name), missing) {
+            (Err(Errno::NOENT), Missing::Stop) => return Ok(Way::Until(directory, here)),
+            (Err(Errno::NOENT), Missing::Make { mode }) => {
+                make(&directory, name, mode)
+                    .map_err(|errno| refused("make directory", &next, errno))?;
+                open_directory(&directory, name)
+            }
+            (opened, _) => opened,
+        };
+        directory = opened.map_err(|errno| match errno {
+            Errno::NOTDIR | Errno::LOOP => in_the_way(&directory, name, &next, path),
+            errno => refused("open directory", &next, errno),
+        })?;
+        check(&directory, &next)?;
+        here = next;
+    }
+    Ok(Way::Whole(directory))
+}
+
+/// Whether a name could be made in this directory.
+pub(super) fn check_writable(directory: &OwnedFd, path: &Path) -> Result<(), Failure> {
+    fs::accessat(
+        directory,
+        ".",
+        Access::WRITE_OK | Access::EXEC_OK,
+        AtFlags::EACCESS,
+    )
+    .map_err(|errno| refused("write into directory", path, errno))
+}
+
+/// A descriptor that can be read and synced, of a directory that was opened as a place only.
+pub(super) fn reopen(directory: &OwnedFd) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    fs::openat(directory, ".", flags, Mode::empty())
+}
+
+const FLAGS: OFlags = OFlags::PATH
+    .union(OFlags::DIRECTORY)
+    .union(OFlags::NOFOLLOW)
+    .union(OFlags::CLOEXEC);
+
+fn open_directory(directory: &OwnedFd, name: &OsStr) -> Result<OwnedFd, Errno> {
+    fs::openat(directory, name, FLAGS, Mode::empty())
+}
+
+fn normal(component: Component<'_>) -> Option<&OsStr> {
+    match component {
+        Component::Normal(name) => Some(name),
+        Component::RootDir | Component::CurDir | Component::ParentDir | Component::Prefix(_) => {
+            None
+        }
+    }
+}
+
+/// Made closed and then given its mode, whatever the umask; lasting before anything is put into it.
+fn make(directory: &OwnedFd, name: &OsStr, mode: u32) -> Result<(), Errno> {
+    let unfinished = format!("{PREFIX}{:016x}", fastrand::u64(..));
+    fs::mkdirat(directory, &unfinished, Mode::RWXU)?;
+    let finished = finish(directory, &unfinished, mode).and_then(|()| {
+        let put = |flags| fs::renameat_with(directory, &unfinished, directory, name, flags);
+        match put(RenameFlags::NOREPLACE) {
+            // Without the flag an empty directory may be replaced, which loses nothing, and no other.
+            Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => put(RenameFlags::empty()),
+            put => put,
+        }
+    });
+    if finished.is_err() {
+        // What cannot be taken away again is empty and named as ours.
+        let _ = fs::unlinkat(directory, &unfinished, AtFlags::REMOVEDIR);
+    }
+    match finished {
+        // Another target of ours made it first.
+        Err(Errno::EXIST | Errno::NOTEMPTY) => return Ok(()),
+        finished => finished?,
+    }
+    match reopen(directory) {
+        Ok(parent) => fs::fsync(parent),
+        // Not readable to us, so it cannot be synced either; the file system does it in its own time.
+        Err(Errno::ACCESS) => Ok(()),
+        Err(errno) => Err(errno),
+    }
+}
+
+/// Mode and access before the directory has its name: a kill in between would leave one that is never put right.
+fn finish(directory: &OwnedFd, unfinished: &str, mode: u32) -> Result<(), Errno> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let descriptor = fs::openat(directory, unfinished, flags, Mode::empty())?;
+    acl::remove(&descriptor)?;
+    fs::fchmod(&descriptor, Mode::from_raw_mode(mode))
+}
+
+fn check(directory: &OwnedFd, path: &Path) -> Result<(), Failure> {
+    check_for(geteuid().as_raw(), directory, path)
+}
+
+/// Whether nobody but root and the user `us` can put something else there.
+pub(super) fn check_for(us: u32, directory: &OwnedFd, path: &Path) -> Result<(), Failure> {
+    let inode = Inode::of_descriptor(directory)
+        .map_err(|errno| refused("examine directory", path, errno))?;
+    let shown = path.display();
+    if inode.owner != 0 && inode.owner != us {
+        return Err(Failure::new(
+            Reason::TargetDenied,
+            format!(
+                "directory {shown} belongs to user {}, who could redirect what is written below it",
+                inode.owner
+            ),
+        )
+        .with_help(format!(
+            "`chown` it to root or to user {us}, or choose another path"
+        )));
+    }
+    let sticky = inode.mode & 0o1000 != 0;
+    let by_group = inode.mode & 0o020 != 0
+        && !(belongs_to_private_group_of(us, &inode) && has_no_acl(directory));
+    let by_others = inode.mode & 0o002 != 0;
+    if sticky || !(by_group || by_others) {
+        return Ok(());
+    }
+    let (who, bits) = match (by_group, by_others) {
+        (true, true) => ("its group and everybody", "go-w"),
+        (true, false) => ("its group", "g-w"),
+        (false, _) => ("everybody", "o-w"),
+    };
+    Err(Failure::new(
+        Reason::TargetDenied,
+        format!(
+            "directory {shown} may be written by {who} (mode {:04o}), who could redirect what is written below it",
+            inode.mode
+        ),
+    )
+    .with_help(format!("`chmod {bits} {shown}`, or choose another path")))
+}
+
+fn belongs_to_private_group_of(us: u32, inode: &Inode) -> bool {
+    us != 0 && inode.owner == us && inode.group == us
+}
+
+/// A directory that we may not look at may have one.
+fn has_no_acl(directory: &OwnedFd) -> bool {
+    reopen(directory)
+        .and_then(acl::is_there)
+        .is_ok_and(|there| !there)
+}
+
+/// What was met instead of a directory.
+fn in_the_way(directory: &OwnedFd, name: &OsStr, met: &Path, path: &Path) -> Failure {
+    let kind = Inode::of_name(directory, name).ok().flatten();
+    let (shown, whole) = (met.display(), path.display());
+    if kind.is_none_or(|inode| inode.kind != FileType::Symlink) {
+        return Failure::new(
+            Reason::TargetMissing,
+            format!("{shown}, on the way to {whole}, is not a directory"),
+        )
+        .with_help("correct `path`, or remove what is in the way");
+    }
+    let failure = Failure::new(
+        Reason::Conflict,
+        format!("{shown}, on the way to {whole}, is a symbolic link"),
+    );
+    match real_path(met, path) {
+        Some(real) => failure.with_help(format!("set `path` to {}", real.display())),
+        None => failure.with_help("it leads nowhere; correct `path`, or remove the link"),
+    }
+}
+
+/// Where `path` leads when the link `met` on the way is followed; only for the sentence, never for a write.
+fn real_path(met: &Path, path: &Path) -> Option<PathBuf> {
+    let whole = path.parent()?.canonicalize().ok();
+    if let Some(parent) = whole {
+        return Some(parent.join(path.file_name()?));
+    }
+    let rest = path.strip_prefix(met).ok()?;
+    Some(met.canonicalize().ok()?.join(rest))
+}
