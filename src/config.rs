@@ -3,6 +3,15 @@
 //! `text -> tree (spanned TOML) -> lower (all checks) -> Config`. Raw TOML types stay inside this module. Nothing
 //! outside can hold a `Config` that was not checked, and nothing here makes a call.
 
+mod diagnostic;
+mod include;
+mod load;
+mod lower;
+mod problems;
+mod source;
+mod surroundings;
+mod tree;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -12,6 +21,10 @@ use crate::names::{
     ClusterName, EntryName, Instance, LabelValue, MetadataKey, Namespace, ObjectName, RemoteKey,
     SecretKey, StoreName,
 };
+
+pub use self::diagnostic::{Diagnostic, Diagnostics, Severity};
+pub use self::load::{Loaded, load};
+pub use self::surroundings::Surroundings;
 
 /// A whole configuration: the main file and everything it includes.
 #[derive(Clone, Debug)]
@@ -198,3 +211,6 @@ pub enum FileFormat {
     Dotenv,
     Json,
 }
+
+#[cfg(test)]
+mod tests;

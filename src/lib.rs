@@ -3,6 +3,7 @@
 pub mod assemble;
 pub mod aws;
 pub mod clock;
+pub mod command;
 pub mod config;
 pub mod decide;
 pub mod failure;

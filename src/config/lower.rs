@@ -1,0 +1,195 @@
+//! From the tree to a [`Config`]: every check that needs no call.
+//!
+//! One file per table of the schema. Each reports what it finds and returns what it could make of the rest, so that
+//! no mistake hides another; only without any error is there a `Config`.
+
+mod action;
+mod auth;
+mod clusters;
+mod conflicts;
+mod daemon;
+mod data;
+mod data_from;
+mod defaults;
+mod entry;
+mod file;
+mod kubernetes;
+mod metadata;
+mod own_paths;
+mod permissions;
+mod property;
+mod scalar;
+mod sections;
+mod stores;
+mod template;
+mod url;
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+pub(super) use self::scalar::absolute;
+use self::sections::Sections;
+use super::problems::{At, Problem, Problems};
+use super::source::{FileId, Sources};
+use super::surroundings::Surroundings;
+use super::tree::{Table, closest};
+use super::{Config, Store};
+use crate::names::{ClusterName, EntryName, Expected, StoreName};
+
+/// What lowering needs besides the tree, and what it notes on the way.
+struct Lowering<'a> {
+    problems: &'a Problems,
+    sources: &'a Sources,
+    surroundings: &'a Surroundings,
+    /// Every file the daemon will read. No target may be one of them.
+    inputs: RefCell<Vec<At<PathBuf>>>,
+}
+
+/// What may be referred to by name. A store or cluster with a mistake in it is still there to be referred to.
+#[derive(Debug, Default)]
+struct References {
+    stores: BTreeMap<StoreName, StoreKind>,
+    clusters: BTreeSet<ClusterName>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum StoreKind {
+    SecretsManager,
+    File,
+    /// Its table has a mistake, or is not supported yet.
+    Unknown,
+}
+
+/// Lowers all documents, the main file's first. `None` or a `Config` that was built beside errors must not be used:
+/// the caller looks at the problems.
+pub(super) fn lower(
+    documents: Vec<Table<'_>>,
+    sources: &Sources,
+    surroundings: &Surroundings,
+    problems: &Problems,
+) -> Option<Config> {
+    let cx = Lowering {
+        problems,
+        sources,
+        surroundings,
+        inputs: RefCell::default(),
+    };
+    let sections = Sections::collect(documents, &cx);
+    let main = super::problems::Place::file(FileId::MAIN);
+    let daemon = daemon::lower(&cx, sections.daemon, main);
+
+    let mut references = References::default();
+    let mut stores = BTreeMap::new();
+    for named in sections.stores {
+        if let Some(name) = cx.name("a store's name", named.name, StoreName::new) {
+            let (kind, store) = stores::lower(&cx, named.table);
+            references.stores.insert(name.value.clone(), kind);
+            stores.extend(store.map(|store: Store| (name.value, store)));
+        }
+    }
+    let mut clusters = BTreeMap::new();
+    for named in sections.clusters {
+        if let Some(name) = cx.name("a cluster's name", named.name, ClusterName::new) {
+            references.clusters.insert(name.value.clone());
+            clusters.extend(clusters::lower(&cx, named.table).map(|c| (name.value, c)));
+        }
+    }
+
+    let defaults = defaults::lower(&cx, sections.defaults, &references);
+    let mut drafts = Vec::new();
+    for named in sections.secrets {
+        match cx.name("an entry's name", named.name, EntryName::new) {
+            Some(name) => {
+                drafts.push(entry::lower(
+                    &cx,
+                    name,
+                    named.table,
+                    (&references, &defaults),
+                ));
+            }
+            None => entry::check_nameless(&cx, named.table, (&references, &defaults)),
+        }
+    }
+    conflicts::check(&cx, &drafts, daemon.as_ref());
+    // Beside an error it says nothing: the entries may be in what could not be read.
+    if drafts.is_empty() && !problems.has_errors() {
+        problems.push(
+            Problem::warning(main, "there is no entry: nothing is delivered")
+                .help("an entry is a table [secrets.NAME]; `include` reads more files"),
+        );
+    }
+    let entries = drafts
+        .into_iter()
+        .filter_map(entry::Draft::into_entry)
+        .collect();
+    Some(Config {
+        daemon: daemon?,
+        stores,
+        clusters,
+        entries,
+        files: sources.iter().map(|(_, s)| s.path.clone()).collect(),
+    })
+}
+
+impl Lowering<'_> {
+    /// A text that must be a name; the sentence calls it `what`.
+    fn name<T>(
+        &self,
+        what: &str,
+        text: At<&str>,
+        make: impl FnOnce(Box<str>) -> Result<T, Expected>,
+    ) -> Option<At<T>> {
+        match make(text.value.into()) {
+            Ok(value) => Some(At { value, at: text.at }),
+            Err(expected) => {
+                self.problems
+                    .error(text.at, format!("{what} must be {expected}"));
+                None
+            }
+        }
+    }
+
+    fn store(&self, text: At<&str>, references: &References) -> Option<At<StoreName>> {
+        let known = references.stores.keys();
+        let found = known.clone().find(|name| name.as_str() == text.value);
+        self.reference("store", text, found, known.map(StoreName::as_str))
+    }
+
+    fn cluster(&self, text: At<&str>, references: &References) -> Option<At<ClusterName>> {
+        let known = references.clusters.iter();
+        let found = known.clone().find(|name| name.as_str() == text.value);
+        self.reference("cluster", text, found, known.map(ClusterName::as_str))
+    }
+
+    fn reference<'k, T: Clone>(
+        &self,
+        kind: &str,
+        text: At<&str>,
+        found: Option<&T>,
+        known: impl Iterator<Item = &'k str>,
+    ) -> Option<At<T>> {
+        if let Some(name) = found {
+            return Some(text.map(|_| name.clone()));
+        }
+        // Only a text that is nearly one of our names is repeated: anything else may be a pasted value.
+        let problem = match closest(text.value, known) {
+            Some(near) => {
+                Problem::reference(text.at, format!("there is no {kind} `{}`", text.value))
+                    .help(format!("did you mean `{near}`?"))
+            }
+            None => Problem::reference(text.at, format!("there is no {kind} of this name"))
+                .help(format!("define it as [{kind}s.NAME]")),
+        };
+        self.problems.push(problem);
+        None
+    }
+
+    /// Notes a file that the daemon reads.
+    fn input(&self, path: &At<PathBuf>) {
+        self.inputs.borrow_mut().push(At {
+            value: path.value.clone(),
+            at: path.at,
+        });
+    }
+}

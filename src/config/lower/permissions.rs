@@ -1,0 +1,74 @@
+//! Who else may read or write the files that credentials come from.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+
+use super::Lowering;
+use crate::config::problems::{At, Problem};
+use crate::config::source::check_mode;
+
+/// What is in a file, as far as its permissions matter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Content {
+    /// A credential: nobody else should read it.
+    Credential,
+    /// Secret values, as a file store has them: the same.
+    Values,
+    /// Something that is trusted but not secret.
+    Trusted,
+}
+
+impl Content {
+    pub(super) fn credential_if(holds_one: bool) -> Self {
+        if holds_one {
+            Self::Credential
+        } else {
+            Self::Trusted
+        }
+    }
+}
+
+impl Lowering<'_> {
+    /// Looks at a file that is read later. One that is not there yet may come later, too.
+    pub(super) fn check_file(&self, path: &At<PathBuf>, content: Content) {
+        self.check_file_of(path, content, "");
+    }
+
+    /// The same for a file that is named elsewhere than in the configuration; `whose` ends each sentence.
+    pub(super) fn check_file_of(&self, path: &At<PathBuf>, content: Content, whose: &str) {
+        self.input(path);
+        let metadata = match fs::metadata(&path.value) {
+            Ok(metadata) => metadata,
+            Err(error) => {
+                let sentence = if error.kind() == io::ErrorKind::NotFound {
+                    "there is no such file yet"
+                } else {
+                    "this user cannot examine this file"
+                };
+                self.problems
+                    .push(Problem::warning(path.at, format!("{sentence}{whose}")));
+                return;
+            }
+        };
+        if !metadata.is_file() {
+            let message = format!("this must be the path of a regular file{whose}");
+            self.problems.error(path.at, message);
+            return;
+        }
+        let mode = metadata.permissions().mode();
+        check_mode(mode, path.at, whose, self.problems);
+        let holds = match content {
+            Content::Credential => "a credential",
+            Content::Values => "secret values",
+            Content::Trusted => return,
+        };
+        if mode & 0o044 != 0 {
+            let message = format!("others may read this file, which holds {holds}{whose}");
+            self.problems.push(
+                Problem::warning(path.at, message).help("take the permission away: chmod go-r"),
+            );
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! `property` and `version`: which part of which version of a secret.
+
+use crate::config::{Property, Version};
+
+/// A property, or why it is none.
+pub(super) fn property(text: &str) -> Result<Property, Refused> {
+    if text.is_empty() {
+        return Err(Refused::Empty);
+    }
+    let mut path = vec![String::new()];
+    let mut characters = text.chars();
+    while let Some(c) = characters.next() {
+        let step = path.last_mut().expect("a path begins with one step");
+        match c {
+            '\\' => step.push(characters.next().unwrap_or('\\')),
+            '.' => path.push(String::new()),
+            '#' | '*' | '?' | '|' | '@' | '!' | '{' | '[' | '(' => return Err(Refused::Query),
+            c => step.push(c),
+        }
+    }
+    Ok(Property {
+        literal: text.to_owned(),
+        path,
+    })
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refused {
+    Empty,
+    /// More than keys and indexes.
+    Query,
+}
+
+/// A version: `uuid/` or a bare UUID names it by id, anything else by stage.
+pub(super) fn version(text: &str) -> Option<Version> {
+    if text == "AWSCURRENT" {
+        return Some(Version::Current);
+    }
+    let id = match text.strip_prefix("uuid/") {
+        Some(id) => Some(id),
+        None => is_uuid(text).then_some(text),
+    };
+    if let Some(id) = id {
+        let legal = (32..=64).contains(&id.len())
+            && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+        return legal.then(|| Version::Id(id.to_owned()));
+    }
+    let legal = (1..=256).contains(&text.len()) && !text.chars().any(char::is_control);
+    legal.then(|| Version::Stage(text.to_owned()))
+}
+
+fn is_uuid(text: &str) -> bool {
+    let lengths = [8, 4, 4, 4, 12];
+    let groups: Vec<&str> = text.split('-').collect();
+    groups.len() == lengths.len()
+        && groups
+            .iter()
+            .zip(lengths)
+            .all(|(group, n)| group.len() == n && group.bytes().all(|b| b.is_ascii_hexdigit()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_splits_at_dots_that_are_not_escaped() {
+        let path = |text| property(text).unwrap().path;
+        assert_eq!(path("a"), ["a"]);
+        assert_eq!(path("a.b.0"), ["a", "b", "0"]);
+        assert_eq!(path(r"tls\.crt.x"), ["tls.crt", "x"]);
+        assert_eq!(path(r"a\\.b"), [r"a\", "b"]);
+        assert_eq!(path(r"user\@host"), ["user@host"]);
+        assert_eq!(path("end\\"), ["end\\"]);
+        assert_eq!(property(r"tls\.crt").unwrap().literal, r"tls\.crt");
+    }
+
+    #[test]
+    fn queries_are_refused() {
+        for query in [
+            "a.#", "a.*", "a?", "a|b", "@this", "!x", "{a,b}", "[a]", "#(a==1)", "a(b",
+        ] {
+            assert_eq!(property(query), Err(Refused::Query), "{query}");
+        }
+        assert_eq!(property(""), Err(Refused::Empty));
+    }
+
+    #[test]
+    fn versions_are_ids_or_stages() {
+        let uuid = "01234567-89ab-cdef-0123-456789ABCDEF";
+        assert_eq!(version("AWSCURRENT"), Some(Version::Current));
+        assert_eq!(
+            version("AWSPREVIOUS"),
+            Some(Version::Stage("AWSPREVIOUS".into()))
+        );
+        assert_eq!(version(uuid), Some(Version::Id(uuid.into())));
+        assert_eq!(
+            version(&format!("uuid/{uuid}")),
+            Some(Version::Id(uuid.into()))
+        );
+        assert_eq!(version("uuid/short"), None);
+        assert_eq!(version(""), None);
+    }
+}

@@ -1,0 +1,215 @@
+use proptest::prelude::*;
+
+use super::{Room, messages, report, with};
+
+const MARKER: &str = "hunter2-5b1e9c";
+
+/// Values where they do not belong. `M` stands for the marker.
+const PASTED: &[(&str, &str)] = &[
+    ("auth", "secret_access_key = \"M\""),
+    ("auth", "access_key_id = 'M'"),
+    ("auth", "access_key_id = { value = \"M\" }"),
+    ("auth", "access_key_id = { env = \"M!\" }"),
+    ("auth", "access_key_id = { file = \"/M\" }"),
+    ("auth", "M = 1"),
+    ("auth", "profile = [\"M\"]"),
+    ("auth", "role_arn = \"M\""),
+    ("auth", "\"M\" = \"M\""),
+    ("prod", "secret_access_key = \"M\""),
+    ("prod", "region = \"M M\""),
+    ("prod", "endpoint_url = \"https://user:M@host\""),
+    ("prod", "endpoint_url = \"https://M@host\""),
+    ("prod", "endpoint_url = \"http://M.example.com\""),
+    ("prod", "fetch = \"M\""),
+    ("prod", "auth2 = { secret_access_key = \"M\" }"),
+    ("local", "password = \"M\""),
+    ("daemon", "secret_access_key = \"M\""),
+    ("daemon", "listen = \"M\""),
+    ("daemon", "instance = \"M!\""),
+    ("defaults", "store = \"M\""),
+    ("cluster", "token = \"M\""),
+    (
+        "cluster",
+        "[clusters.t]\nserver = \"https://u:M@h\"\ntoken_file = \"M\"",
+    ),
+    ("entry", "password = \"M\""),
+    ("entry", "refresh_interval = \"M\""),
+    ("entry", "data = \"M\""),
+    ("entry", "on_missing = \"M\""),
+    ("entry", "template = { data = \"M\" }"),
+    ("entry", "data_from = [{ extract = \"M\" }]"),
+    (
+        "entry",
+        "data_from = [{ extract = { M = \"M\", key = \"x\" } }]",
+    ),
+    ("item", "value = \"M\""),
+    ("item", "store = \"M\""),
+    ("ref", "M = \"x\""),
+    ("ref", "value = \"M\""),
+    ("ref", "property = \"#(M)\""),
+    ("ref", "version = \"M\""),
+    ("ref", "decoding_strategy = \"M\""),
+    ("ref", "metadata = \"M\""),
+    ("kubernetes", "name = \"M!\""),
+    ("kubernetes", "labels = { a = \"M M\" }"),
+    ("kubernetes", "labels = { \"M M\" = \"a\" }"),
+    ("kubernetes", "annotations = [\"M\"]"),
+    (
+        "kubernetes",
+        "[[secrets.e.kubernetes]]\ncluster = \"M\"\nnamespace = \"M!\"",
+    ),
+    ("file", "mode = \"M\""),
+    ("file", "password = { inline = \"M\" }"),
+    ("file", "key = \"M\""),
+    ("file", "check = [\"M\"]"),
+    (
+        "file",
+        "[[secrets.e.file]]\npath = \"/nowhere/file/M\"\nkey = \"M\"",
+    ),
+    ("root", "password = \"M\""),
+    ("root", "\"M M\" = 1"),
+    ("root", "include = [\"M\"]\n"),
+    ("root", "include = [[[[\"M\""),
+    ("root", "stores = \"M\""),
+    // The text itself is broken.
+    ("auth", "secret_access_key = \"M"),
+    ("auth", "secret_access_key = \"\"\"M"),
+    ("auth", "secret_access_key = M"),
+    ("auth", "secret_access_key M"),
+    ("auth", "M"),
+    ("auth", "secret_access_key = { file = \"M\""),
+    ("auth", "secret_access_key = \"M\" \"M\""),
+    ("auth", "secret_access_key = \"\\M\""),
+    ("auth", "profile = \"M\"\nprofile = \"M\""),
+    ("auth", "[M"),
+    ("ref", "property = \"M\\q\""),
+    ("file", "mode = [M]"),
+    ("file", "mode = 'M"),
+    ("file", "mode.M = 1\nmode = 2"),
+];
+
+#[test]
+fn a_pasted_value_is_never_repeated() {
+    for (place, line) in PASTED {
+        let text = with(place, &line.replace('M', MARKER));
+        let room = Room::new(&[("main.toml", &text)]);
+        let diagnostics = match room.load() {
+            Ok(loaded) => loaded.warnings,
+            Err(diagnostics) => diagnostics,
+        };
+        assert!(!diagnostics.is_empty(), "{line}");
+        for shown in [diagnostics.render(false), format!("{diagnostics:?}")] {
+            assert!(!shown.contains("5b1e9c"), "{line}\n{shown}");
+        }
+    }
+}
+
+#[test]
+fn nothing_of_credentials_and_sources_is_shown_but_the_place() {
+    insta::assert_snapshot!(report(r#"
+[stores.s.aws_secrets_manager.auth]
+secret_access_key = "hunter2"
+sesion_token = { env = "T" }
+
+[secrets.e]
+data = [{ secret_key = "a", store = "s", remote_ref = { key = 5, propety = "hunter2" } }]
+[[secrets.e.file]]
+path = "x"
+key = "a"
+"#), @r#"
+    error: `access_key_id` is missing
+    --> main.toml:2:1
+
+    error: `secret_access_key` must be where it is: { file = "..." } or { env = "..." }, not the value itself
+    --> main.toml:3:21
+
+    error: unknown key
+    --> main.toml:4:1
+     = help: did you mean `session_token`?
+
+    error: `key` must be a string
+    --> main.toml:7:63
+
+    error: unknown key
+    --> main.toml:7:66
+     = help: did you mean `property`?
+    "#);
+}
+
+fn toml_like() -> impl Strategy<Value = String> {
+    let piece = prop::sample::select(vec![
+        "[",
+        "]",
+        "[[",
+        "]]",
+        "{",
+        "}",
+        "=",
+        ",",
+        ".",
+        "\"",
+        "'",
+        "\"\"\"",
+        "\n",
+        " ",
+        "#",
+        "\\",
+        "ä",
+        "\u{feff}",
+        "[secrets.e]\n",
+        "[[secrets.e.file]]\n",
+        "[[secrets.e.kubernetes]]\n",
+        "[stores.s.file]\n",
+        "[stores.s.aws_secrets_manager.auth]\n",
+        "[clusters.k]\n",
+        "[daemon]\n",
+        "[defaults.file]\n",
+        "data",
+        "remote_ref",
+        "key",
+        "path",
+        "store",
+        "mode",
+        "include",
+        "refresh_interval",
+        "secret_key",
+        "template",
+        "data_from",
+        "labels",
+        "server",
+        "endpoint_url",
+        "property",
+        "\"s\"",
+        "\"*\"",
+        "5",
+        "-1",
+        "1e999",
+        "0xffffffffffffffffffff",
+        "true",
+        "1979-05-27",
+        "\"30s\"",
+        "\"0640\"",
+        "\"https://[::1\"",
+        "\"uuid/\"",
+        "\"\\u00e9\"",
+        "\"..\"",
+        "\"/\"",
+    ]);
+    prop::collection::vec(piece, 0..60).prop_map(|pieces| pieces.concat())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(400) })]
+
+    #[test]
+    fn no_text_makes_it_panic(text in ".*", like in toml_like(), at in any::<prop::sample::Index>()) {
+        messages(&text);
+        messages(&like);
+        let whole = with("entry", &like);
+        let mut cut = at.index(whole.len());
+        while !whole.is_char_boundary(cut) {
+            cut -= 1;
+        }
+        report(&whole[..cut]);
+    }
+}

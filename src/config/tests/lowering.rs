@@ -1,0 +1,446 @@
+use std::path::Path;
+use std::time::Duration;
+
+use super::super::{
+    AwsAuth, ClusterAccess, ClusterAuth, CreationPolicy, FileFormat, Store, Target, ValueSource,
+    Version,
+};
+use super::{Room, config, with, wrong};
+
+const WHOLE: &str = r#"
+[daemon]
+instance = "bastion-a"
+listen = "[::1]:0"
+state_dir = "state"
+control_group = "ops"
+shutdown_grace = "5s"
+per_secret_metrics = false
+
+[defaults]
+store = "prod"
+refresh_interval = "30s"
+
+[defaults.file]
+mode = "0640"
+adopt = true
+
+[defaults.kubernetes]
+cluster = "edge"
+namespace = "app"
+labels = { team = "a" }
+
+[stores.prod.aws_secrets_manager]
+endpoint_url = "http://127.0.0.1:5000"
+[stores.prod.aws_secrets_manager.auth]
+access_key_id = { env = "KEY_ID" }
+secret_access_key = { file = "key" }
+
+[stores.named.aws_secrets_manager]
+auth = { profile = "sync" }
+
+[stores.local.file]
+path = "/srv/secrets"
+
+[clusters.edge]
+server = "https://10.0.0.1:6443"
+certificate_authority = "ca.crt"
+client_certificate = "c.crt"
+client_key = "c.key"
+
+[secrets."team/db"]
+data = [
+  { secret_key = "user", remote_ref = { key = "prod/db", property = "user" } },
+  { secret_key = "old", remote_ref = { key = "prod/db", version = "AWSPREVIOUS" } },
+  { secret_key = "here", store = "local", remote_ref = { key = "x" } },
+]
+[[secrets."team/db".kubernetes]]
+[[secrets."team/db".kubernetes]]
+namespace = "other"
+name = "shared"
+labels = {}
+creation_policy = "merge"
+adopt = true
+[[secrets."team/db".file]]
+path = "out/db.env"
+format = "dotenv"
+[[secrets."team/db".file]]
+path = "/run/user"
+key = "user"
+mode = "0400"
+dir_mode = "0750"
+adopt = false
+
+[secrets.quick]
+store = "local"
+refresh_interval = "1s"
+max_stale = "10s"
+data = [{ secret_key = "a", remote_ref = { key = "x" } }]
+[[secrets.quick.file]]
+path = "/run/quick"
+format = "json"
+"#;
+
+#[test]
+fn daemon_stores_and_clusters_are_lowered() {
+    let room = Room::new(&[("main.toml", WHOLE), ("key", ""), ("c.key", "")]);
+    let config = room.load().unwrap().config;
+    let daemon = &config.daemon;
+    assert_eq!(daemon.instance.as_str(), "bastion-a");
+    assert_eq!(daemon.listen.to_string(), "[::1]:0");
+    assert_eq!(daemon.state_dir, room.path("state"));
+    assert_eq!(daemon.control_socket, room.path("state/control.sock"));
+    assert_eq!(daemon.control_group.as_deref(), Some("ops"));
+    assert_eq!(daemon.shutdown_grace, Duration::from_secs(5));
+    assert!(!daemon.per_secret_metrics);
+    assert_eq!(config.files, [room.path("main.toml")]);
+
+    let Store::SecretsManager(prod) = &config.stores["prod"] else {
+        panic!("prod is a Secrets Manager");
+    };
+    assert_eq!(prod.endpoint_url.as_deref(), Some("http://127.0.0.1:5000"));
+    assert!(matches!(&prod.auth, AwsAuth::Static {
+        access_key_id: ValueSource::Env(name),
+        secret_access_key: ValueSource::File(path),
+        session_token: None,
+    } if name == "KEY_ID" && *path == room.path("key")));
+    assert!(matches!(&config.stores["named"],
+        Store::SecretsManager(named) if matches!(&named.auth, AwsAuth::Profile(p) if p == "sync")));
+    assert!(
+        matches!(&config.clusters["edge"].access, ClusterAccess::Server {
+        certificate_authority: Some(ca),
+        auth: ClusterAuth::ClientCertificate { key, .. },
+        ..
+    } if *ca == room.path("ca.crt") && *key == room.path("c.key"))
+    );
+}
+
+#[test]
+fn entries_and_targets_take_defaults_unless_they_say_otherwise() {
+    let room = Room::new(&[("main.toml", WHOLE), ("key", ""), ("c.key", "")]);
+    let config = room.load().unwrap().config;
+    let db = &config.entries["team/db"];
+    assert_eq!(db.store.as_str(), "prod");
+    assert_eq!(db.refresh_interval, Duration::from_secs(30));
+    assert_eq!(db.max_stale, Duration::from_mins(11));
+    assert_eq!(db.data[0].remote_ref.version, Version::Current);
+    assert_eq!(
+        db.data[1].remote_ref.version,
+        Version::Stage("AWSPREVIOUS".into())
+    );
+    assert_eq!(db.data[2].store.as_str(), "local");
+    let quick = &config.entries["quick"];
+    assert_eq!(quick.store.as_str(), "local");
+    assert_eq!(quick.max_stale, Duration::from_secs(10));
+
+    let [
+        Target::Kubernetes(own),
+        Target::Kubernetes(merge),
+        Target::File(env),
+        Target::File(raw),
+    ] = db.targets.as_slice()
+    else {
+        panic!("four targets");
+    };
+    assert_eq!(
+        (
+            own.cluster.as_str(),
+            own.namespace.as_str(),
+            own.name.as_str()
+        ),
+        ("edge", "app", "db")
+    );
+    assert_eq!(
+        (own.secret_type.as_str(), own.creation_policy, own.adopt),
+        ("Opaque", CreationPolicy::Owner, false)
+    );
+    assert_eq!(own.labels.len(), 1);
+    assert_eq!(
+        (merge.namespace.as_str(), merge.name.as_str()),
+        ("other", "shared")
+    );
+    assert_eq!(
+        (merge.creation_policy, merge.adopt, merge.labels.len()),
+        (CreationPolicy::Merge, true, 0)
+    );
+    assert_eq!(
+        (&env.format, env.mode, env.dir_mode, env.adopt),
+        (&FileFormat::Dotenv, 0o640, 0o700, true)
+    );
+    assert_eq!(env.path, room.path("out/db.env"));
+    assert_eq!((raw.mode, raw.dir_mode, raw.adopt), (0o400, 0o750, false));
+    assert!(matches!(&raw.format, FileFormat::Raw { key } if key.as_str() == "user"));
+}
+
+#[test]
+fn without_daemon_table_everything_has_its_default() {
+    let config = config(&with("root", "").replace("[daemon]", ""));
+    assert_eq!(config.daemon.instance.as_str(), "default");
+    assert_eq!(config.daemon.listen.to_string(), "127.0.0.1:9785");
+    assert_eq!(
+        config.daemon.state_dir,
+        Path::new("/home/someone/.local/state/secretsyncd")
+    );
+    assert_eq!(config.daemon.shutdown_grace, Duration::from_secs(20));
+    assert_eq!(config.daemon.prune_after, Duration::from_hours(24));
+    assert!(config.daemon.per_secret_metrics);
+    let entry = &config.entries["e"];
+    assert_eq!(entry.refresh_interval, Duration::from_hours(1));
+    assert_eq!(entry.max_stale, Duration::from_mins(130));
+}
+
+#[test]
+fn intervals_have_a_shortest_length_that_depends_on_the_sources() {
+    let none: [&str; 0] = [];
+    assert_eq!(wrong("entry", "refresh_interval = \"1s\""), none);
+    assert_eq!(
+        wrong("entry", "refresh_interval = \"900ms\""),
+        ["`refresh_interval` must be at least 1 s"]
+    );
+    let remote = "refresh_interval = \"9s\"\ndata = []\n[[secrets.e.file]]\npath = \"/nowhere/x\"\nkey = \"a\"\n[secrets.f]\nstore = \"prod\"\nrefresh_interval = \"9s\"\ndata = [{ secret_key = \"a\", remote_ref = { key = \"x\" } }]\n[[secrets.f.file]]\npath = \"/nowhere/y\"\nkey = \"a\"";
+    assert!(
+        super::messages(&with(
+            "file",
+            &remote[remote.find("[secrets.f]").unwrap()..]
+        ))
+        .contains(&"`refresh_interval` must be at least 10 s".to_owned())
+    );
+    assert_eq!(
+        wrong("entry", "refresh_interval = \"10m\"\nmax_stale = \"5m\""),
+        ["`max_stale` is shorter than `refresh_interval`"]
+    );
+}
+
+/// Place, line, and what is said of it.
+const SINGLE_VALUES: &[(&str, &str, &str)] = &[
+    (
+        "entry",
+        "refresh_interval = 300",
+        "`refresh_interval` must be a duration such as \"30s\" or \"1h30m\"",
+    ),
+    (
+        "file",
+        "mode = 640",
+        "`mode` must be an octal mode in quotes, such as \"0640\"",
+    ),
+    (
+        "file",
+        "mode = \"0888\"",
+        "`mode` must be an octal mode in quotes, such as \"0640\"",
+    ),
+    (
+        "file",
+        "mode = \"4755\"",
+        "`mode` must have no bits beyond \"0777\"",
+    ),
+    (
+        "file",
+        "mode = \"0644\"",
+        "with this mode everyone may access the file",
+    ),
+    (
+        "file",
+        "key = \"a\"",
+        "`key` has a meaning only with `format = \"raw\"`",
+    ),
+    (
+        "file",
+        "mode = \"0200\"",
+        "`mode` must let the file's owner read it",
+    ),
+    (
+        "file",
+        "mode = \"0040\"",
+        "`mode` must let the file's owner read it",
+    ),
+    (
+        "defaults.file",
+        "mode = \"0060\"",
+        "`mode` must let the file's owner read it",
+    ),
+    (
+        "file",
+        "dir_mode = \"0770\"",
+        "`dir_mode` must not let group or others write",
+    ),
+    (
+        "file",
+        "dir_mode = \"0702\"",
+        "`dir_mode` must not let group or others write",
+    ),
+    (
+        "defaults.file",
+        "dir_mode = \"0550\"",
+        "`dir_mode` must let the owner read, write and enter",
+    ),
+    (
+        "file",
+        "dialect = \"shell\"",
+        "`dialect` has a meaning only with `format = \"dotenv\"`",
+    ),
+    (
+        "file",
+        "[[secrets.e.file]]\npath = \"/nowhere/.secretsyncd-x\"\nkey = \"a\"",
+        "files that begin with `.secretsyncd-` are secretsyncd's own",
+    ),
+    (
+        "file",
+        "[[secrets.e.data]]\nsecret_key = \"UID\"\nremote_ref = { key = \"x\" }\n[[secrets.e.file]]\npath = \"/nowhere/env\"\nformat = \"dotenv\"",
+        "a `dotenv` file cannot have this key: shells keep the variable for themselves",
+    ),
+    (
+        "kubernetes",
+        "creation_policy = \"merge\"\ntype = \"kubernetes.io/tls\"",
+        "`type` has no meaning with `creation_policy = \"merge\"`",
+    ),
+    (
+        "ref",
+        "version = \"AWSPREVIOUS\"",
+        "`version`: a file store has no versions",
+    ),
+    ("ref", "property = \"\"", "`property` must not be empty"),
+    (
+        "kubernetes",
+        "type = \"kubernetes.io/service-account-token\"",
+        "Secrets of this type are not written",
+    ),
+    (
+        "kubernetes",
+        "type = \"bootstrap.kubernetes.io/token\"",
+        "Secrets of this type are not written",
+    ),
+    (
+        "kubernetes",
+        "type = \"kubernetes.io/tls\"",
+        "a Secret of this type needs the keys `tls.crt`, `tls.key`",
+    ),
+    (
+        "kubernetes",
+        "labels = { \"secretsyncd/managed\" = \"true\" }",
+        "this key is written by secretsyncd itself",
+    ),
+    (
+        "kubernetes",
+        "annotations = { \"app.kubernetes.io/managed-by\" = \"x\" }",
+        "this key is written by secretsyncd itself",
+    ),
+    (
+        "prod",
+        "endpoint_url = \"http://10.0.0.1\"",
+        "`endpoint_url` must be https, plain http only on loopback",
+    ),
+    (
+        "auth",
+        "profile = \"a\"\naccess_key_id = { env = \"A\" }\nsecret_access_key = { env = \"B\" }",
+        "`auth` takes only one base",
+    ),
+    (
+        "auth",
+        "access_key_id = { env = \"A\" }",
+        "`secret_access_key` is missing",
+    ),
+    (
+        "auth",
+        "access_key_id = { env = \"A\", file = \"x\" }\nsecret_access_key = { env = \"B\" }",
+        "`access_key_id` needs exactly one of `file`, `env`, `kubernetes`",
+    ),
+    (
+        "local",
+        "[stores.two]\nfile = { path = \"/nowhere/secrets\" }\naws_secrets_manager = {}",
+        "a store needs exactly one of `aws_secrets_manager`, `aws_parameter_store`, `file`",
+    ),
+    (
+        "local",
+        "[stores.none]",
+        "a store needs exactly one of `aws_secrets_manager`, `aws_parameter_store`, `file`",
+    ),
+    (
+        "cluster",
+        "server = \"https://h\"",
+        "`server` has no meaning beside `kubeconfig`",
+    ),
+    (
+        "cluster",
+        "[clusters.s]\nserver = \"https://h\"",
+        "`server` needs either `token_file`, or `client_certificate` and `client_key`",
+    ),
+    (
+        "cluster",
+        "[clusters.s]\nserver = \"http://10.0.0.1\"\ntoken_file = \"t\"",
+        "`server` must be https",
+    ),
+    // A run refuses it on loopback, too.
+    (
+        "cluster",
+        "[clusters.s]\nserver = \"http://127.0.0.1:6443\"\ntoken_file = \"t\"",
+        "`server` must be https",
+    ),
+    (
+        "cluster",
+        "[clusters.s]",
+        "a cluster needs `kubeconfig` or `server`",
+    ),
+    (
+        "cluster",
+        "[clusters.s]\nin_cluster = false",
+        "a cluster needs `kubeconfig` or `server`",
+    ),
+    (
+        "item",
+        "[[secrets.e.data]]\nsecret_key = \"a\"",
+        "this key hides an earlier one of the same name",
+    ),
+];
+
+#[test]
+fn single_values_are_judged_where_they_stand() {
+    for (place, line, expected) in SINGLE_VALUES {
+        let found = wrong(place, line);
+        assert!(found.iter().any(|m| m == expected), "{line}: {found:?}");
+    }
+    for (place, allowed) in [
+        (
+            "prod",
+            "endpoint_url = \"http://10.0.0.1\"\nallow_plain_http = true",
+        ),
+        ("prod", "endpoint_url = \"http://127.0.0.1:5000\""),
+        // A default is for those that can take it.
+        ("defaults.file", "dialect = \"shell\""),
+        (
+            "defaults.kubernetes",
+            "type = \"Opaque\"\n[secrets.m]\nstore = \"local\"\ndata = [{ secret_key = \"a\", remote_ref = { key = \"x\" } }]\nkubernetes = [{ cluster = \"k\", namespace = \"n\", creation_policy = \"merge\" }]",
+        ),
+        // Whoever writes a loader's variable by hand means it.
+        (
+            "file",
+            "[[secrets.e.data]]\nsecret_key = \"LD_PRELOAD\"\nremote_ref = { key = \"x\" }\n[[secrets.e.file]]\npath = \"/nowhere/env\"\nformat = \"dotenv\"",
+        ),
+    ] {
+        assert_eq!(wrong(place, allowed), Vec::<String>::new(), "{allowed}");
+    }
+}
+
+#[test]
+fn a_configuration_that_delivers_nothing_is_worth_a_word() {
+    let word = "there is no entry: nothing is delivered";
+    assert_eq!(super::messages(""), [word]);
+    assert_eq!(super::messages("[daemon]\n"), [word]);
+    assert!(!super::messages("[secrets.a\n").contains(&word.to_owned()));
+}
+
+#[test]
+fn an_entry_needs_source_and_target_and_a_legal_name() {
+    let found = wrong(
+        "file",
+        "[secrets.bare]\n[secrets.Upper]\nstore = \"nope\"\n[secrets.a_b]\nstore = \"local\"\ndata = [{ secret_key = \"x.y\", remote_ref = { key = \"x\" } }]\n[[secrets.a_b.kubernetes]]\ncluster = \"k\"\nnamespace = \"n\"\n[[secrets.a_b.file]]\npath = \"/nowhere/env\"\nformat = \"dotenv\"",
+    );
+    for expected in [
+        "an entry needs a source: `data`",
+        "an entry needs a target: [[secrets.NAME.kubernetes]] or [[secrets.NAME.file]]",
+        "an entry's name must be lower-case letters, digits and `.`, `_`, `/`, `-`, at most 253",
+        "there is no store of this name",
+        "the entry's name cannot be the name of a Secret",
+        "a `dotenv` file needs keys that are names of variables",
+    ] {
+        assert!(found.iter().any(|m| m == expected), "{expected}: {found:?}");
+    }
+}

@@ -1,0 +1,218 @@
+use super::wrong;
+
+/// Every part of the schema that does nothing yet, where it belongs, rightly written.
+const NOT_YET: &[(&str, &str)] = &[
+    ("daemon", "prune = true"),
+    (
+        "daemon",
+        "leader = { cluster = \"k\", namespace = \"n\", name = \"x\", identity = \"y\" }",
+    ),
+    ("defaults", "on_missing = \"drop\""),
+    ("defaults.file", "format = \"yaml\""),
+    ("defaults.file", "owner = \"app\""),
+    ("defaults.kubernetes", "drift = \"watch\""),
+    ("prod", "account = \"123456789012\""),
+    ("prod", "prefix = \"a/\""),
+    (
+        "prod",
+        "requests_per_second = { batch = 50, get = 500, list = 20 }",
+    ),
+    (
+        "auth",
+        "access_key_id = { kubernetes = { cluster = \"k\", namespace = \"n\", name = \"x\", key = \"y\" } }\nsecret_access_key = { env = \"K\" }",
+    ),
+    (
+        "auth",
+        "web_identity = { role_arn = \"r\", token_file = \"t\" }",
+    ),
+    ("auth", "role_chain = [\"r\"]"),
+    ("auth", "role_arn = \"r\""),
+    ("auth", "external_id = \"r\""),
+    ("auth", "session_name = \"r\""),
+    ("auth", "session_tags = { a = \"b\" }"),
+    ("auth", "transitive_tag_keys = [\"a\"]"),
+    (
+        "local",
+        "[stores.ps.aws_parameter_store]\nregion = \"us-east-1\"",
+    ),
+    ("cluster", "requests_per_second = 50"),
+    ("cluster", "in_cluster = true"),
+    ("cluster", "[clusters.other]\nin_cluster = true"),
+    (
+        "cluster",
+        "[clusters.other]\nserver = \"https://h\"\ncertificate_authority = \"/nowhere/ca\"\neks = { cluster_name = \"c\", region = \"r\", credentials = \"prod\" }",
+    ),
+    ("entry", "refresh_policy = \"created_once\""),
+    ("entry", "suspend = true"),
+    ("entry", "on_missing = \"keep_last\""),
+    ("item", "on_missing = \"keep_last\""),
+    ("ref", "decoding_strategy = \"base64\""),
+    ("ref", "metadata = true"),
+    ("ref", "property = \"a.#.b\""),
+    (
+        "entry",
+        "data_from = [{ extract = { key = \"x\", property = \"p\", version = \"v\", decoding_strategy = \"none\", on_missing = \"fail\", keys = [\"a\"] }, conversion_strategy = \"unicode\", store = \"prod\" }]",
+    ),
+    (
+        "entry",
+        "data_from = [{ find = { path = \"p\", name = { regexp = \"r\" }, tags = { a = \"b\" }, keys = [\"a\"], on_missing = \"fail\" }, rewrite = [{ regexp = { source = \"a\", target = \"b\" } }, { transform = { template = \"t\" } }, { merge = { into = \"a\", strategy = \"b\", conflict_policy = \"c\", priority = [\"d\"], priority_policy = \"e\" } }] }]",
+    ),
+    (
+        "entry",
+        "template = { merge_policy = \"merge\", data = { a = \"b\" }, labels = { a = \"{{ b }}\" }, annotations = { a = \"b\" }, from = [{ file = \"f\", key = \"k\" }] }",
+    ),
+    ("kubernetes", "clusters = [\"k\"]"),
+    ("kubernetes", "namespaces = [\"n\"]"),
+    ("kubernetes", "namespace_selector = \"a=b\""),
+    ("kubernetes", "creation_policy = \"orphan\""),
+    ("kubernetes", "creation_policy = \"create_or_merge\""),
+    ("kubernetes", "deletion_policy = \"delete\""),
+    ("kubernetes", "deletion_policy = \"merge\""),
+    ("kubernetes", "immutable = true"),
+    ("kubernetes", "drift = \"watch\""),
+    ("kubernetes", "restart = [\"deployment/api\"]"),
+    ("file", "owner = \"app\""),
+    ("file", "group = \"app\""),
+    ("file", "dialect = \"docker\""),
+    ("file", "deletion_policy = \"delete\""),
+    ("file", "check = [\"/usr/bin/visudo\", \"-cf\", \"{path}\"]"),
+    (
+        "file",
+        "on_change = { reload_unit = \"a.service\", timeout = \"30s\", debounce = \"2s\", log_output = false }",
+    ),
+    ("file", "on_change = { restart_unit = \"a.service\" }"),
+    (
+        "file",
+        "on_change = { signal = { unit = \"a.service\", signal = \"HUP\" } }",
+    ),
+    (
+        "file",
+        "on_change = { signal = { pid_file = \"/p\", signal = \"HUP\" } }",
+    ),
+    ("file", "on_change = { command = [\"/bin/true\"] }"),
+    (
+        "file",
+        "[[secrets.e.file]]\npath = \"/nowhere/directory\"\nformat = \"directory\"",
+    ),
+    (
+        "file",
+        "[[secrets.e.file]]\npath = \"/nowhere/yaml\"\nformat = \"yaml\"",
+    ),
+    (
+        "file",
+        "[[secrets.e.file]]\npath = \"/nowhere/properties\"\nformat = \"properties\"",
+    ),
+];
+
+#[test]
+fn what_does_nothing_yet_is_refused_once_and_never_unknown() {
+    for (place, line) in NOT_YET {
+        let wrong = wrong(place, line);
+        assert_eq!(wrong.len(), 1, "{line}: {wrong:?}");
+        assert!(
+            wrong[0].ends_with("is not supported yet"),
+            "{line}: {wrong:?}"
+        );
+    }
+}
+
+#[test]
+fn the_default_of_what_does_nothing_yet_is_accepted() {
+    for (place, line) in [
+        ("daemon", "prune = false"),
+        ("daemon", "prune_after = \"1h\""),
+        ("defaults", "on_missing = \"fail\""),
+        ("prod", "fetch = \"auto\""),
+        ("prod", "fetch = \"single\""),
+        ("cluster", "in_cluster = false"),
+        ("entry", "refresh_policy = \"periodic\""),
+        ("entry", "suspend = false"),
+        ("item", "on_missing = \"fail\""),
+        ("ref", "decoding_strategy = \"none\""),
+        ("ref", "metadata = false"),
+        ("kubernetes", "immutable = false"),
+        ("kubernetes", "drift = \"refresh\""),
+        ("kubernetes", "deletion_policy = \"retain\""),
+        (
+            "file",
+            "[[secrets.e.file]]\npath = \"/nowhere/env\"\nformat = \"dotenv\"\ndialect = \"shell\"",
+        ),
+        ("file", "deletion_policy = \"retain\""),
+    ] {
+        assert_eq!(wrong(place, line), Vec::<String>::new(), "{line}");
+    }
+}
+
+/// Place, line, and what is said of it.
+const INSIDE: &[(&str, &str, &str)] = &[
+    (
+        "daemon",
+        "leader = { clutser = \"k\" }",
+        "unknown key `clutser`",
+    ),
+    ("daemon", "leader = 1", "`leader` must be a table"),
+    ("prod", "account = 1", "`account` must be a string"),
+    (
+        "prod",
+        "requests_per_second = { get = 0 }",
+        "`get` must be a whole number above 0",
+    ),
+    (
+        "entry",
+        "data_from = [{ extract = { kye = \"x\" } }]",
+        "`key` is missing",
+    ),
+    (
+        "entry",
+        "data_from = [{ find = { name = 1 } }]",
+        "`name` must be a table",
+    ),
+    (
+        "entry",
+        "data_from = [{}]",
+        "an item of `data_from` needs either `extract` or `find`",
+    ),
+    (
+        "entry",
+        "template = { from = [{ file = \"f\" }] }",
+        "`key` is missing",
+    ),
+    (
+        "entry",
+        "template = { data = { \"a b\" = \"\" } }",
+        "a key must be letters, digits and `-`, `_`, `.`, at most 253, not `.` and not beginning with `..`",
+    ),
+    (
+        "kubernetes",
+        "clusters = [\"nope\"]",
+        "there is no cluster of this name",
+    ),
+    (
+        "kubernetes",
+        "namespaces = [\"A\"]",
+        "a namespace must be an RFC 1123 label: lower-case letters, digits and `-`, at most 63, beginning and ending with a letter or digit",
+    ),
+    (
+        "file",
+        "on_change = { signal = { signal = \"HUP\" } }",
+        "`signal` needs either `unit` or `pid_file`",
+    ),
+    (
+        "file",
+        "on_change = { timeout = \"1d\" }",
+        "`timeout` must be a duration such as \"30s\" or \"1h30m\"",
+    ),
+    (
+        "file",
+        "check = [\"visudo\"]",
+        "`check` must begin with the absolute path of a program",
+    ),
+];
+
+#[test]
+fn what_stands_in_them_is_checked_all_the_same() {
+    for (place, line, expected) in INSIDE {
+        let wrong = wrong(place, line);
+        assert!(wrong.iter().any(|m| m == expected), "{line}: {wrong:?}");
+    }
+}
