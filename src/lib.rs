@@ -1,17 +1,70 @@
-//! `secretsyncd` keeps copies of secrets fresh.
+//! `secretsyncd` keeps copies of secrets fresh: it polls stores, and writes Kubernetes Secrets and files.
+//!
+//! # The path of a secret
+//!
+//! ```text
+//! TOML -> config -> schedule -> store.read -> [changed?] -> assemble -> decide -> target.apply -> report
+//!                                                ^ state (what was delivered, intent before a write) ^
+//!                                                report -> metrics, status, log
+//! ```
+//!
+//! Reads are polled; entries react. What is scheduled is the *read*, a distinct (store, key, version), at the shortest
+//! interval of its entries. An entry runs when a read answers something else than it last delivered, at first sight,
+//! and on a wake-up.
+//!
+//! # The house
+//!
+//! | room | what lives there | what it must not know |
+//! |---|---|---|
+//! | [`cli`], [`command`] | the command line; one file per subcommand | |
+//! | [`config`] | text to checked [`config::Config`]; every problem at once | makes no call |
+//! | [`names`], [`secret`], [`failure`] | checked newtypes; wiped bytes; reasons and their sentences | |
+//! | [`aws`] | region, credentials, HTTP, and telling AWS's errors apart | stores, clusters |
+//! | [`store`] | one read, one answer or one classified failure; coalescing | entries, targets |
+//! | [`assemble`] | which bytes of which answer become which key | I/O, time, stores, targets |
+//! | [`decide`] | the only judge: what may be done | I/O, time |
+//! | [`target`], [`kube`] | rendering, observing, applying | stores |
+//! | [`sync`] | the order of one run | when it runs |
+//! | [`schedule`] | due times over opaque ids; backoff; rhythm | what a secret is |
+//! | [`state`] | what survives a restart | values |
+//! | [`daemon`] | builds everything, owns every task, stops in order | |
+//! | [`report`], [`metrics`], [`status`], [`server`], [`logging`] | what the program says about itself | values |
+//!
+//! # Invariants
+//!
+//! - Stores, assemble and targets never see one another.
+//! - `schedule` does not know what a secret is; `decide` and `assemble` do no I/O and are not async.
+//! - Only `daemon` owns tasks; only `main` ends the process.
+//! - Only `metrics` names a metric, and it learns everything from [`report::Fact`]s.
+//! - Raw TOML types stay inside `config`.
+//! - A [`failure::Failure`] is made where it arises, in our own words; no foreign text enters one.
+//! - There is no `cfg(test)` in a production path.
+
+pub mod cli;
+pub mod command;
+
+pub mod config;
+pub mod names;
+
+pub mod clock;
+pub mod failure;
+pub mod secret;
+
+pub mod aws;
+pub mod kube;
+pub mod store;
 
 pub mod assemble;
-pub mod aws;
-pub mod clock;
-pub mod command;
-pub mod config;
 pub mod decide;
-pub mod failure;
-pub mod kube;
-pub mod names;
-pub mod report;
-pub mod schedule;
-pub mod secret;
-pub mod state;
-pub mod store;
 pub mod target;
+
+pub mod daemon;
+pub mod schedule;
+pub mod state;
+pub mod sync;
+
+pub mod logging;
+pub mod metrics;
+pub mod report;
+pub mod server;
+pub mod status;

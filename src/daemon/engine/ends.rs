@@ -1,0 +1,274 @@
+//! What follows from the end of a run or a check.
+
+use tokio::time::Instant;
+
+use super::{Engine, Mode, panicked};
+use crate::clock;
+use crate::daemon::entries::{EntryState, Streak, Wish, Work};
+use crate::daemon::reads::ReadState;
+use crate::decide::Effect;
+use crate::decide::change::{Change, Version, change};
+use crate::failure::{Failure, Reason};
+use crate::names::EntryName;
+use crate::report::{Fact, Outcome, Stage};
+use crate::sync::{Checked, Delivery, End, Report, SeenVersion, Which};
+
+impl Engine {
+    pub(super) fn run_panicked(&mut self, name: &EntryName) {
+        let failure = panicked("this entry's run");
+        let versions = Vec::new();
+        self.run_ended(
+            name,
+            Report {
+                end: End::NotAssembled { versions, failure },
+                took: std::time::Duration::ZERO,
+            },
+        );
+    }
+
+    pub(super) fn run_ended(&mut self, name: &EntryName, report: Report) {
+        let Some(entry) = self.entries.get_mut(name) else {
+            return;
+        };
+        entry.work = Work::Idle;
+        if !std::mem::replace(&mut entry.tried, true) {
+            self.untried -= 1;
+        }
+        let store = entry.entry.store.clone();
+        let outcome = match report.end {
+            End::NotRead => {
+                entry.unfinished = true;
+                Some(Outcome::Failed)
+            }
+            End::Unconfirmed(older) => {
+                self.unconfirmed(name, &older);
+                None
+            }
+            End::NotAssembled { versions, failure } => {
+                self.not_assembled(name, versions, failure);
+                Some(Outcome::Failed)
+            }
+            End::NotReachable(failures) => {
+                for (index, failure) in failures {
+                    self.target_failed(name, index, failure);
+                }
+                Some(Outcome::Failed)
+            }
+            End::Delivered { seen, targets } => Some(self.delivered(name, &seen, targets)),
+        };
+        if let Some(outcome) = outcome {
+            tracing::debug!(
+                entry = %name, outcome = %outcome, duration_ms = u64::try_from(report.took.as_millis()).unwrap_or(u64::MAX), "ran"
+            );
+            self.reporter.record(&Fact::Run {
+                store: &store,
+                outcome,
+                took: Some(report.took),
+            });
+        }
+        self.settle(name);
+        self.mark_ready();
+        self.catch_up(name);
+    }
+
+    /// Reads went on while the entry ran: what it missed is done now.
+    fn catch_up(&mut self, name: &EntryName) {
+        let Some(entry) = self.entries.get(name) else {
+            return;
+        };
+        let states = entry.entry.reads.iter().map(|read| self.reads.get(read));
+        if self.mode == Mode::Once || states.clone().flatten().any(ReadState::is_doubted) {
+            return;
+        }
+        let missed = states.zip(&entry.attempted).any(|(state, attempted)| {
+            let last = state.and_then(|state| state.last.as_ref());
+            last.is_some_and(|last| Some(&last.version.identity) != attempted.as_ref())
+        });
+        // A run that panicked waits for its own time.
+        let waits = entry.retry.is_some_and(|retry| retry > Instant::now());
+        if (missed || entry.unfinished) && entry.failing_reads.is_empty() && !waits {
+            self.start_run(name, None, Which::All);
+        }
+    }
+
+    fn not_assembled(&mut self, name: &EntryName, versions: Vec<Version>, failure: Failure) {
+        let Some(entry) = self.entries.get_mut(name) else {
+            return;
+        };
+        for (attempted, version) in entry.attempted.iter_mut().zip(versions) {
+            *attempted = Some(version.identity);
+        }
+        let streak = entry.fail(Stage::Assemble, failure, Instant::now()).clone();
+        self.tell_failure(name, Stage::Assemble, &streak, None);
+    }
+
+    fn target_failed(&mut self, name: &EntryName, index: usize, failure: Failure) {
+        let Some(entry) = self.entries.get_mut(name) else {
+            return;
+        };
+        let interval = entry.entry.refresh_interval;
+        let streak = entry.targets[index]
+            .fail(failure, interval, Instant::now())
+            .clone();
+        self.tell_failure(name, Stage::Apply, &streak, Some(index));
+    }
+
+    fn delivered(
+        &mut self,
+        name: &EntryName,
+        seen: &[SeenVersion],
+        targets: Vec<(usize, Delivery)>,
+    ) -> Outcome {
+        if let Some(entry) = self.entries.get_mut(name) {
+            entry.unfinished = false;
+            entry.trouble = None;
+            entry.retry = None;
+            for (attempted, seen) in entry.attempted.iter_mut().zip(seen) {
+                *attempted = Some(seen.version.identity.clone());
+            }
+        }
+        // A retry of some targets is no look at the others: their check stays due.
+        let whole = self
+            .entries
+            .get(name)
+            .is_some_and(|entry| entry.targets.len() == targets.len());
+        let mut changed = false;
+        for (index, delivery) in targets {
+            match delivery.result {
+                Ok(effect) => {
+                    changed |= effect != Effect::Unchanged;
+                    self.target_delivered(name, index, seen, (effect, delivery.at));
+                }
+                Err(failure) => self.target_failed(name, index, failure),
+            }
+        }
+        let done = self.entries.get(name).is_some_and(EntryState::is_done);
+        if whole || done {
+            self.synced(name);
+        }
+        match (done, changed) {
+            (false, _) => Outcome::Failed,
+            (true, true) => Outcome::Changed,
+            (true, false) => Outcome::Unchanged,
+        }
+    }
+
+    fn target_delivered(
+        &mut self,
+        name: &EntryName,
+        index: usize,
+        seen: &[SeenVersion],
+        (effect, at): (Effect, jiff::Timestamp),
+    ) {
+        let Some(entry) = self.entries.get_mut(name) else {
+            return;
+        };
+        let target = &mut entry.targets[index];
+        // A write whose end nobody saw is found done now.
+        let unseen = |streak: &Streak| {
+            matches!(
+                streak.failure.reason,
+                Reason::Timeout | Reason::Network | Reason::Io
+            )
+        };
+        let late = effect == Effect::Unchanged && target.trouble.as_ref().is_some_and(unseen);
+        let newer = |(held, seen): (&Option<Version>, &SeenVersion)| {
+            change(held.as_ref(), &seen.version) == Change::Newer
+        };
+        let effect = if late && target.delivered.iter().zip(seen).any(newer) {
+            Effect::Updated
+        } else {
+            effect
+        };
+        let mut slowest = None;
+        for (read, seen) in seen.iter().enumerate() {
+            let newer = change(target.delivered[read].as_ref(), &seen.version) == Change::Newer;
+            let since = seen.version.created.max(seen.before);
+            if let (true, Effect::Updated, Some(since)) = (newer, effect, since) {
+                // A clock that is ahead of ours makes no time negative.
+                let took = std::time::Duration::try_from(at.duration_since(since));
+                slowest = slowest.max(Some(took.unwrap_or_default()));
+            }
+            target.delivered[read] = Some(seen.version.clone());
+            entry.delivered[read] = Some(seen.version.clone());
+        }
+        target.succeed();
+        if let Some(took) = slowest {
+            self.reporter.record(&Fact::Propagated {
+                store: &entry.entry.store,
+                target: entry.entry.targets[index].kind(),
+                took,
+            });
+        }
+        self.tell_effect(name, index, effect);
+    }
+
+    pub(super) fn check_ended(&mut self, name: &EntryName, checked: Vec<(usize, Checked)>) {
+        let Some(entry) = self.entries.get_mut(name) else {
+            return;
+        };
+        entry.work = Work::Idle;
+        let mut drifted = false;
+        for (index, checked) in checked {
+            match checked {
+                Checked::AsDelivered => {}
+                Checked::Repaired(effect) => self.tell_effect(name, index, effect),
+                Checked::Drifted => drifted = true,
+                Checked::Failed(failure) => self.target_failed(name, index, failure),
+            }
+        }
+        if drifted {
+            if let Some(entry) = self.entries.get_mut(name) {
+                entry.unfinished = true;
+            }
+        } else {
+            self.synced(name);
+            self.count_check(name);
+        }
+        self.settle(name);
+        self.catch_up(name);
+    }
+
+    fn count_check(&self, name: &EntryName) {
+        let Some(entry) = self.entries.get(name) else {
+            return;
+        };
+        let outcome = if entry.is_done() {
+            Outcome::Unchanged
+        } else {
+            Outcome::Failed
+        };
+        self.reporter.record(&Fact::Run {
+            store: &entry.entry.store,
+            outcome,
+            took: None,
+        });
+    }
+
+    /// Whatever could be done is done: the next look at drift is set, and where nothing is missing, that is a success.
+    fn synced(&mut self, name: &EntryName) {
+        let Some(entry) = self.entries.get_mut(name) else {
+            return;
+        };
+        let now = Instant::now();
+        entry.answered.clear();
+        entry.check = Some(entry.rhythm.next(now, fastrand::f64()));
+        if entry.is_done() {
+            let at = clock::now();
+            entry.last_success = Some((now, at));
+            self.reporter.record(&Fact::Success { entry: name, at });
+        }
+    }
+
+    /// A timer of the entry came due.
+    pub(super) fn entry_due(&mut self, name: &EntryName, now: Instant) {
+        let Some(entry) = self.entries.get(name) else {
+            return;
+        };
+        match entry.wish(now) {
+            Wish::Nothing => self.settle(name),
+            Wish::Run(which) => self.start_run(name, None, which),
+            Wish::Check => self.start_check(name),
+        }
+    }
+}

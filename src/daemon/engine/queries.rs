@@ -1,0 +1,228 @@
+//! What the engine says about itself: conditions, log lines, the status snapshot.
+
+use std::sync::atomic::Ordering;
+
+use tokio::time::Instant;
+
+use super::{Due, Engine, Mode};
+use crate::clock;
+use crate::daemon::entries::{Streak, TargetState, Work};
+use crate::decide::Effect;
+use crate::names::EntryName;
+use crate::report::{Condition, Fact, Stage, WriteResult};
+use crate::status::{EntryStatus, Status, TargetStatus, Trouble};
+
+impl Engine {
+    /// Counts everything as pending before anything was tried.
+    pub(super) fn begin_standing(&self) {
+        for (name, entry) in &self.entries {
+            let now = Some(Condition::Pending);
+            self.reporter.record(&Fact::EntryCondition {
+                entry: name,
+                store: &entry.entry.store,
+                was: None,
+                now,
+            });
+            for target in &entry.entry.targets {
+                self.reporter.record(&Fact::TargetCondition {
+                    target: target.kind(),
+                    cluster: target.cluster(),
+                    was: None,
+                    now,
+                });
+            }
+        }
+    }
+
+    pub(super) fn mark_ready(&self) {
+        if self.untried == 0 && !self.pulse.ready.swap(true, Ordering::Relaxed) {
+            tracing::info!(entries = self.entries.len(), "every entry was tried once");
+        }
+    }
+
+    /// After anything happened to an entry: its conditions, what is undelivered, and its next time.
+    pub(super) fn settle(&mut self, name: &EntryName) {
+        self.refresh(name);
+        self.tell_undelivered(name);
+        self.arm(name);
+    }
+
+    /// Brings the conditions of an entry and its targets up to date and tells what moved.
+    fn refresh(&mut self, name: &EntryName) {
+        let Some(entry) = self.entries.get_mut(name) else {
+            return;
+        };
+        let now = Instant::now();
+        let mut worst = Condition::Fresh;
+        for index in 0..entry.targets.len() {
+            let condition = if entry.tried {
+                entry.target_condition(index, now)
+            } else {
+                Condition::Pending
+            };
+            worst = worst.min(condition);
+            let was = std::mem::replace(&mut entry.targets[index].shown, condition);
+            if was != condition {
+                self.reporter.record(&Fact::TargetCondition {
+                    target: entry.entry.targets[index].kind(),
+                    cluster: entry.entry.targets[index].cluster(),
+                    was: Some(was),
+                    now: Some(condition),
+                });
+            }
+        }
+        let was = std::mem::replace(&mut entry.condition, worst);
+        if was == worst {
+            return;
+        }
+        if worst == Condition::Fresh && was != Condition::Pending {
+            tracing::info!(entry = %name, "recovered");
+        }
+        self.reporter.record(&Fact::EntryCondition {
+            entry: name,
+            store: &entry.entry.store,
+            was: Some(was),
+            now: Some(worst),
+        });
+    }
+
+    /// A version is known that some target does not hold. One that waits for its second read is not known yet.
+    fn tell_undelivered(&mut self, name: &EntryName) {
+        let Some(entry) = self.entries.get_mut(name) else {
+            return;
+        };
+        let reads = entry.entry.reads.iter().enumerate();
+        let undelivered = reads
+            .filter_map(|(index, read)| {
+                let state = self.reads.get(read).filter(|state| !state.is_doubted())?;
+                let known = &state.last.as_ref()?.version;
+                let held = |target: &TargetState| target.delivered[index].as_ref() == Some(known);
+                known.created.filter(|_| !entry.targets.iter().all(held))
+            })
+            .min();
+        if undelivered != entry.undelivered {
+            entry.undelivered = undelivered;
+            self.reporter.record(&Fact::Undelivered {
+                entry: name,
+                created: undelivered,
+            });
+        }
+    }
+
+    /// Sets the timers of an entry and says when it is next looked at.
+    pub(super) fn arm(&mut self, name: &EntryName) {
+        let Some(entry) = self.entries.get_mut(name) else {
+            return;
+        };
+        if self.mode == Mode::Once {
+            return;
+        }
+        let now = Instant::now();
+        let timer = entry.timer(now);
+        let stale = entry.stale_at();
+        let read = || {
+            let reads = entry.entry.reads.iter();
+            reads.filter_map(|read| self.reads.get(read)?.next).min()
+        };
+        let next = if entry.waits_for_reads(now) {
+            read().into_iter().chain(timer).min()
+        } else {
+            timer
+        };
+        let at = next.map(|next| clock::now() + next.saturating_duration_since(now));
+        if let Some(at) = at {
+            entry.next_sync = Some(at);
+            self.reporter.record(&Fact::NextSync { entry: name, at });
+        }
+        match timer.filter(|_| entry.work == Work::Idle) {
+            Some(timer) => self.schedule.set(Due::Entry(name.clone()), timer),
+            None => self.schedule.cancel(&Due::Entry(name.clone())),
+        }
+        if stale > now {
+            self.schedule.set(Due::Stale(name.clone()), stale);
+        }
+    }
+
+    /// Counts a failure, and logs it where it is news.
+    pub(super) fn tell_failure(
+        &self,
+        name: &EntryName,
+        stage: Stage,
+        streak: &Streak,
+        target: Option<usize>,
+    ) {
+        let Some(entry) = self.entries.get(name) else {
+            return;
+        };
+        let failure = &streak.failure;
+        self.reporter.record(&Fact::Failed {
+            store: &entry.entry.store,
+            stage,
+            reason: failure.reason,
+        });
+        // `once` shows every failure when it ends.
+        if streak.loud && self.mode == Mode::Forever {
+            let target = target.map(|index| tracing::field::display(&entry.entry.targets[index]));
+            tracing::warn!(
+                entry = %name, target.name = target, stage = %stage, reason = %failure.reason,
+                failures = streak.count, help = failure.help(), "{failure}"
+            );
+        }
+    }
+
+    pub(super) fn tell_effect(&self, name: &EntryName, index: usize, effect: Effect) {
+        let Some(entry) = self.entries.get(name) else {
+            return;
+        };
+        let target = &entry.entry.targets[index];
+        let (what, result) = match effect {
+            Effect::Unchanged => return,
+            Effect::Created => ("created", WriteResult::Created),
+            Effect::Updated => ("updated", WriteResult::Updated),
+            Effect::Repaired(drift) => {
+                self.reporter.record(&Fact::DriftRepaired {
+                    target: target.kind(),
+                    drift,
+                });
+                ("put back", WriteResult::Updated)
+            }
+        };
+        self.reporter.record(&Fact::TargetWritten {
+            target: target.kind(),
+            result,
+        });
+        tracing::info!(entry = %name, target.kind = %target.kind(), target.name = %target, "{what}");
+    }
+
+    /// A snapshot of everything, without values.
+    pub(in crate::daemon) fn status(&self) -> Status {
+        let entries = self.entries.iter().map(|(name, entry)| EntryStatus {
+            name: name.to_string(),
+            store: entry.entry.store.to_string(),
+            state: entry.condition,
+            last_success: entry.last_success.map(|(_, at)| at),
+            next_sync: entry.next_sync,
+            error: entry.shown_failure().map(Trouble::from),
+            targets: entry
+                .entry
+                .targets
+                .iter()
+                .zip(&entry.targets)
+                .map(|(target, state)| TargetStatus {
+                    kind: target.kind(),
+                    target: target.to_string(),
+                    state: state.shown,
+                    error: state
+                        .trouble
+                        .as_ref()
+                        .map(|streak| Trouble::from(&streak.failure)),
+                })
+                .collect(),
+        });
+        Status {
+            version: crate::status::VERSION,
+            instance: self.instance.to_string(),
+            entries: entries.collect(),
+        }
+    }
+}

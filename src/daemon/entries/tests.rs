@@ -1,0 +1,206 @@
+//! Small worlds of one entry: whatever happened to it, something moves it on, and nothing spins.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use proptest::prelude::*;
+use tokio::time::Instant;
+
+use super::{EntryState, Wish, Work};
+use crate::config::Version;
+use crate::failure::{Failure, Reason};
+use crate::names::{EntryName, RemoteKey, StoreName};
+use crate::report::{Condition, Stage};
+use crate::schedule::rhythm::Rhythm;
+use crate::store::{Identity, Read};
+use crate::sync::{Entry, Which};
+
+const INTERVAL: Duration = Duration::from_secs(10);
+
+fn entry(targets: usize, now: Instant) -> EntryState {
+    let store = StoreName::new("s").unwrap();
+    let read = Read {
+        store: store.clone(),
+        key: RemoteKey::new("k").unwrap(),
+        version: Version::Current,
+    };
+    let entry = Entry {
+        name: EntryName::new("e").unwrap(),
+        store,
+        refresh_interval: INTERVAL,
+        max_stale: Duration::from_mins(1),
+        reads: vec![read],
+        items: Vec::new(),
+        targets: Vec::new(),
+    };
+    let mut state = EntryState::new(Arc::new(entry), Rhythm::new(INTERVAL, now, 0), now);
+    state.targets = (0..targets).map(|_| super::TargetState::new(1)).collect();
+    state
+}
+
+fn identity(version: u8) -> Identity {
+    Identity::Version {
+        arn: "arn".to_owned(),
+        version_id: version.to_string(),
+    }
+}
+
+fn failure(reason: Reason) -> Failure {
+    Failure::new(reason, "x")
+}
+
+/// As after a run that delivered version `version` everywhere.
+fn delivered(state: &mut EntryState, version: u8, now: Instant) {
+    state.tried = true;
+    state.unfinished = false;
+    state.attempted[0] = Some(identity(version));
+    state.last_success = Some((now, jiff::Timestamp::UNIX_EPOCH));
+    state.check = Some(now + INTERVAL);
+    state
+        .targets
+        .iter_mut()
+        .for_each(super::TargetState::succeed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_broken_target_does_not_keep_a_new_version_from_the_others() {
+    let now = Instant::now();
+    let mut state = entry(2, now);
+    delivered(&mut state, 1, now);
+    state.targets[1].fail(failure(Reason::Network), INTERVAL, now);
+    assert_eq!(
+        state.answered(0, &identity(2), false, now),
+        Wish::Run(Which::All)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn somebodys_mistake_waits_for_the_next_answer_and_trouble_for_a_timer() {
+    let now = Instant::now();
+    let mut state = entry(2, now);
+    delivered(&mut state, 1, now);
+    state.targets[0].fail(failure(Reason::Conflict), INTERVAL, now);
+    assert_eq!(state.timer(now), state.check);
+    assert_eq!(state.answered(0, &identity(1), false, now), Wish::Nothing);
+    let later = now + INTERVAL.mul_f64(0.9);
+    assert_eq!(
+        state.answered(0, &identity(1), false, later),
+        Wish::Run(Which::Retry(vec![0]))
+    );
+    state.targets[1].fail(failure(Reason::Network), INTERVAL, now);
+    let timer = state.timer(now).unwrap();
+    assert!(timer >= now + Duration::from_secs(1) && timer <= now + INTERVAL);
+}
+
+#[tokio::test(start_paused = true)]
+async fn content_that_does_not_fit_is_tried_again_only_when_it_changes() {
+    let now = Instant::now();
+    let mut state = entry(1, now);
+    delivered(&mut state, 1, now);
+    state.fail(Stage::Assemble, failure(Reason::Invalid), now);
+    let later = now + INTERVAL * 10;
+    assert_eq!(state.timer(now), None);
+    assert_eq!(state.answered(0, &identity(1), false, later), Wish::Nothing);
+    assert_eq!(
+        state.answered(0, &identity(2), false, later),
+        Wish::Run(Which::All)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_worst_of_entry_and_target_is_shown() {
+    let now = Instant::now();
+    let mut state = entry(2, now);
+    assert_eq!(state.target_condition(0, now), Condition::Pending);
+    delivered(&mut state, 1, now);
+    assert_eq!(state.target_condition(0, now), Condition::Fresh);
+    state.targets[1].fail(failure(Reason::Io), INTERVAL, now);
+    assert_eq!(state.target_condition(0, now), Condition::Fresh);
+    assert_eq!(state.target_condition(1, now), Condition::Failing);
+    let late = now + Duration::from_mins(1);
+    assert_eq!(state.target_condition(0, late), Condition::Stale);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_target_that_is_retried_every_time_does_not_keep_the_others_from_being_looked_at() {
+    let now = Instant::now();
+    let mut state = entry(2, now);
+    delivered(&mut state, 1, now);
+    state.targets[1].fail(failure(Reason::Conflict), INTERVAL, now);
+    let later = now + INTERVAL;
+    assert_eq!(
+        state.answered(0, &identity(1), false, later),
+        Wish::Run(Which::All)
+    );
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    Wait(u64),
+    Answer(u8, bool),
+    FailRead,
+    FailTarget(usize, u8),
+    Deliver(u8),
+    FailAssembly(bool),
+    Drift,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        (1_u64..20).prop_map(Step::Wait),
+        (0_u8..3, any::<bool>()).prop_map(|(version, doubted)| Step::Answer(version, doubted)),
+        Just(Step::FailRead),
+        (0_usize..2, 0_u8..3).prop_map(|(target, reason)| Step::FailTarget(target, reason)),
+        (0_u8..3).prop_map(Step::Deliver),
+        any::<bool>().prop_map(Step::FailAssembly),
+        Just(Step::Drift),
+    ]
+}
+
+proptest! {
+    /// A timer that is set starts something when it comes due: otherwise the loop would spin. And an answer that is
+    /// not doubted, once every read is well, moves whatever is unfinished.
+    #[test]
+    fn nothing_spins_and_nothing_is_stuck(steps in prop::collection::vec(step(), 1..40)) {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .start_paused(true)
+            .enable_time()
+            .build()
+            .unwrap();
+        let _inside = runtime.enter();
+        let mut now = Instant::now();
+        let mut state = entry(2, now);
+        delivered(&mut state, 0, now);
+        for step in steps {
+            match step {
+                Step::Wait(seconds) => now += Duration::from_secs(seconds),
+                Step::Answer(version, doubted) => {
+                    let _ = state.answered(0, &identity(version), doubted, now);
+                }
+                Step::FailRead => {
+                    let streak = super::Streak::next(state.failing_reads.get(&0), failure(Reason::Network));
+                    state.failing_reads.insert(0, streak);
+                }
+                Step::FailTarget(target, reason) => {
+                    let reason = [Reason::Network, Reason::Conflict, Reason::Io][usize::from(reason)];
+                    state.targets[target].fail(failure(reason), INTERVAL, now);
+                }
+                Step::Deliver(version) => delivered(&mut state, version, now),
+                Step::FailAssembly(panic) => {
+                    let reason = if panic { Reason::Panic } else { Reason::Invalid };
+                    state.fail(Stage::Assemble, failure(reason), now);
+                }
+                Step::Drift => state.unfinished = true,
+            }
+            prop_assert_eq!(state.work, Work::Idle);
+            if let Some(timer) = state.timer(now) {
+                let at = timer.max(now);
+                let waits_for_answers = state.check.is_some_and(|check| check == timer);
+                prop_assert!(waits_for_answers || state.wish(at) != Wish::Nothing);
+            }
+        }
+        let unfinished = state.unfinished;
+        let wish = state.answered(0, &identity(0), false, now);
+        prop_assert!(!unfinished || wish == Wish::Run(Which::All));
+    }
+}

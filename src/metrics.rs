@@ -1,0 +1,244 @@
+//! Facts turned into series. The only place that names a metric.
+//!
+//! Everything comes from [`Fact`]s. Label sets are closed and present from the start, so that a series that reads 0
+//! is told apart from one that is missing; what never happened has no timestamp.
+
+mod families;
+mod process;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use prometheus::{CounterVec, GaugeVec, HistogramVec, Registry, TextEncoder};
+
+use self::families::Families;
+use self::process::Process;
+use crate::clock::unix_seconds;
+use crate::config::Config;
+use crate::failure::Reason;
+use crate::names::EntryName;
+use crate::report::{Condition, Fact, Outcome, Reporter, RequestCode, Stage, TargetKind};
+
+/// All metrics of one process, in a registry of their own.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    families: Families,
+    /// Named by convention, without our prefix.
+    unprefixed: Registry,
+    process: Process,
+    per_secret: bool,
+}
+
+impl Metrics {
+    pub fn new(config: &Config) -> Result<Self, prometheus::Error> {
+        let registry = Registry::new_custom(Some("secretsyncd".to_owned()), None)?;
+        let families = Families::register(&registry, config.daemon.per_secret_metrics)?;
+        let unprefixed = Registry::new();
+        let process = Process::register(&unprefixed)?;
+        let metrics = Self {
+            registry,
+            families,
+            unprefixed,
+            process,
+            per_secret: config.daemon.per_secret_metrics,
+        };
+        metrics.begin(config);
+        Ok(metrics)
+    }
+
+    /// Where facts for these metrics go.
+    pub fn reporter(self: &Arc<Self>) -> Reporter {
+        let metrics = Arc::clone(self);
+        Reporter::new(move |fact| metrics.record(fact))
+    }
+
+    /// The exposition text, format 0.0.4.
+    pub fn text(&self) -> Result<String, prometheus::Error> {
+        self.process.read();
+        let mut families = self.registry.gather();
+        families.extend(self.unprefixed.gather());
+        TextEncoder::new().encode_to_string(&families)
+    }
+
+    fn begin(&self, config: &Config) {
+        let f = &self.families;
+        for store in config.stores.keys() {
+            let store = store.as_str();
+            for outcome in Outcome::ALL {
+                f.syncs.with_label_values(&[store, outcome.as_str()]);
+                f.sync_duration
+                    .with_label_values(&[store, outcome.as_str()]);
+            }
+            for condition in Condition::ALL {
+                f.secrets.with_label_values(&[store, condition.as_str()]);
+            }
+            for kind in TargetKind::ALL {
+                f.propagation.with_label_values(&[store, kind.as_str()]);
+            }
+            for stage in Stage::ALL {
+                for reason in Reason::ALL {
+                    f.sync_errors
+                        .with_label_values(&[store, stage.as_str(), reason.as_str()]);
+                }
+            }
+        }
+        for condition in Condition::ALL {
+            let condition = condition.as_str();
+            f.targets.with_label_values(&["file", "", condition]);
+            for cluster in config.clusters.keys() {
+                f.targets
+                    .with_label_values(&["kubernetes", cluster.as_str(), condition]);
+            }
+        }
+        f.begin_closed();
+    }
+
+    #[expect(clippy::too_many_lines, reason = "one flat match over a closed set")]
+    fn record(&self, fact: &Fact<'_>) {
+        let f = &self.families;
+        match *fact {
+            Fact::StoreRequest {
+                store,
+                operation,
+                code,
+                took,
+            } => request(
+                (&f.store_requests, &f.store_request_duration),
+                [store.as_str(), operation.as_str()],
+                code,
+                took,
+            ),
+            Fact::ClusterRequest {
+                cluster,
+                verb,
+                code,
+                took,
+            } => request(
+                (&f.cluster_requests, &f.cluster_request_duration),
+                [cluster.as_str(), verb.as_str()],
+                code,
+                took,
+            ),
+            Fact::Run {
+                store,
+                outcome,
+                took,
+            } => {
+                let labels = [store.as_str(), outcome.as_str()];
+                f.syncs.with_label_values(&labels).inc();
+                if let Some(took) = took {
+                    observe(&f.sync_duration, &labels, took);
+                }
+            }
+            Fact::Stage { stage, took } => observe(&f.stage_duration, &[stage.as_str()], took),
+            Fact::Failed {
+                store,
+                stage,
+                reason,
+            } => f
+                .sync_errors
+                .with_label_values(&[store.as_str(), stage.as_str(), reason.as_str()])
+                .inc(),
+            Fact::Propagated {
+                store,
+                target,
+                took,
+            } => {
+                observe(&f.propagation, &[store.as_str(), target.as_str()], took);
+            }
+            Fact::TargetWritten { target, result } => f
+                .target_writes
+                .with_label_values(&[target.as_str(), result.as_str()])
+                .inc(),
+            Fact::DriftRepaired { target, drift } => f
+                .drift_repairs
+                .with_label_values(&[target.as_str(), drift.as_str()])
+                .inc(),
+            Fact::EntryCondition {
+                entry,
+                store,
+                was,
+                now,
+            } => {
+                moved(&f.secrets, &[store.as_str()], was, now);
+                self.entry_condition(entry, was, now);
+            }
+            Fact::TargetCondition {
+                target,
+                cluster,
+                was,
+                now,
+            } => {
+                let cluster = cluster.map_or("", |cluster| cluster.as_str());
+                moved(&f.targets, &[target.as_str(), cluster], was, now);
+            }
+            Fact::Success { entry, at } => self.timestamp(&f.last_success, entry, Some(at)),
+            Fact::NextSync { entry, at } => self.timestamp(&f.next_sync, entry, Some(at)),
+            Fact::Undelivered { entry, created } => self.timestamp(&f.undelivered, entry, created),
+            Fact::Lag(late) => f.schedule_lag.observe(late.as_secs_f64()),
+            Fact::Progress { at } => f.progress.set(unix_seconds(at)),
+        }
+    }
+
+    /// A series that is absent where there is no time: never 0.
+    fn timestamp(&self, family: &GaugeVec, entry: &EntryName, at: Option<Timestamp>) {
+        if !self.per_secret {
+            return;
+        }
+        match at {
+            Some(at) => family
+                .with_label_values(&[entry.as_str()])
+                .set(unix_seconds(at)),
+            // An error only says that it was absent already.
+            None => drop(family.remove_label_values(&[entry.as_str()])),
+        }
+    }
+
+    fn entry_condition(&self, entry: &EntryName, was: Option<Condition>, now: Option<Condition>) {
+        if !self.per_secret {
+            return;
+        }
+        let family = &self.families.secret_state;
+        if let Some(was) = was {
+            let _ = family.remove_label_values(&[entry.as_str(), was.as_str()]);
+        }
+        if let Some(now) = now {
+            family
+                .with_label_values(&[entry.as_str(), now.as_str()])
+                .set(1.0);
+        }
+    }
+}
+
+fn request(
+    (total, duration): (&CounterVec, &HistogramVec),
+    [of, operation]: [&str; 2],
+    code: RequestCode,
+    took: Duration,
+) {
+    total
+        .with_label_values(&[of, operation, &code.to_string()])
+        .inc();
+    observe(duration, &[of, operation], took);
+}
+
+fn observe(family: &HistogramVec, labels: &[&str], took: Duration) {
+    family.with_label_values(labels).observe(took.as_secs_f64());
+}
+
+/// One thing left the gauge of `was` and entered that of `now`.
+fn moved(family: &GaugeVec, labels: &[&str], was: Option<Condition>, now: Option<Condition>) {
+    let gauge = |condition: Condition| {
+        let mut labels = labels.to_vec();
+        labels.push(condition.as_str());
+        family.with_label_values(&labels)
+    };
+    if let Some(was) = was {
+        gauge(was).dec();
+    }
+    if let Some(now) = now {
+        gauge(now).inc();
+    }
+}

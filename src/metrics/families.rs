@@ -1,0 +1,166 @@
+//! Every family with its name, help, labels and buckets.
+
+use prometheus::{
+    CounterVec, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, Opts, Registry,
+};
+
+use crate::decide::Drift;
+use crate::report::{Stage, TargetKind, WriteResult};
+
+/// Seconds, from a 5 ms write to an hour of propagation.
+const BUCKETS: &[f64] = &[
+    0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0,
+    1200.0, 1800.0, 3600.0, 7200.0,
+];
+
+/// Seconds of one request: nothing waits longer than its timeout.
+const REQUEST_BUCKETS: &[f64] = &[
+    0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0,
+];
+
+#[derive(Debug)]
+pub(super) struct Families {
+    pub sync_duration: HistogramVec,
+    pub stage_duration: HistogramVec,
+    pub syncs: CounterVec,
+    pub sync_errors: CounterVec,
+    pub propagation: HistogramVec,
+    pub secrets: GaugeVec,
+    pub targets: GaugeVec,
+    pub secret_state: GaugeVec,
+    pub last_success: GaugeVec,
+    pub next_sync: GaugeVec,
+    pub undelivered: GaugeVec,
+    pub schedule_lag: Histogram,
+    pub progress: Gauge,
+    pub store_requests: CounterVec,
+    pub store_request_duration: HistogramVec,
+    pub cluster_requests: CounterVec,
+    pub cluster_request_duration: HistogramVec,
+    pub target_writes: CounterVec,
+    pub drift_repairs: CounterVec,
+}
+
+impl Families {
+    pub(super) fn register(
+        registry: &Registry,
+        per_secret: bool,
+    ) -> Result<Self, prometheus::Error> {
+        let make = Make { registry };
+        let secret = Make {
+            registry: &Registry::new(),
+        };
+        let secret = if per_secret { &make } else { &secret };
+        build_info(&make)?;
+        make.gauge(
+            "leader",
+            "1 while this process may write Kubernetes targets; always 1 without a Lease",
+        )?
+        .set(1.0);
+        Ok(Self {
+            sync_duration: make.histograms("sync_duration_seconds", "Time one run of an entry took, reads included", &["store", "outcome"], BUCKETS)?,
+            stage_duration: make.histograms("sync_stage_duration_seconds", "Time one stage of a run took", &["stage"], BUCKETS)?,
+            syncs: make.counters("syncs_total", "Runs and checks of entries by how they ended", &["store", "outcome"])?,
+            sync_errors: make.counters("sync_errors_total", "Failures of entries by stage and reason", &["store", "stage", "reason"])?,
+            propagation: make.histograms("propagation_seconds", "Time from the making of a newer version (or our previous read, if that was later) until it was written to a target", &["store", "target_kind"], BUCKETS)?,
+            secrets: make.gauges("secrets", "Entries by state", &["store", "state"])?,
+            targets: make.gauges("targets", "Targets by state", &["target_kind", "cluster", "state"])?,
+            secret_state: secret.gauges("secret_state", "1 for the present state of an entry", &["secret", "state"])?,
+            last_success: secret.gauges("last_success_timestamp_seconds", "When every target of an entry was last found or made fresh", &["secret"])?,
+            next_sync: secret.gauges("next_sync_timestamp_seconds", "When an entry is next checked or retried", &["secret"])?,
+            undelivered: secret.gauges("undelivered_version_created_timestamp_seconds", "When the version was made that is known and not in every target yet", &["secret"])?,
+            schedule_lag: make.histogram("schedule_lag_seconds", "How late something due was begun", BUCKETS)?,
+            progress: make.gauge("scheduler_progress_timestamp_seconds", "When the scheduler last went round")?,
+            store_requests: make.counters("store_requests_total", "Calls to stores by how they ended, retries inside a call not counted", &["store", "operation", "code"])?,
+            store_request_duration: make.histograms("store_request_duration_seconds", "Time one call to a store took", &["store", "operation"], REQUEST_BUCKETS)?,
+            cluster_requests: make.counters("cluster_requests_total", "Requests to clusters by how they ended", &["cluster", "verb", "code"])?,
+            cluster_request_duration: make.histograms("cluster_request_duration_seconds", "Time one request to a cluster took", &["cluster", "verb"], REQUEST_BUCKETS)?,
+            target_writes: make.counters("target_writes_total", "Writes to targets by result", &["target_kind", "result"])?,
+            drift_repairs: make.counters("drift_repairs_total", "Targets put back after somebody else changed them", &["target_kind", "kind"])?,
+        })
+    }
+
+    /// Makes the series whose labels need no configuration.
+    pub(super) fn begin_closed(&self) {
+        for stage in Stage::ALL {
+            self.stage_duration.with_label_values(&[stage.as_str()]);
+        }
+        for kind in TargetKind::ALL {
+            for result in WriteResult::ALL {
+                self.target_writes
+                    .with_label_values(&[kind.as_str(), result.as_str()]);
+            }
+            for drift in Drift::ALL {
+                self.drift_repairs
+                    .with_label_values(&[kind.as_str(), drift.as_str()]);
+            }
+        }
+    }
+}
+
+fn build_info(make: &Make<'_>) -> Result<(), prometheus::Error> {
+    make.gauges("build_info", "1; the version is in the label", &["version"])?
+        .with_label_values(&[env!("CARGO_PKG_VERSION")])
+        .set(1.0);
+    Ok(())
+}
+
+/// Makes families and registers them.
+struct Make<'a> {
+    registry: &'a Registry,
+}
+
+impl Make<'_> {
+    fn counters(
+        &self,
+        name: &str,
+        help: &str,
+        labels: &[&str],
+    ) -> Result<CounterVec, prometheus::Error> {
+        let family = CounterVec::new(Opts::new(name, help), labels)?;
+        self.registry.register(Box::new(family.clone()))?;
+        Ok(family)
+    }
+
+    fn gauges(
+        &self,
+        name: &str,
+        help: &str,
+        labels: &[&str],
+    ) -> Result<GaugeVec, prometheus::Error> {
+        let family = GaugeVec::new(Opts::new(name, help), labels)?;
+        self.registry.register(Box::new(family.clone()))?;
+        Ok(family)
+    }
+
+    fn gauge(&self, name: &str, help: &str) -> Result<Gauge, prometheus::Error> {
+        let gauge = Gauge::new(name, help)?;
+        self.registry.register(Box::new(gauge.clone()))?;
+        Ok(gauge)
+    }
+
+    fn histograms(
+        &self,
+        name: &str,
+        help: &str,
+        labels: &[&str],
+        buckets: &[f64],
+    ) -> Result<HistogramVec, prometheus::Error> {
+        let options = HistogramOpts::new(name, help).buckets(buckets.to_vec());
+        let family = HistogramVec::new(options, labels)?;
+        self.registry.register(Box::new(family.clone()))?;
+        Ok(family)
+    }
+
+    fn histogram(
+        &self,
+        name: &str,
+        help: &str,
+        buckets: &[f64],
+    ) -> Result<Histogram, prometheus::Error> {
+        let options = HistogramOpts::new(name, help).buckets(buckets.to_vec());
+        let histogram = Histogram::with_opts(options)?;
+        self.registry.register(Box::new(histogram.clone()))?;
+        Ok(histogram)
+    }
+}
