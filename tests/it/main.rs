@@ -1,1 +1,29 @@
-fn main() {}
+//! The integration tests: the real binary against stand-ins over HTTP, against moto, and against a real cluster.
+//!
+//! One file per theme; what they share is under `support`. Nothing here uses the library: what is tested is what
+//! is installed.
+
+#![expect(
+    unreachable_pub,
+    reason = "in a binary `pub` says what a module offers to its neighbours"
+)]
+#![expect(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    clippy::wildcard_enum_match_arm,
+    reason = "a test stops at the first surprise, runs on the clock and threads of its own process, and speaks of a few faults at a time"
+)]
+
+mod cli;
+mod credentials;
+mod delivery;
+mod failures;
+mod isolation;
+mod kubernetes;
+mod kubernetes_real;
+mod leak;
+mod moto;
+mod retries;
+mod schedule;
+mod server;
+mod support;

@@ -1,0 +1,17 @@
+//! What every scenario stands on: stand-ins for the services, the real binary, and ways to look at both.
+//!
+//! Nothing here knows a scenario, and nothing here reaches into the product: it is driven by its configuration,
+//! its signals and its HTTP pages, as its users drive it.
+
+pub mod cluster;
+pub mod daemon;
+pub mod http;
+pub mod kubernetes;
+pub mod leak;
+pub mod moto;
+pub mod prometheus;
+pub mod secrets_manager;
+pub mod serve;
+pub mod status;
+pub mod suite;
+pub mod wait;

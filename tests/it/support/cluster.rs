@@ -1,0 +1,176 @@
+//! What a Kubernetes scenario needs of a cluster, so that the stand-in and a real one can both be it.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+
+use super::kubernetes::Kubernetes;
+
+pub trait Cluster {
+    /// The `[clusters.NAME]` table.
+    fn table(&self, name: &str) -> String;
+    /// A namespace that the scenario has for itself.
+    fn namespace(&self) -> String;
+    fn data(&self, namespace: &str, name: &str) -> Option<BTreeMap<String, Vec<u8>>>;
+    fn resource_version(&self, namespace: &str, name: &str) -> Option<String>;
+    /// Another client creates the Secret, under its own field manager.
+    fn put_foreign(&self, namespace: &str, name: &str, data: &[(&str, &str)]);
+    fn delete(&self, namespace: &str, name: &str);
+}
+
+impl Cluster for Kubernetes {
+    fn table(&self, name: &str) -> String {
+        self.cluster(name)
+    }
+
+    fn namespace(&self) -> String {
+        let name = fresh_name();
+        self.create_namespace(&name);
+        name
+    }
+
+    fn data(&self, namespace: &str, name: &str) -> Option<BTreeMap<String, Vec<u8>>> {
+        Kubernetes::data(self, namespace, name)
+    }
+
+    fn resource_version(&self, namespace: &str, name: &str) -> Option<String> {
+        version_of(&self.object(namespace, name)?)
+    }
+
+    fn put_foreign(&self, namespace: &str, name: &str, data: &[(&str, &str)]) {
+        self.put_data("helm", namespace, name, data);
+    }
+
+    fn delete(&self, namespace: &str, name: &str) {
+        Kubernetes::delete(self, namespace, name);
+    }
+}
+
+/// A real cluster, reached with `kubectl`. Its namespaces are deleted when it is dropped.
+pub struct Real {
+    kubeconfig: PathBuf,
+    namespaces: std::cell::RefCell<Vec<String>>,
+}
+
+impl Real {
+    pub fn new(kubeconfig: PathBuf) -> Self {
+        Self {
+            kubeconfig,
+            namespaces: std::cell::RefCell::default(),
+        }
+    }
+
+    fn get(&self, namespace: &str, name: &str) -> Option<Value> {
+        let text = self.kubectl(
+            &[
+                "-n",
+                namespace,
+                "get",
+                "secret",
+                name,
+                "-o",
+                "json",
+                "--ignore-not-found",
+            ],
+            None,
+        );
+        serde_json::from_str(&text).ok()
+    }
+
+    fn kubectl(&self, arguments: &[&str], input: Option<&Value>) -> String {
+        let mut command = Command::new("kubectl");
+        command
+            .arg("--kubeconfig")
+            .arg(&self.kubeconfig)
+            .args(arguments);
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut child = command
+            .spawn()
+            .expect("SECRETSYNCD_TEST_KUBECONFIG needs kubectl");
+        let stdin = child.stdin.take().unwrap();
+        if let Some(input) = input {
+            serde_json::to_writer(stdin, input).unwrap();
+        }
+        let output = child.wait_with_output().unwrap();
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "kubectl {arguments:?}: {error}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+}
+
+impl Cluster for Real {
+    fn table(&self, name: &str) -> String {
+        let path = self.kubeconfig.display().to_string();
+        format!("[clusters.{name}]\nkubeconfig = {path:?}\n\n")
+    }
+
+    fn namespace(&self) -> String {
+        let name = fresh_name();
+        self.kubectl(&["create", "namespace", &name], None);
+        self.namespaces.borrow_mut().push(name.clone());
+        name
+    }
+
+    fn data(&self, namespace: &str, name: &str) -> Option<BTreeMap<String, Vec<u8>>> {
+        let object = self.get(namespace, name)?;
+        let data = object["data"].as_object().into_iter().flatten();
+        Some(
+            data.map(|(key, text)| {
+                (
+                    key.clone(),
+                    STANDARD.decode(text.as_str().unwrap()).unwrap(),
+                )
+            })
+            .collect(),
+        )
+    }
+
+    fn resource_version(&self, namespace: &str, name: &str) -> Option<String> {
+        version_of(&self.get(namespace, name)?)
+    }
+
+    fn put_foreign(&self, namespace: &str, name: &str, data: &[(&str, &str)]) {
+        let data: serde_json::Map<_, _> = data
+            .iter()
+            .map(|(key, value)| ((*key).to_owned(), json!(STANDARD.encode(value))))
+            .collect();
+        let object = json!({
+            "apiVersion": "v1", "kind": "Secret",
+            "metadata": {"namespace": namespace, "name": name}, "data": data,
+        });
+        self.kubectl(&["create", "-f", "-"], Some(&object));
+    }
+
+    fn delete(&self, namespace: &str, name: &str) {
+        self.kubectl(&["-n", namespace, "delete", "secret", name], None);
+    }
+}
+
+impl Drop for Real {
+    fn drop(&mut self) {
+        for namespace in self.namespaces.take() {
+            let mut command = Command::new("kubectl");
+            command.arg("--kubeconfig").arg(&self.kubeconfig);
+            let _ = command
+                .args(["delete", "namespace", "--wait=false", &namespace])
+                .status();
+        }
+    }
+}
+
+fn version_of(object: &Value) -> Option<String> {
+    object["metadata"]["resourceVersion"]
+        .as_str()
+        .map(str::to_owned)
+}
+
+fn fresh_name() -> String {
+    format!("secretsyncd-test-{:08x}", fastrand::u32(..))
+}

@@ -1,0 +1,224 @@
+//! From an HTTP request to an answer: authentication, routing, content types, faults.
+
+use axum::body::Bytes;
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, LOCATION};
+use axum::http::{Request, Response};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+
+use super::super::serve::{Call, Reply};
+use super::Shared;
+use super::ask::{Ask, data};
+use super::body::Wanted;
+use super::fault::Fault;
+use super::log::Verb;
+use super::object::Secret;
+use super::refusal::{Refusal, Why};
+
+type Answer = Result<(u16, Value), Refusal>;
+
+pub fn answer(shared: &mut Shared, call: &Call) -> Reply {
+    let ask = Ask::read(&call.request);
+    let reply = reply(shared, call, &ask);
+    let status = match &reply {
+        Reply::Answer(answer) | Reply::Truncated(answer) | Reply::Drip(answer) => {
+            answer.status().as_u16()
+        }
+        Reply::Hang | Reply::Close => 0,
+    };
+    shared.log.0.push(ask.log(&call.request, status));
+    reply
+}
+
+fn reply(shared: &mut Shared, call: &Call, ask: &Ask<'_>) -> Reply {
+    if !call.client_certificate && bearer(&call.request) != Some(shared.token.as_str()) {
+        return Reply::Answer(Refusal::new(Why::Unauthorized, "Unauthorized").response());
+    }
+    let rule = shared
+        .rules
+        .iter()
+        .find(|(rule, _)| rule.matches(ask.namespace, ask.name, ask.verb));
+    match rule.map(|(_, fault)| fault.clone()) {
+        Some(fault) => faulty(shared, ask, &fault),
+        None => Reply::Answer(respond(route(shared, ask))),
+    }
+}
+
+fn faulty(shared: &mut Shared, ask: &Ask<'_>, fault: &Fault) -> Reply {
+    let quoted = quoted(shared, ask);
+    if let Some(refusal) = fault.refusal(&quoted) {
+        return Reply::Answer(refusal.response());
+    }
+    let text = |status: u16, text: String| {
+        let response = Response::builder().status(status);
+        Reply::Answer(response.body(Bytes::from(text)).unwrap())
+    };
+    match fault {
+        Fault::Page(status) => text(*status, format!("<html>{quoted}</html>")),
+        Fault::Unparsable => text(200, format!("{{\"data\": {quoted}, <not JSON>")),
+        Fault::Huge => text(200, format!("\"{}\"", "x".repeat(8 << 20))),
+        Fault::Redirect(to) => {
+            let answer = Response::builder().status(307).header(LOCATION, to);
+            Reply::Answer(answer.body(Bytes::new()).unwrap())
+        }
+        Fault::OtherObject => Reply::Answer(respond(Ok((200, other_object(ask))))),
+        Fault::Truncated => Reply::Truncated(respond(route(shared, ask))),
+        Fault::Close => Reply::Close,
+        _ => Reply::Hang,
+    }
+}
+
+fn route(shared: &mut Shared, ask: &Ask<'_>) -> Answer {
+    if ask.path == "/version" {
+        return Ok((
+            200,
+            json!({"major": "1", "minor": "36", "gitVersion": "v1.36.0"}),
+        ));
+    }
+    let segments: Vec<&str> = ask.path.trim_matches('/').split('/').collect();
+    match segments[..] {
+        ["api", "v1", "namespaces", name] if ask.verb == Verb::Get => {
+            if !shared.store.namespaces.contains(name) {
+                return Err(Refusal::not_found("namespaces", name));
+            }
+            let namespace =
+                json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
+            Ok((200, namespace))
+        }
+        ["api", "v1", "namespaces", _, "secrets"] if ask.verb == Verb::Create => {
+            create(shared, ask)
+        }
+        ["api", "v1", "namespaces", _, "secrets", _] => secret(shared, ask),
+        _ => Err(Refusal::new(
+            Why::NotFound,
+            "the server could not find the requested resource",
+        )),
+    }
+}
+
+fn secret(shared: &mut Shared, ask: &Ask<'_>) -> Answer {
+    let (namespace, name) = (ask.namespace, ask.name);
+    let live = shared.store.get(namespace, name);
+    match ask.verb {
+        Verb::Get => {
+            let live = live.ok_or_else(|| Refusal::not_found("secrets", name))?;
+            Ok((200, ask.shape(live)))
+        }
+        Verb::Apply => {
+            let writer = ask.applier()?;
+            let wanted = Wanted::read(&ask.body, namespace, name)?;
+            let written = shared.store.apply(namespace, name, &wanted, &writer)?;
+            let status = if written.created { 201 } else { 200 };
+            Ok((status, ask.shape(&written.secret)))
+        }
+        Verb::Patch | Verb::Update => {
+            let live = live.ok_or_else(|| Refusal::not_found("secrets", name))?;
+            let mut object = ask.body.clone();
+            if ask.verb == Verb::Patch {
+                object = live.to_json();
+                merge(&mut object, &ask.body);
+            }
+            let wanted = Wanted::read(&object, namespace, name)?;
+            let written = shared
+                .store
+                .update(namespace, name, &wanted, &ask.writer())?;
+            Ok((200, ask.shape(&written.secret)))
+        }
+        Verb::Delete => {
+            let deleted = shared
+                .store
+                .delete(namespace, name, &ask.body["preconditions"])?;
+            let details = json!({"name": name, "kind": "secrets", "uid": deleted.uid});
+            Ok((
+                200,
+                json!({"apiVersion": "v1", "kind": "Status", "status": "Success", "details": details}),
+            ))
+        }
+        Verb::Create | Verb::Other => {
+            let text = "the body of the request was in an unknown format";
+            Err(Refusal::new(Why::UnsupportedMediaType, text))
+        }
+    }
+}
+
+fn create(shared: &mut Shared, ask: &Ask<'_>) -> Answer {
+    let name = ask.body["metadata"]["name"].as_str().unwrap_or_default();
+    if shared.store.get(ask.namespace, name).is_some() {
+        let text = format!("secrets \"{name}\" already exists");
+        return Err(Refusal::new(Why::AlreadyExists, text));
+    }
+    let wanted = Wanted::read(&ask.body, ask.namespace, name)?;
+    let written = shared
+        .store
+        .update(ask.namespace, name, &wanted, &ask.writer())?;
+    Ok((201, ask.shape(&written.secret)))
+}
+
+fn bearer(request: &Request<Bytes>) -> Option<&str> {
+    request
+        .headers()
+        .get(AUTHORIZATION)?
+        .to_str()
+        .ok()?
+        .strip_prefix("Bearer ")
+}
+
+/// What a careless error text would contain: values, as sent and decoded, and the token.
+fn quoted(shared: &Shared, ask: &Ask<'_>) -> String {
+    let live = shared.store.get(ask.namespace, ask.name);
+    let live = live
+        .into_iter()
+        .flat_map(Secret::data)
+        .map(|(_, text)| text);
+    let mut quoted = format!("[token {}", shared.token);
+    for text in data(&ask.body).map(|(_, text)| text).chain(live) {
+        let decoded = STANDARD.decode(text).unwrap_or_default();
+        quoted = format!("{quoted} {text} {}", String::from_utf8_lossy(&decoded));
+    }
+    quoted + "]"
+}
+
+fn other_object(ask: &Ask<'_>) -> Value {
+    json!({
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {
+            "name": "another",
+            "namespace": ask.namespace,
+            "uid": super::uid(),
+            "resourceVersion": "1",
+        },
+        "type": "Opaque",
+        "data": {"another": "YW5vdGhlcg=="},
+    })
+}
+
+/// RFC 7386.
+fn merge(target: &mut Value, patch: &Value) {
+    let Value::Object(patch) = patch else {
+        *target = patch.clone();
+        return;
+    };
+    if !target.is_object() {
+        *target = json!({});
+    }
+    for (key, value) in patch {
+        if value.is_null() {
+            target.as_object_mut().map(|target| target.remove(key));
+        } else {
+            merge(&mut target[key], value);
+        }
+    }
+}
+
+fn respond(answer: Answer) -> Response<Bytes> {
+    match answer {
+        Ok((status, object)) => Response::builder()
+            .status(status)
+            .header(CONTENT_TYPE, "application/json")
+            .body(object.to_string().into())
+            .unwrap(),
+        Err(refusal) => refusal.response(),
+    }
+}

@@ -1,0 +1,87 @@
+//! What can go wrong between the API server and its client, and for which requests it does.
+
+use super::log::Verb;
+use super::refusal::{Refusal, Why};
+
+/// How a request ends. Refusals quote the data of the request and the live object.
+#[derive(Clone, Debug)]
+pub enum Fault {
+    Forbidden,
+    Unauthorized,
+    InternalError,
+    /// 429 with `Retry-After` in seconds.
+    TooManyRequests(u32),
+    /// 409 though nobody changed anything: the object was modified in between, every time.
+    Conflict,
+    /// 422 whose text quotes the data.
+    Invalid,
+    /// A page of a proxy in between, with that status.
+    Page(u16),
+    /// 307 to this URL.
+    Redirect(String),
+    /// 200 with another Secret than the one asked for.
+    OtherObject,
+    /// 200 and no JSON.
+    Unparsable,
+    /// 200 and a body far beyond what a Secret may hold.
+    Huge,
+    Truncated,
+    Hang,
+    Close,
+}
+
+impl Fault {
+    pub fn refusal(&self, quoted: &str) -> Option<Refusal> {
+        let refusal = |why, text: &str| Some(Refusal::new(why, format!("{text} {quoted}")));
+        match self {
+            Self::Forbidden => refusal(
+                Why::Forbidden,
+                "secrets is forbidden: User \"sync\" cannot do that in this namespace",
+            ),
+            Self::Unauthorized => refusal(Why::Unauthorized, "Unauthorized"),
+            Self::InternalError => refusal(Why::InternalError, "Internal error occurred"),
+            Self::TooManyRequests(seconds) => refusal(Why::TooManyRequests, "too many requests")
+                .map(|refusal| refusal.with_retry_after(*seconds)),
+            Self::Conflict => refusal(Why::Conflict, "the object has been modified"),
+            Self::Invalid => refusal(Why::Invalid, "Secret is invalid: data:"),
+            _ => None,
+        }
+    }
+}
+
+/// Which requests a fault strikes.
+#[derive(Clone, Debug, Default)]
+pub struct Rule {
+    namespace: Option<String>,
+    name: Option<String>,
+    verb: Option<Verb>,
+}
+
+impl Rule {
+    pub fn any() -> Self {
+        Self::default()
+    }
+
+    pub fn namespace(namespace: &str) -> Self {
+        Self {
+            namespace: Some(namespace.to_owned()),
+            ..Self::default()
+        }
+    }
+
+    pub fn name(mut self, name: &str) -> Self {
+        self.name = Some(name.to_owned());
+        self
+    }
+
+    pub fn verb(mut self, verb: Verb) -> Self {
+        self.verb = Some(verb);
+        self
+    }
+
+    pub fn matches(&self, namespace: &str, name: &str, verb: Verb) -> bool {
+        self.namespace.as_deref().is_none_or(|n| n == namespace)
+            && self.name.as_deref().is_none_or(|n| n == name)
+            && self.verb.is_none_or(|v| v == verb)
+    }
+}

@@ -1,0 +1,67 @@
+//! What the API server was asked, by keys and never by values.
+
+use std::time::Instant;
+
+use axum::http::Version;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verb {
+    Get,
+    Apply,
+    Patch,
+    Create,
+    Update,
+    Delete,
+    Other,
+}
+
+/// What a client wants to see of an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    Whole,
+    Metadata,
+}
+
+/// One request.
+#[derive(Clone, Debug)]
+pub struct Request {
+    pub at: Instant,
+    pub verb: Verb,
+    pub namespace: String,
+    /// Empty where the request is not about one Secret.
+    pub name: String,
+    /// Names of the data keys in the body.
+    pub keys: Vec<String>,
+    pub field_manager: Option<String>,
+    pub force: bool,
+    pub dry_run: bool,
+    /// Which of `uid` and `resourceVersion` the body named: the object its sender judged.
+    pub preconditions: Vec<&'static str>,
+    pub shape: Shape,
+    pub user_agent: Option<String>,
+    pub http: Version,
+    pub status: u16,
+}
+
+#[derive(Clone, Default)]
+pub struct Log(pub Vec<Request>);
+
+impl Log {
+    /// Requests that may change something.
+    pub fn writes(&self) -> impl Iterator<Item = &Request> {
+        self.0
+            .iter()
+            .filter(|request| !matches!(request.verb, Verb::Get | Verb::Other))
+    }
+
+    pub fn write_count(&self) -> usize {
+        self.writes().count()
+    }
+
+    pub fn count(&self, verb: Verb, name: &str) -> usize {
+        self.0
+            .iter()
+            .filter(|request| request.verb == verb && request.name == name)
+            .count()
+    }
+}

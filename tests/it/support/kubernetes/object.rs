@@ -1,0 +1,245 @@
+//! A Secret as the API server keeps it, and who owns which of its fields.
+//!
+//! Field ownership is what server-side apply is about, so fields are values of their own here: an object is a map
+//! from fields to values, and a field manager is a set of fields.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Map, Value, json};
+
+/// One field that can be owned.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Field {
+    Data(String),
+    Label(String),
+    Annotation(String),
+    Owner(String),
+    Type,
+    Immutable,
+}
+
+pub type Fields = BTreeMap<Field, Value>;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum How {
+    Apply,
+    Update,
+}
+
+/// One entry of `managedFields`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Manager {
+    pub name: String,
+    pub how: How,
+    pub fields: BTreeSet<Field>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Secret {
+    pub namespace: String,
+    pub name: String,
+    pub uid: String,
+    pub resource_version: u64,
+    pub created: String,
+    pub fields: Fields,
+    pub managers: Vec<Manager>,
+}
+
+impl Field {
+    /// The path as conflict messages write it.
+    pub fn path(&self) -> String {
+        match self {
+            Self::Data(key) => format!(".data.{key}"),
+            Self::Label(key) => format!(".metadata.labels.{key}"),
+            Self::Annotation(key) => format!(".metadata.annotations.{key}"),
+            Self::Owner(uid) => format!(".metadata.ownerReferences[uid=\"{uid}\"]"),
+            Self::Type => ".type".to_owned(),
+            Self::Immutable => ".immutable".to_owned(),
+        }
+    }
+
+    /// The path in `FieldsV1`.
+    fn steps(&self) -> Vec<String> {
+        let steps = |path: &[&str]| path.iter().map(|step| format!("f:{step}")).collect();
+        match self {
+            Self::Data(key) => steps(&["data", key]),
+            Self::Label(key) => steps(&["metadata", "labels", key]),
+            Self::Annotation(key) => steps(&["metadata", "annotations", key]),
+            Self::Owner(uid) => vec![
+                "f:metadata".to_owned(),
+                "f:ownerReferences".to_owned(),
+                format!("k:{{\"uid\":\"{uid}\"}}"),
+            ],
+            Self::Type => steps(&["type"]),
+            Self::Immutable => steps(&["immutable"]),
+        }
+    }
+}
+
+impl Secret {
+    pub fn value(&self, field: &Field) -> Option<&str> {
+        self.fields.get(field)?.as_str()
+    }
+
+    pub fn secret_type(&self) -> &str {
+        self.value(&Field::Type).unwrap_or("Opaque")
+    }
+
+    pub fn immutable(&self) -> bool {
+        self.fields.get(&Field::Immutable) == Some(&json!(true))
+    }
+
+    /// Data keys and their base64 texts.
+    pub fn data(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.fields.iter().filter_map(|(field, value)| match field {
+            Field::Data(key) => Some((key.as_str(), value.as_str()?)),
+            _ => None,
+        })
+    }
+
+    pub fn manager(&self, name: &str, how: How) -> Option<&Manager> {
+        self.managers
+            .iter()
+            .find(|manager| manager.name == name && manager.how == how)
+    }
+
+    /// Everybody but that manager who owns the field.
+    pub fn others<'a>(
+        &'a self,
+        field: &'a Field,
+        name: &'a str,
+        how: How,
+    ) -> impl Iterator<Item = &'a Manager> {
+        self.managers.iter().filter(move |manager| {
+            (manager.name != name || manager.how != how) && manager.fields.contains(field)
+        })
+    }
+
+    /// Makes `fields` what that manager owns; an empty set ends its entry.
+    pub fn set_manager(&mut self, name: &str, how: How, fields: BTreeSet<Field>) {
+        let is_it = |manager: &Manager| manager.name == name && manager.how == how;
+        match self.managers.iter_mut().find(|manager| is_it(manager)) {
+            Some(manager) => manager.fields = fields,
+            None => self.managers.push(Manager {
+                name: name.to_owned(),
+                how,
+                fields,
+            }),
+        }
+        self.managers.retain(|manager| !manager.fields.is_empty());
+    }
+
+    pub fn to_json(&self) -> Value {
+        let mut object = self.metadata_json();
+        object["apiVersion"] = json!("v1");
+        object["kind"] = json!("Secret");
+        object["type"] = json!(self.secret_type());
+        let data: Map<_, _> = self.map(|field| match field {
+            Field::Data(key) => Some(key),
+            _ => None,
+        });
+        if !data.is_empty() {
+            object["data"] = Value::Object(data);
+        }
+        if let Some(immutable) = self.fields.get(&Field::Immutable) {
+            object["immutable"] = immutable.clone();
+        }
+        object
+    }
+
+    pub fn metadata_json(&self) -> Value {
+        let mut metadata = json!({
+            "name": self.name,
+            "namespace": self.namespace,
+            "uid": self.uid,
+            "resourceVersion": self.resource_version.to_string(),
+            "creationTimestamp": self.created,
+            "managedFields": self.managers.iter().map(|m| m.to_json(&self.created)).collect::<Vec<_>>(),
+        });
+        let labels = self.map(|field| match field {
+            Field::Label(key) => Some(key),
+            _ => None,
+        });
+        let annotations = self.map(|field| match field {
+            Field::Annotation(key) => Some(key),
+            _ => None,
+        });
+        let owners: Map<_, _> = self.map(|field| match field {
+            Field::Owner(uid) => Some(uid),
+            _ => None,
+        });
+        if !labels.is_empty() {
+            metadata["labels"] = Value::Object(labels);
+        }
+        if !annotations.is_empty() {
+            metadata["annotations"] = Value::Object(annotations);
+        }
+        if !owners.is_empty() {
+            metadata["ownerReferences"] = owners.into_iter().map(|(_, owner)| owner).collect();
+        }
+        json!({
+            "apiVersion": "meta.k8s.io/v1",
+            "kind": "PartialObjectMetadata",
+            "metadata": metadata,
+        })
+    }
+
+    fn map(&self, key: impl Fn(&Field) -> Option<&String>) -> Map<String, Value> {
+        self.fields
+            .iter()
+            .filter_map(|(field, value)| Some((key(field)?.clone(), value.clone())))
+            .collect()
+    }
+}
+
+impl Manager {
+    fn to_json(&self, time: &str) -> Value {
+        let mut fields = json!({});
+        for field in &self.fields {
+            let mut place = &mut fields;
+            for step in field.steps() {
+                place = &mut place[step];
+            }
+            *place = json!({});
+        }
+        json!({
+            "manager": self.name,
+            "operation": match self.how { How::Apply => "Apply", How::Update => "Update" },
+            "apiVersion": "v1",
+            "time": time,
+            "fieldsType": "FieldsV1",
+            "fieldsV1": fields,
+        })
+    }
+
+    /// Reads back what [`Self::to_json`] wrote, as an adoption that rewrites `managedFields` sends it.
+    pub fn from_json(value: &Value) -> Option<Self> {
+        let how = match value["operation"].as_str()? {
+            "Apply" => How::Apply,
+            _ => How::Update,
+        };
+        let tree = &value["fieldsV1"];
+        let keys = |place: &Value| -> Vec<String> {
+            let keys = place.as_object().into_iter().flat_map(Map::keys);
+            keys.filter_map(|key| Some(key.strip_prefix("f:")?.to_owned()))
+                .collect()
+        };
+        let metadata = &tree["f:metadata"];
+        let mut fields: BTreeSet<Field> =
+            keys(&tree["f:data"]).into_iter().map(Field::Data).collect();
+        fields.extend(keys(&metadata["f:labels"]).into_iter().map(Field::Label));
+        fields.extend(
+            keys(&metadata["f:annotations"])
+                .into_iter()
+                .map(Field::Annotation),
+        );
+        if tree["f:type"].is_object() {
+            fields.insert(Field::Type);
+        }
+        Some(Self {
+            name: value["manager"].as_str()?.to_owned(),
+            how,
+            fields,
+        })
+    }
+}
