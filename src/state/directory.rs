@@ -8,6 +8,7 @@ use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rustix::fs::{self, AtFlags, FlockOperation, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
@@ -17,6 +18,10 @@ use zeroize::Zeroizing;
 use super::OpenError;
 use crate::failure::{Failure, Reason};
 use crate::secret::FingerprintKey;
+
+/// A holder that is just ending, or a child of it that has not replaced its image yet, lets go within moments.
+const LOCK_TRIES: u32 = 15;
+const LOCK_AGAIN: Duration = Duration::from_millis(20);
 
 const KEY_FILE: &str = "fingerprint.key";
 pub(super) const LEDGER_FILE: &str = "ledger.redb";
@@ -91,13 +96,17 @@ impl Directory {
 
     pub(super) fn lock(&self) -> Result<Lock, OpenError> {
         let file = self.open_or_make("lock")?;
-        match fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Lock(file)),
-            Err(Errno::WOULDBLOCK) => Err(OpenError::HeldByAnother),
-            Err(errno) => {
-                Err(errno_failed(&self.path.join("lock"), "cannot be locked", errno).into())
+        for _ in 0..LOCK_TRIES {
+            match fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => return Ok(Lock(file)),
+                Err(Errno::WOULDBLOCK) => std::thread::park_timeout(LOCK_AGAIN),
+                Err(errno) => {
+                    let path = self.path.join("lock");
+                    return Err(errno_failed(&path, "cannot be locked", errno).into());
+                }
             }
         }
+        Err(OpenError::HeldByAnother)
     }
 
     /// Reads the key, or makes it. Only the holder of the lock may ask. A key that is not whole is never replaced:
