@@ -294,11 +294,18 @@ fn two_that_create_at_the_same_moment_lose_nothing() {
             watch.join().unwrap();
             codes
         });
-        assert_eq!(
-            codes,
-            [Some(0); 2],
-            "both write the same instance's Secrets"
+        // Who loses a race for a Secret may say `conflict` (1); nothing is lost, and the next run finds it done.
+        assert!(
+            codes.iter().all(|code| matches!(code, Some(0 | 1))),
+            "{codes:?}"
         );
+        for home in &homes {
+            assert_eq!(
+                home.once(&[]).code,
+                Some(0),
+                "both write the same instance's Secrets"
+            );
+        }
         for name in &names {
             let wanted = data(&[(name, "value")]);
             assert_eq!(kubernetes.data("app", name), Some(wanted), "round {round}");
