@@ -5,7 +5,7 @@
 pub mod select;
 
 use crate::failure::{Failure, Reason};
-use crate::names::{RemoteKey, SecretKey};
+use crate::names::SecretKey;
 use crate::secret::{Payload, SecretBytes};
 
 /// Rises when the same answers and configuration would give other content than before.
@@ -16,7 +16,7 @@ pub const REVISION: u32 = 1;
 pub struct Item<'a> {
     pub secret_key: &'a SecretKey,
     /// What the store knows the secret by, for messages.
-    pub key: &'a RemoteKey,
+    pub from: String,
     pub property: Option<&'a select::Property>,
     pub value: &'a SecretBytes,
 }
@@ -28,7 +28,7 @@ pub fn assemble<'a>(items: impl IntoIterator<Item = Item<'a>>) -> Result<Payload
         let value = match item.property {
             None => item.value.clone(),
             Some(property) => select::property(item.value, property).map_err(|missing| {
-                let fact = format!("`{}`: in `{}`, {missing}", item.secret_key, item.key);
+                let fact = format!("`{}`: in `{}`, {missing}", item.secret_key, item.from);
                 Failure::new(Reason::Invalid, fact).with_help(
                     if property.literal.starts_with('$') {
                         "write `property` as keys and indexes joined by dots, without a leading `$`"

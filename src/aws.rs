@@ -1,62 +1,100 @@
-//! What every AWS service needs: a region, credentials, an HTTP client, and one way to tell its errors apart.
+//! What every AWS service needs: a region, credentials, an HTTP client, a rate, and one way to tell its errors apart.
 //!
 //! Below `store` and `kube`, and sees neither. No endpoint of a store is taken from the environment: the service clients
 //! are built from this session alone. (What the SDK's own credential providers call, STS above all, still follows
 //! `AWS_ENDPOINT_URL`; the SDK leaves no way to forbid it.)
 
 pub mod credentials;
+mod guard;
+pub mod login;
+pub mod rate;
+pub mod region;
 pub mod trouble;
+pub mod upstream;
 
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use aws_config::environment::EnvironmentVariableRegionProvider;
-use aws_config::imds::region::ImdsRegionProvider;
-use aws_config::meta::region::RegionProviderChain;
-use aws_config::profile::ProfileFileRegionProvider;
+use aws_config::BehaviorVersion;
 use aws_config::provider_config::ProviderConfig;
-use aws_config::{BehaviorVersion, Region};
-use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_smithy_http_client::tls::{self, rustls_provider::CryptoMode};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use aws_smithy_runtime_api::client::identity::SharedIdentityCache;
 use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
 
-use tokio::time::timeout;
-
-use crate::config::AwsAuth;
-use crate::failure::{Failure, Reason};
-
+pub use self::guard::Guard;
+use self::login::Login;
+use self::region::Place;
 pub use self::trouble::Trouble;
+pub use self::upstream::{Service, Session, Upstream, UpstreamId};
+use crate::config::{AwsAuth, AwsStore};
 
-/// Instance metadata answers in milliseconds or is not there.
-const REGION_LIMIT: Duration = Duration::from_secs(5);
-
-/// One identity in one region, ready for service clients to be built from.
-#[derive(Clone, Debug)]
-pub struct Session {
-    pub region: Region,
-    pub credentials: SharedCredentialsProvider,
-    pub http_client: SharedHttpClient,
+/// Everything that stores share of AWS. Making one does no I/O.
+#[derive(Debug)]
+pub struct Aws {
+    http_client: SharedHttpClient,
+    shared: Mutex<Shared>,
 }
 
-impl Session {
-    /// Finds the region and prepares the credentials; the credentials themselves are loaded by the first call.
-    pub async fn open(region: Option<&str>, auth: &AwsAuth) -> Result<Self, Failure> {
-        let http_client = http_client();
-        let provider = ProviderConfig::without_region()
-            .with_behavior_version(Some(behavior()))
-            .with_http_client(http_client.clone());
-        let region = match region {
-            Some(region) => Region::new(region.to_owned()),
-            None => default_region(auth, &provider).await?,
+#[derive(Debug, Default)]
+struct Shared {
+    logins: BTreeMap<AwsAuth, Arc<Login>>,
+    upstreams: BTreeMap<Where, Arc<Upstream>>,
+}
+
+/// What two stores must have in common to share an upstream.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Where {
+    service: Service,
+    region: Option<String>,
+    endpoint_url: Option<String>,
+    auth: AwsAuth,
+}
+
+impl Default for Aws {
+    fn default() -> Self {
+        Self {
+            http_client: http_client(),
+            shared: Mutex::default(),
+        }
+    }
+}
+
+impl Aws {
+    /// The upstream of a store, shared with every store that is there as the same identity.
+    pub fn upstream(&self, service: Service, spec: &AwsStore) -> Arc<Upstream> {
+        let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = Where {
+            service,
+            region: spec.region.clone(),
+            endpoint_url: spec.endpoint_url.clone(),
+            auth: spec.auth.clone(),
         };
-        let provider = provider.with_region(Some(region.clone()));
-        let credentials = credentials::provider(auth, &provider, &region).await;
-        Ok(Self {
-            region,
-            credentials,
-            http_client,
-        })
+        if let Some(upstream) = shared.upstreams.get(&at) {
+            upstream.join(spec.requests_per_second);
+            return Arc::clone(upstream);
+        }
+        let sdk = self.sdk();
+        let place = Arc::new(Place::new(
+            spec.region.as_deref(),
+            &spec.auth.base,
+            sdk.clone(),
+        ));
+        let login = Arc::new(Login::new(spec.auth.clone(), Arc::clone(&place), sdk));
+        let login = shared.logins.entry(spec.auth.clone()).or_insert(login);
+        let parts = (place, Arc::clone(login));
+        let id = UpstreamId(shared.upstreams.len());
+        let upstream = Arc::new(Upstream::new(id, spec, parts, self.http_client.clone()));
+        shared.upstreams.insert(at, Arc::clone(&upstream));
+        upstream
+    }
+
+    fn sdk(&self) -> ProviderConfig {
+        ProviderConfig::without_region()
+            .with_behavior_version(Some(behavior()))
+            .with_http_client(self.http_client.clone())
     }
 }
 
@@ -75,6 +113,12 @@ pub fn timeouts() -> TimeoutConfig {
         .build()
 }
 
+/// A [`Login`] keeps its credentials itself: the SDK's cache would hold on to refused ones, and renews on the path of a
+/// request (measured).
+pub fn no_identity_cache() -> SharedIdentityCache {
+    aws_config::identity::IdentityCache::no_cache()
+}
+
 /// `standard`, never `adaptive`: one throttled call would stall all others for up to 20 s.
 pub fn retries() -> RetryConfig {
     RetryConfig::standard().with_max_attempts(3)
@@ -87,26 +131,4 @@ fn http_client() -> SharedHttpClient {
         .pool_idle_timeout(Duration::from_secs(20))
         .tls_provider(tls::Provider::Rustls(CryptoMode::AwsLc))
         .build_https()
-}
-
-/// The environment, the profile files, the instance metadata, in this order.
-async fn default_region(auth: &AwsAuth, provider: &ProviderConfig) -> Result<Region, Failure> {
-    let mut profile = ProfileFileRegionProvider::builder().configure(provider);
-    if let AwsAuth::Profile(name) = auth {
-        profile = profile.profile_name(name);
-    }
-    let chain = RegionProviderChain::first_try(EnvironmentVariableRegionProvider::new())
-        .or_else(profile.build())
-        .or_else(ImdsRegionProvider::builder().configure(provider).build());
-    let region = timeout(REGION_LIMIT, chain.region()).await.map_err(|_| {
-        Failure::new(Reason::Timeout, "looking for the AWS region took too long")
-            .with_help("set `region` in the store's table")
-    })?;
-    region.ok_or_else(|| {
-        Failure::new(
-            Reason::Invalid,
-            "no AWS region is known: neither the environment, nor the profile, nor instance metadata names one",
-        )
-        .with_help("set `region` in the store's table")
-    })
 }

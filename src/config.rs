@@ -3,11 +3,13 @@
 //! `text -> tree (spanned TOML) -> lower (all checks) -> Config`. Raw TOML types stay inside this module. Nothing
 //! outside can hold a `Config` that was not checked, and nothing here makes a call.
 
+mod aws;
 mod diagnostic;
 mod include;
 mod load;
 mod lower;
 mod problems;
+mod remote;
 mod source;
 mod surroundings;
 mod tree;
@@ -18,12 +20,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::names::{
-    ClusterName, EntryName, Instance, LabelValue, MetadataKey, Namespace, ObjectName, RemoteKey,
-    SecretKey, StoreName,
+    ClusterName, EntryName, Instance, LabelValue, MetadataKey, Namespace, ObjectName, SecretKey,
+    StoreName,
 };
 
+pub use self::aws::{AwsAuth, AwsBase, AwsRole, AwsStore, Fetch, Rates, SecretRef, ValueSource};
 pub use self::diagnostic::{Diagnostic, Diagnostics, Severity};
 pub use self::load::{Loaded, load};
+pub use self::remote::{DataFrom, DataItem, Find, NamePattern, Property, Source, Version};
 pub use self::surroundings::Surroundings;
 
 /// A whole configuration: the main file and everything it includes.
@@ -52,38 +56,9 @@ pub struct Daemon {
 
 #[derive(Clone, Debug)]
 pub enum Store {
-    SecretsManager(SecretsManager),
+    SecretsManager(AwsStore),
+    ParameterStore(AwsStore),
     File(FileStore),
-}
-
-#[derive(Clone, Debug)]
-pub struct SecretsManager {
-    /// `None`: what the SDK finds (environment, profile, instance metadata).
-    pub region: Option<String>,
-    /// Absent: AWS's own endpoint. Endpoints from the environment are ignored.
-    pub endpoint_url: Option<String>,
-    pub auth: AwsAuth,
-}
-
-/// Where the base credentials of a store come from.
-#[derive(Clone, Debug)]
-pub enum AwsAuth {
-    /// The SDK's default chain.
-    Default,
-    Profile(String),
-    Static {
-        access_key_id: ValueSource,
-        secret_access_key: ValueSource,
-        session_token: Option<ValueSource>,
-    },
-}
-
-/// Where one credential is read from. Never the credential itself: the configuration holds no values.
-#[derive(Clone, Debug)]
-pub enum ValueSource {
-    /// Absolute path; surrounding white space of the content is not part of the value.
-    File(PathBuf),
-    Env(String),
 }
 
 #[derive(Clone, Debug)]
@@ -124,41 +99,10 @@ pub struct Entry {
     pub store: StoreName,
     pub refresh_interval: Duration,
     pub max_stale: Duration,
+    /// Before `data`; later items win.
+    pub data_from: Vec<DataFrom>,
     pub data: Vec<DataItem>,
     pub targets: Vec<Target>,
-}
-
-/// One item of `data`: one key of the result.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DataItem {
-    pub secret_key: SecretKey,
-    pub store: StoreName,
-    pub remote_ref: RemoteRef,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RemoteRef {
-    pub key: RemoteKey,
-    pub version: Version,
-    /// Absent: the whole value.
-    pub property: Option<Property>,
-}
-
-/// Which version of a secret. `AWSCURRENT` unless the configuration says otherwise.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Version {
-    Current,
-    Stage(String),
-    Id(String),
-}
-
-/// A place in a JSON value: the text as a literal key, and as a path of steps.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Property {
-    /// As written; tried first as one literal key.
-    pub literal: String,
-    /// The text split at dots that are not escaped by `\`.
-    pub path: Vec<String>,
 }
 
 #[derive(Clone, Debug)]

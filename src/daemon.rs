@@ -177,8 +177,14 @@ fn stores(
     state: &State,
     reporter: &Reporter,
 ) -> BTreeMap<crate::names::StoreName, Store> {
+    let aws = crate::aws::Aws::default();
     let make = |(name, spec)| {
-        let store = Store::new(name, spec, state.fingerprint_key(), reporter.clone());
+        let store = Store::new(
+            name,
+            spec,
+            (&aws, state.fingerprint_key()),
+            reporter.clone(),
+        );
         (name.clone(), store)
     };
     config.stores.iter().map(make).collect()

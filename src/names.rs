@@ -71,6 +71,10 @@ names! {
     Uid: opaque, "1 to 128 printable ASCII characters";
     /// What a cluster calls one state of an object.
     ResourceVersion: opaque, "1 to 128 printable ASCII characters";
+    /// An AWS account.
+    AccountId: |text| text.len() == 12 && text.bytes().all(|b| b.is_ascii_digit()), "an account's 12 digits";
+    /// An IAM role.
+    RoleArn: role_arn, "a role's ARN: arn:aws:iam::ACCOUNT:role/NAME";
     /// What a store knows a secret by: a name, a path or an ARN.
     RemoteKey: |text| !text.is_empty() && text.len() <= 2048 && !text.chars().any(char::is_control), "1 to 2048 characters without control characters";
 }
@@ -123,6 +127,26 @@ impl SecretKey {
             Ok(())
         }
     }
+}
+
+impl RoleArn {
+    pub fn account(&self) -> AccountId {
+        let account = self.as_str().split(':').nth(4).unwrap_or_default();
+        AccountId::new(account).expect("a role's ARN was checked to hold an account")
+    }
+}
+
+/// `arn:PARTITION:iam::ACCOUNT:role/PATH/NAME` (IAM user guide, identifiers).
+fn role_arn(text: &str) -> bool {
+    let parts: Vec<&str> = text.split(':').collect();
+    let name = |b: u8| b.is_ascii_alphanumeric() || b"/_+=,.@-".contains(&b);
+    matches!(parts.as_slice(), ["arn", partition, "iam", "", account, role]
+        if partition.starts_with("aws")
+            && partition.bytes().all(|b| b.is_ascii_lowercase() || b == b'-')
+            && account.len() == 12
+            && account.bytes().all(|b| b.is_ascii_digit())
+            && role.strip_prefix("role/").is_some_and(|role| !role.is_empty() && role.bytes().all(name))
+            && text.len() <= 2048)
 }
 
 fn config_name(text: &str, max: usize) -> bool {
@@ -213,6 +237,16 @@ mod tests {
         assert!(MetadataKey::new("/team").is_err());
         assert!(LabelValue::new("").is_ok());
         assert!(LabelValue::new("a b").is_err());
+        let role = RoleArn::new("arn:aws:iam::123456789012:role/team/read").unwrap();
+        assert_eq!(role.account().as_str(), "123456789012");
+        for bad in [
+            "read",
+            "arn:aws:iam::1:role/x",
+            "arn:aws:iam::123456789012:role/",
+            "arn:aws:iam::123456789012:user/x",
+        ] {
+            assert!(RoleArn::new(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -122,8 +122,17 @@ macro_rules! words {
 }
 
 words! {
+    /// One kind of call to a store, as AWS calls it.
     StoreOperation {
+        BatchGetSecretValue = "BatchGetSecretValue",
         GetSecretValue = "GetSecretValue",
+        DescribeSecret = "DescribeSecret",
+        ListSecrets = "ListSecrets",
+        GetParameters = "GetParameters",
+        GetParameter = "GetParameter",
+        GetParametersByPath = "GetParametersByPath",
+        DescribeParameters = "DescribeParameters",
+        ListTagsForResource = "ListTagsForResource",
         ReadFile = "ReadFile",
     }
     ClusterVerb {

@@ -1,46 +1,87 @@
 //! Stores: where secrets are read.
 //!
-//! A store answers one [`Read`] with one [`Answer`] or one classified [`Failure`]; it knows nothing of entries,
-//! targets or schedules. The set of stores is closed, so it is an enum.
+//! A store answers each [`Read`] with one [`Answer`] or one classified [`Failure`]; it knows nothing of entries,
+//! targets or schedules. It says which reads may travel together and when the next call may leave; whoever owns it
+//! makes the groups and keeps the times. The set of stores is closed, so it is an enum.
 
 pub mod coalesce;
 pub mod desk;
 pub mod file;
 pub mod secrets_manager;
 
-use jiff::Timestamp;
+use std::collections::BTreeSet;
 
-use crate::config;
+use jiff::Timestamp;
+use tokio::time::Instant;
+
+use crate::aws::{Aws, UpstreamId};
+use crate::config::{self, Source};
 use crate::failure::Failure;
 use crate::names::{RemoteKey, StoreName};
-use crate::report::Reporter;
+use crate::report::{Reporter, StoreOperation};
 use crate::secret::{Fingerprint, FingerprintKey, SecretBytes};
 
-/// What is scheduled and coalesced: one distinct value of one store.
+/// What is scheduled and coalesced: one distinct question to one store.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Read {
     pub store: StoreName,
-    pub key: RemoteKey,
-    pub version: config::Version,
+    pub source: Source,
 }
 
-/// One value, checked to be the one asked for.
+/// One answer, checked to be the one asked for.
 #[derive(Debug)]
 pub struct Answer {
     pub identity: Identity,
     /// When this version was made, where the store says so.
     pub created: Option<Timestamp>,
-    /// Never empty.
-    pub value: SecretBytes,
+    pub content: Content,
 }
 
-/// Equal identities mean equal values (design 6.3).
+#[derive(Debug)]
+pub enum Content {
+    /// Never empty.
+    Value(SecretBytes),
+    /// What a `find` matched, by name. Each is read on its own, by its ARN.
+    Matches(Vec<Match>),
+}
+
+/// One secret that a `find` matched.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Match {
+    pub name: RemoteKey,
+    pub arn: RemoteKey,
+}
+
+/// Equal identities mean equal answers (design 6.3).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Identity {
-    /// AWS: a version is immutable, so ARN and version id say it all.
+    /// Secrets Manager: a version is immutable, so ARN and version id say it all.
     Version { arn: String, version_id: String },
-    /// A file store: keyed fingerprint of the value.
+    /// Parameter Store: a number may be used again after the parameter was deleted and made anew.
+    Parameter {
+        arn: String,
+        version: i64,
+        modified: Option<Timestamp>,
+    },
+    /// Files and tags: keyed fingerprint of the value.
     Fingerprint(Fingerprint),
+    /// A `find`: the ARNs of its matches.
+    Arns(BTreeSet<String>),
+}
+
+/// How a read travels: reads of one operation go together, up to `size` in one call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lane {
+    pub operation: StoreOperation,
+    pub size: usize,
+}
+
+/// What became of one read of a call.
+#[derive(Debug)]
+pub enum Fetched {
+    Done(Result<Answer, Failure>),
+    /// The call could not answer it together with others; asked again, it has another [`Lane`].
+    Alone,
 }
 
 /// A store, ready to be asked. Making one does no I/O.
@@ -54,13 +95,20 @@ impl Store {
     pub fn new(
         name: &StoreName,
         store: &config::Store,
-        key: &FingerprintKey,
+        (aws, key): (&Aws, &FingerprintKey),
         reporter: Reporter,
     ) -> Self {
         match store {
-            config::Store::SecretsManager(spec) => Self::SecretsManager(Box::new(
-                secrets_manager::SecretsManager::new(name.clone(), spec.clone(), reporter),
-            )),
+            config::Store::SecretsManager(spec) => {
+                let upstream = aws.upstream(crate::aws::Service::SecretsManager, spec);
+                Self::SecretsManager(Box::new(secrets_manager::SecretsManager::new(
+                    name.clone(),
+                    spec.clone(),
+                    (upstream, key.clone()),
+                    reporter,
+                )))
+            }
+            config::Store::ParameterStore(_) => unimplemented!(),
             config::Store::File(spec) => Self::File(file::FileStore::new(
                 name.clone(),
                 spec.clone(),
@@ -70,11 +118,38 @@ impl Store {
         }
     }
 
-    /// Asks upstream once.
-    pub async fn read(&self, read: &Read) -> Result<Answer, Failure> {
+    /// Stores with the same one fail together when what they share does; `None` shares nothing.
+    pub fn upstream(&self) -> Option<UpstreamId> {
         match self {
-            Self::SecretsManager(store) => store.read(read).await,
-            Self::File(store) => store.read(read).await,
+            Self::SecretsManager(store) => Some(store.upstream()),
+            Self::File(_) => None,
+        }
+    }
+
+    /// How this read would travel now.
+    pub fn lane(&self, read: &Read, now: Instant) -> Lane {
+        match self {
+            Self::SecretsManager(store) => store.lane(read, now),
+            Self::File(_) => Lane {
+                operation: StoreOperation::ReadFile,
+                size: 1,
+            },
+        }
+    }
+
+    /// Takes a turn for one call; else says when there will be one.
+    pub fn turn(&self, operation: StoreOperation, now: Instant) -> Result<(), Instant> {
+        match self {
+            Self::SecretsManager(store) => store.turn(operation, now),
+            Self::File(_) => Ok(()),
+        }
+    }
+
+    /// Asks upstream once for all these reads, which have this operation as their lane. Every read comes back.
+    pub async fn fetch(&self, operation: StoreOperation, reads: Vec<Read>) -> Vec<(Read, Fetched)> {
+        match self {
+            Self::SecretsManager(store) => store.fetch(operation, reads).await,
+            Self::File(store) => store.fetch(reads).await,
         }
     }
 }

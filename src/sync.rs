@@ -198,11 +198,16 @@ async fn read_all(run: &Run) -> Result<Vec<Seen>, NotRead> {
 }
 
 fn assemble_entry(entry: &Entry, seen: &[Seen]) -> Result<Payload, Failure> {
-    assemble::assemble(entry.items.iter().map(|item| assemble::Item {
-        secret_key: &item.secret_key,
-        key: &entry.reads[item.read].key,
-        property: item.property.as_ref(),
-        value: &seen[item.read].answer.value,
+    assemble::assemble(entry.items.iter().filter_map(|item| {
+        let crate::store::Content::Value(value) = &seen[item.read].answer.content else {
+            return None;
+        };
+        Some(assemble::Item {
+            secret_key: &item.secret_key,
+            from: entry.reads[item.read].source.to_string(),
+            property: item.property.as_ref(),
+            value,
+        })
     }))
 }
 

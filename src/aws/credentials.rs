@@ -15,7 +15,7 @@ use rustix::fs::{Mode, OFlags, open};
 use tokio::time::timeout;
 use zeroize::Zeroizing;
 
-use crate::config::{AwsAuth, ValueSource};
+use crate::config::{AwsAuth, AwsBase, ValueSource};
 
 /// A key file beyond this is not a key.
 const KEY_SIZE_LIMIT: u64 = 16 << 10;
@@ -29,21 +29,21 @@ pub async fn provider(
     config: &ProviderConfig,
     region: &Region,
 ) -> SharedCredentialsProvider {
-    let provider = match auth {
-        AwsAuth::Default => SharedCredentialsProvider::new(
+    let provider = match &auth.base {
+        AwsBase::Default => SharedCredentialsProvider::new(
             DefaultCredentialsChain::builder()
                 .configure(config.clone())
                 .region(region.clone())
                 .build()
                 .await,
         ),
-        AwsAuth::Profile(profile) => SharedCredentialsProvider::new(
+        AwsBase::Profile(profile) => SharedCredentialsProvider::new(
             ProfileFileCredentialsProvider::builder()
                 .configure(config)
                 .profile_name(profile)
                 .build(),
         ),
-        AwsAuth::Static {
+        AwsBase::Static {
             access_key_id,
             secret_access_key,
             session_token,
@@ -52,6 +52,7 @@ pub async fn provider(
             secret_access_key: secret_access_key.clone(),
             session_token: session_token.clone(),
         }),
+        AwsBase::WebIdentity { .. } => unimplemented!(),
     };
     SharedCredentialsProvider::new(Bounded(provider))
 }
@@ -150,6 +151,7 @@ async fn value(
     let text = match source {
         ValueSource::File(path) => read_key(path.clone()).await,
         ValueSource::Env(name) => std::env::var(name).ok().map(Zeroizing::new),
+        ValueSource::Kubernetes(_) => None,
     };
     text.map(|text| Zeroizing::new(text.trim().to_owned()))
         .filter(|text| !text.is_empty())
@@ -159,7 +161,7 @@ async fn value(
                     KeyUnavailable::NoFile(setting)
                 }
                 ValueSource::File(path) => KeyUnavailable::File(setting, path.clone()),
-                ValueSource::Env(_) => KeyUnavailable::Env(setting),
+                ValueSource::Env(_) | ValueSource::Kubernetes(_) => KeyUnavailable::Env(setting),
             })
         })
 }

@@ -29,6 +29,10 @@ pub enum Trouble {
 pub struct Quoted(String);
 
 impl Quoted {
+    pub fn new(text: String) -> Self {
+        Self(text)
+    }
+
     pub fn mentions(&self, words: &str) -> bool {
         self.0
             .to_ascii_lowercase()
@@ -91,6 +95,42 @@ where
     }
 }
 
+/// What AWS calls it when there are too many requests.
+const THROTTLES: &[&str] = &[
+    "ThrottlingException",
+    "ThrottledException",
+    "RequestThrottled",
+    "RequestThrottledException",
+    "ProvisionedThroughputExceededException",
+    "Throttling",
+    "TooManyRequestsException",
+    "RequestLimitExceeded",
+    "LimitExceededException",
+    "SlowDown",
+];
+
+/// Whether an answer, by its status or its body's `__type`, says that there are too many requests.
+pub(super) fn is_throttle(answer: &HttpResponse) -> bool {
+    #[derive(serde::Deserialize)]
+    struct Error {
+        #[serde(rename = "__type")]
+        code: String,
+    }
+    let status = answer.status().as_u16();
+    if status == 429 {
+        return true;
+    }
+    let body = answer
+        .body()
+        .bytes()
+        .filter(|_| (400..600).contains(&status));
+    let error: Option<Error> = body.and_then(|body| serde_json::from_slice(body).ok());
+    error.is_some_and(|error| {
+        let code = error.code.rsplit('#').next().unwrap_or_default();
+        THROTTLES.contains(&code)
+    })
+}
+
 fn status(answer: &HttpResponse) -> RequestCode {
     RequestCode::Status(answer.status().as_u16())
 }
@@ -102,16 +142,7 @@ fn service_trouble<E: ProvideErrorMetadata>(error: &E, answer: &HttpResponse) ->
         return without_code(status);
     };
     match code {
-        "ThrottlingException"
-        | "ThrottledException"
-        | "RequestThrottled"
-        | "RequestThrottledException"
-        | "ProvisionedThroughputExceededException"
-        | "Throttling"
-        | "TooManyRequestsException"
-        | "RequestLimitExceeded"
-        | "LimitExceededException"
-        | "SlowDown" => shared(
+        code if THROTTLES.contains(&code) => shared(
             Reason::Throttled,
             "AWS throttles this account's requests".into(),
         ),
@@ -144,7 +175,7 @@ fn service_trouble<E: ProvideErrorMetadata>(error: &E, answer: &HttpResponse) ->
         ),
         _ => Trouble::Refused {
             code: code.to_owned(),
-            message: Quoted(error.message().unwrap_or_default().to_owned()),
+            message: Quoted::new(error.message().unwrap_or_default().to_owned()),
         },
     }
 }

@@ -87,6 +87,7 @@ fn summary(config: &Config) -> String {
         .map(|(name, store)| {
             let kind = match store {
                 Store::SecretsManager(_) => "aws_secrets_manager",
+                Store::ParameterStore(_) => "aws_parameter_store",
                 Store::File(_) => "file",
             };
             format!("{name} ({kind})")
@@ -97,7 +98,7 @@ fn summary(config: &Config) -> String {
         .entries
         .values()
         .flat_map(|entry| &entry.data)
-        .map(|item| (&item.store, &item.remote_ref.key, &item.remote_ref.version))
+        .map(|item| (&item.store, &item.source))
         .collect();
     let targets = || config.entries.values().flat_map(|entry| &entry.targets);
     let files = targets().filter(|t| matches!(t, Target::File(_))).count();

@@ -270,8 +270,13 @@ impl Engine {
         let task = self.tasks.spawn(async move {
             // The semaphore is never closed.
             let _permit = permits.acquire().await;
-            let answer = tokio::time::timeout(CALL_LIMIT, Box::pin(store.read(&what)));
-            Done::Call(answer.await.unwrap_or_else(|_| Err(no_answer(&what))))
+            let operation = store.lane(&what, Instant::now()).operation;
+            let fetch = Box::pin(store.fetch(operation, vec![what.clone()]));
+            let answer = tokio::time::timeout(CALL_LIMIT, fetch).await;
+            Done::Call(match answer.map(|mut all| all.pop()) {
+                Ok(Some((_, crate::store::Fetched::Done(result)))) => result,
+                _ => Err(no_answer(&what)),
+            })
         });
         self.running.insert(task.id(), Task::Call(read.clone()));
         self.expect_answer(read);

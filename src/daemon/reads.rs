@@ -170,7 +170,7 @@ mod tests {
         Arc::new(Answer {
             identity: identity(id),
             created: None,
-            value: SecretBytes::new(b"x".to_vec()),
+            content: crate::store::Content::Value(SecretBytes::new(b"x".to_vec())),
         })
     }
 

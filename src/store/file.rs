@@ -10,10 +10,10 @@ use rustix::io::Errno;
 use tokio::time::Instant;
 use zeroize::Zeroizing;
 
-use super::{Answer, Identity, Read};
-use crate::config;
+use super::{Answer, Content, Fetched, Identity, Read};
+use crate::config::{self, Source};
 use crate::failure::{Failure, Reason};
-use crate::names::StoreName;
+use crate::names::{RemoteKey, StoreName};
 use crate::report::{Fact, Reporter, RequestCode, StoreOperation};
 use crate::secret::{FingerprintKey, SecretBytes};
 
@@ -43,11 +43,26 @@ impl FileStore {
         }
     }
 
-    pub async fn read(&self, read: &Read) -> Result<Answer, Failure> {
+    pub async fn fetch(&self, reads: Vec<Read>) -> Vec<(Read, Fetched)> {
+        let mut fetched = Vec::with_capacity(reads.len());
+        for read in reads {
+            let result = match &read.source {
+                Source::Value { key, .. } => self.value(key).await,
+                Source::Metadata { .. } | Source::Find(_) => Err(Failure::new(
+                    Reason::Invalid,
+                    "a file store has neither tags nor lists",
+                )),
+            };
+            fetched.push((read, Fetched::Done(result)));
+        }
+        fetched
+    }
+
+    async fn value(&self, key: &RemoteKey) -> Result<Answer, Failure> {
         let started = Instant::now();
         let path = self.spec.path.clone();
-        let key = read.key.as_str().to_owned();
-        let value = tokio::task::spawn_blocking(move || value_of(&path, &key))
+        let text = key.as_str().to_owned();
+        let value = tokio::task::spawn_blocking(move || value_of(&path, &text))
             .await
             .unwrap_or_else(|_| {
                 Err(Failure::new(
@@ -68,14 +83,14 @@ impl FileStore {
         if value.is_empty() {
             return Err(Failure::new(
                 Reason::NoValue,
-                format!("`{}` in store `{}` is empty", read.key, self.name),
+                format!("`{key}` in store `{}` is empty", self.name),
             )
             .with_help("put a value; an empty one is never delivered"));
         }
         Ok(Answer {
             identity: Identity::Fingerprint(self.key.of([value.expose()])),
             created: None,
-            value,
+            content: Content::Value(value),
         })
     }
 }

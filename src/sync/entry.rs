@@ -38,13 +38,12 @@ impl Entry {
             .map(|item| {
                 let read = Read {
                     store: item.store.clone(),
-                    key: item.remote_ref.key.clone(),
-                    version: item.remote_ref.version.clone(),
+                    source: item.source.clone(),
                 };
                 let at = reads.iter().position(|known| *known == read);
                 Item {
                     secret_key: item.secret_key.clone(),
-                    property: item.remote_ref.property.clone(),
+                    property: item.property.clone(),
                     read: at.unwrap_or_else(|| {
                         reads.push(read);
                         reads.len() - 1

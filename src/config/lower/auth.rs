@@ -4,7 +4,7 @@ use super::Lowering;
 use super::permissions::Content;
 use crate::config::problems::Problem;
 use crate::config::tree::{Table, Value};
-use crate::config::{AwsAuth, ValueSource};
+use crate::config::{AwsAuth, AwsBase, ValueSource};
 
 pub(super) fn lower(cx: &Lowering<'_>, value: Value<'_>) -> Option<AwsAuth> {
     let mut table = value.table()?.discreetly();
@@ -32,9 +32,9 @@ pub(super) fn lower(cx: &Lowering<'_>, value: Value<'_>) -> Option<AwsAuth> {
     table.finish();
 
     match (has_profile, has_keys, has_web_identity) {
-        (false, false, false) => Some(AwsAuth::Default),
-        (true, false, false) => Some(AwsAuth::Profile(profile?.value.to_owned())),
-        (false, true, false) => keys,
+        (false, false, false) => Some(AwsAuth::DEFAULT),
+        (true, false, false) => Some(auth(AwsBase::Profile(profile?.value.to_owned()))),
+        (false, true, false) => keys.map(auth),
         (false, false, true) => None,
         (_, _, _) => {
             cx.problems
@@ -46,7 +46,14 @@ pub(super) fn lower(cx: &Lowering<'_>, value: Value<'_>) -> Option<AwsAuth> {
     }
 }
 
-fn static_keys(cx: &Lowering<'_>, table: &mut Table<'_>) -> Option<AwsAuth> {
+fn auth(base: AwsBase) -> AwsAuth {
+    AwsAuth {
+        base,
+        ..AwsAuth::DEFAULT
+    }
+}
+
+fn static_keys(cx: &Lowering<'_>, table: &mut Table<'_>) -> Option<AwsBase> {
     let id = table
         .need("access_key_id")
         .and_then(|v| value_source(cx, v));
@@ -57,7 +64,7 @@ fn static_keys(cx: &Lowering<'_>, table: &mut Table<'_>) -> Option<AwsAuth> {
         Some(value) => Some(value_source(cx, value)?),
         None => None,
     };
-    Some(AwsAuth::Static {
+    Some(AwsBase::Static {
         access_key_id: id?,
         secret_access_key: key?,
         session_token: token,

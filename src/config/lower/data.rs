@@ -5,7 +5,7 @@ use super::property::{Refused, property, version};
 use super::{Lowering, References, StoreKind};
 use crate::config::problems::{At, Problem};
 use crate::config::tree::{Table, Value};
-use crate::config::{DataItem, Property, RemoteRef, Version};
+use crate::config::{DataItem, Property, Source, Version};
 use crate::names::{RemoteKey, SecretKey, StoreName};
 
 /// What an entry reads, as far as it could be read.
@@ -96,7 +96,8 @@ fn item(
         (Some(key), Some(store), Some(remote_ref)) => Some(DataItem {
             secret_key: key.value.clone(),
             store,
-            remote_ref,
+            source: remote_ref.0,
+            property: remote_ref.1,
         }),
         (_, _, _) => None,
     };
@@ -104,18 +105,22 @@ fn item(
 }
 
 /// Discreet: a value may stand where only its name belongs.
-fn remote_ref(cx: &Lowering<'_>, mut table: Table<'_>, kind: StoreKind) -> Option<RemoteRef> {
+fn remote_ref(
+    cx: &Lowering<'_>,
+    mut table: Table<'_>,
+    kind: StoreKind,
+) -> Option<(Source, Option<Property>)> {
     let key = remote_key(cx, &mut table, kind);
     let version = read_version(cx, &mut table, kind);
     let property = read_property(cx, &mut table);
     decoding_strategy(&mut table);
     table.later_true("metadata");
     table.finish();
-    Some(RemoteRef {
+    let source = Source::Value {
         key: key?,
         version: version?,
-        property: property?,
-    })
+    };
+    Some((source, property?))
 }
 
 /// `key` of a source.

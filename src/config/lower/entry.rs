@@ -128,6 +128,7 @@ impl Draft {
             store,
             refresh_interval: self.refresh_interval,
             max_stale: self.max_stale,
+            data_from: Vec::new(),
             data: self.data.items,
             targets: kubernetes.chain(files).collect(),
         };

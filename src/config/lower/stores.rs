@@ -6,7 +6,7 @@ use super::url::PlainHttp;
 use super::{Lowering, StoreKind};
 use crate::config::problems::Problem;
 use crate::config::tree::{Table, Value};
-use crate::config::{AwsAuth, FileStore, SecretsManager, Store};
+use crate::config::{AwsAuth, AwsStore, Fetch, FileStore, Rates, Store};
 
 /// Lowers the table of one store. Its kind is known even when something in it is wrong.
 pub(super) fn lower(cx: &Lowering<'_>, mut table: Table<'_>) -> (StoreKind, Option<Store>) {
@@ -43,7 +43,7 @@ pub(super) fn lower(cx: &Lowering<'_>, mut table: Table<'_>) -> (StoreKind, Opti
     (kind, store)
 }
 
-fn secrets_manager(cx: &Lowering<'_>, value: Value<'_>) -> Option<SecretsManager> {
+fn secrets_manager(cx: &Lowering<'_>, value: Value<'_>) -> Option<AwsStore> {
     let mut table = value.table()?;
     let region = table.take("region").and_then(|v| region(cx, v));
     let plain = match table.boolean("allow_plain_http") {
@@ -53,18 +53,24 @@ fn secrets_manager(cx: &Lowering<'_>, value: Value<'_>) -> Option<SecretsManager
     let endpoint_url = table
         .string("endpoint_url")
         .and_then(|text| cx.endpoint(text, "endpoint_url", plain));
-    // Both read correctly; "auto" will mean fewer calls once there are batches.
-    let _ = table.choice("fetch", &[("auto", ()), ("single", ())], &[]);
+    let fetch = table.choice(
+        "fetch",
+        &[("auto", Fetch::Auto), ("single", Fetch::Single)],
+        &[],
+    );
     table.later("account", Value::string);
     table.later("prefix", Value::string);
     table.later("requests_per_second", requests_per_second);
     let auth = match table.take("auth") {
         Some(value) => auth::lower(cx, value),
-        None => Some(AwsAuth::Default),
+        None => Some(AwsAuth::DEFAULT),
     };
     table.finish();
-    Some(SecretsManager {
+    Some(AwsStore {
         region: region.map(|text| text.value.to_owned()),
+        account: None,
+        fetch: fetch.map_or(Fetch::Auto, |fetch| fetch.value),
+        requests_per_second: Rates::SECRETS_MANAGER,
         endpoint_url: endpoint_url.map(|url| url.value),
         auth: auth?,
     })

@@ -54,7 +54,9 @@ fn includes_are_sorted_and_relative_to_their_own_file() {
     );
     let path = |name: &str| match &loaded.config.stores[name] {
         crate::config::Store::File(file) => file.path.clone(),
-        crate::config::Store::SecretsManager(_) => panic!("a file store"),
+        crate::config::Store::SecretsManager(_) | crate::config::Store::ParameterStore(_) => {
+            panic!("a file store")
+        }
     };
     assert_eq!(path("a"), room.path("conf.d/secrets.toml"));
     assert_eq!(path("z"), room.path("secrets.toml"));

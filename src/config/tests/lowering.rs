@@ -2,8 +2,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::super::{
-    AwsAuth, ClusterAccess, ClusterAuth, CreationPolicy, FileFormat, Store, Target, ValueSource,
-    Version,
+    AwsBase, ClusterAccess, ClusterAuth, CreationPolicy, FileFormat, Source, Store, Target,
+    ValueSource, Version,
 };
 use super::{Room, config, with, wrong};
 
@@ -98,13 +98,13 @@ fn daemon_stores_and_clusters_are_lowered() {
         panic!("prod is a Secrets Manager");
     };
     assert_eq!(prod.endpoint_url.as_deref(), Some("http://127.0.0.1:5000"));
-    assert!(matches!(&prod.auth, AwsAuth::Static {
+    assert!(matches!(&prod.auth.base, AwsBase::Static {
         access_key_id: ValueSource::Env(name),
         secret_access_key: ValueSource::File(path),
         session_token: None,
     } if name == "KEY_ID" && *path == room.path("key")));
     assert!(matches!(&config.stores["named"],
-        Store::SecretsManager(named) if matches!(&named.auth, AwsAuth::Profile(p) if p == "sync")));
+        Store::SecretsManager(named) if matches!(&named.auth.base, AwsBase::Profile(p) if p == "sync")));
     assert!(
         matches!(&config.clusters["edge"].access, ClusterAccess::Server {
         certificate_authority: Some(ca),
@@ -122,11 +122,12 @@ fn entries_and_targets_take_defaults_unless_they_say_otherwise() {
     assert_eq!(db.store.as_str(), "prod");
     assert_eq!(db.refresh_interval, Duration::from_secs(30));
     assert_eq!(db.max_stale, Duration::from_mins(11));
-    assert_eq!(db.data[0].remote_ref.version, Version::Current);
-    assert_eq!(
-        db.data[1].remote_ref.version,
-        Version::Stage("AWSPREVIOUS".into())
-    );
+    let version = |item: usize| match &db.data[item].source {
+        Source::Value { version, .. } => version.clone(),
+        other => panic!("{other}"),
+    };
+    assert_eq!(version(0), Version::Current);
+    assert_eq!(version(1), Version::Stage("AWSPREVIOUS".into()));
     assert_eq!(db.data[2].store.as_str(), "local");
     let quick = &config.entries["quick"];
     assert_eq!(quick.store.as_str(), "local");

@@ -19,9 +19,9 @@ impl Engine {
     pub(super) fn call_ended(&mut self, read: &Read, result: Result<Answer, Failure>) {
         let waiters = self.calls.finish(read);
         match &result {
-            Ok(_) => tracing::debug!(store = %read.store, key = %read.key, "read"),
+            Ok(_) => tracing::debug!(store = %read.store, key = %read.source, "read"),
             Err(failure) => tracing::debug!(
-                store = %read.store, key = %read.key, reason = %failure.reason, "not read"
+                store = %read.store, key = %read.source, reason = %failure.reason, "not read"
             ),
         }
         let reply = match result {
@@ -130,7 +130,7 @@ impl Engine {
                 .and_then(|state| state.doubt(&version.identity, Instant::now()));
             if let Some(again) = again {
                 tracing::info!(
-                    entry = %name, key = %read.key,
+                    entry = %name, key = %read.source,
                     "an older version than the delivered one was read; it is read again before it is written"
                 );
                 self.routine(&read, again);

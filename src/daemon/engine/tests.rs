@@ -38,8 +38,10 @@ fn entry(name: &str, dir: &Path, state: &Arc<State>) -> Entry {
         max_stale: Duration::from_mins(1),
         reads: vec![Read {
             store,
-            key: RemoteKey::new("token").unwrap(),
-            version: config::Version::Current,
+            source: config::Source::Value {
+                key: RemoteKey::new("token").unwrap(),
+                version: config::Version::Current,
+            },
         }],
         items: vec![Item {
             secret_key: key,
@@ -57,7 +59,12 @@ fn with_a_broken_entry(dir: &Path, mode: Mode, reporter: Reporter) -> Engine {
     let state = Arc::new(State::open(&dir.join("state")).unwrap());
     let name = StoreName::new("local").unwrap();
     let spec = config::Store::File(config::FileStore { path });
-    let store = Store::new(&name, &spec, state.fingerprint_key(), reporter.clone());
+    let store = Store::new(
+        &name,
+        &spec,
+        (&crate::aws::Aws::default(), state.fingerprint_key()),
+        reporter.clone(),
+    );
     let mut broken = entry("broken", dir, &state);
     // An item over a read that is not there: no configuration makes one, so its run panics.
     broken.items[0].read = 7;

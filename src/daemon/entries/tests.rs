@@ -7,7 +7,6 @@ use proptest::prelude::*;
 use tokio::time::Instant;
 
 use super::{EntryState, Wish, Work};
-use crate::config::Version;
 use crate::failure::{Failure, Reason};
 use crate::names::{EntryName, RemoteKey, StoreName};
 use crate::report::{Condition, Stage};
@@ -21,8 +20,10 @@ fn entry(targets: usize, now: Instant) -> EntryState {
     let store = StoreName::new("s").unwrap();
     let read = Read {
         store: store.clone(),
-        key: RemoteKey::new("k").unwrap(),
-        version: Version::Current,
+        source: crate::config::Source::Value {
+            key: RemoteKey::new("k").unwrap(),
+            version: crate::config::Version::Current,
+        },
     };
     let entry = Entry {
         name: EntryName::new("e").unwrap(),

@@ -4,143 +4,193 @@
 //! not be able to blank a secret.
 
 use aws_sdk_secretsmanager::operation::get_secret_value::GetSecretValueOutput;
-use aws_smithy_runtime_api::box_error::BoxError;
-use aws_smithy_runtime_api::client::interceptors::Intercept;
-use aws_smithy_runtime_api::client::interceptors::context::BeforeDeserializationInterceptorContextMut;
-use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
-use aws_smithy_types::body::SdkBody;
-use aws_smithy_types::config_bag::ConfigBag;
-use http_body_util::Limited;
+use aws_sdk_secretsmanager::primitives::{Blob, DateTime};
+use aws_sdk_secretsmanager::types::SecretValueEntry;
 use jiff::Timestamp;
 
+use super::SecretsManager;
 use crate::config::Version;
 use crate::failure::{Failure, Reason};
+use crate::names::RemoteKey;
 use crate::secret::SecretBytes;
-use crate::store::{Answer, Identity, Read};
+use crate::store::{Answer, Content, Identity};
 
-/// A value is at most 64 KiB (API reference); with every byte escaped in JSON its answer stays below this.
-const ANSWER_LIMIT: usize = 1 << 20;
-
-pub(super) fn checked(
-    read: &Read,
-    region: &str,
-    output: GetSecretValueOutput,
-) -> Result<Answer, Failure> {
-    let arn = output.arn.unwrap_or_default();
-    let version_id = output.version_id.unwrap_or_default();
-    if !names_what_was_asked(read, region, &arn, output.name.as_deref()) {
-        return Err(malformed(
-            read,
-            "names another secret than the one asked for",
-        ));
-    }
-    let stages = output.version_stages.unwrap_or_default();
-    let right_version = match &read.version {
-        Version::Current => stages.iter().any(|stage| stage == "AWSCURRENT"),
-        Version::Stage(wanted) => stages.contains(wanted),
-        Version::Id(wanted) => *wanted == version_id,
-    };
-    if version_id.is_empty() || !right_version {
-        return Err(malformed(
-            read,
-            "holds another version than the one asked for",
-        ));
-    }
-    let value = match (output.secret_string, output.secret_binary) {
-        (Some(text), None) => SecretBytes::new(text.into_bytes()),
-        (None, Some(blob)) => SecretBytes::new(blob.into_inner()),
-        _ => return Err(malformed(read, "does not hold exactly one value")),
-    };
-    if value.is_empty() {
-        return Err(malformed(read, "holds an empty value"));
-    }
-    Ok(Answer {
-        identity: Identity::Version { arn, version_id },
-        created: output
-            .created_date
-            .and_then(|at| Timestamp::from_millisecond(at.to_millis().ok()?).ok()),
-        value,
-    })
+/// One value as AWS sent it, alone or in a batch. Not `Debug`: it holds the value.
+#[derive(Clone, Default)]
+pub(super) struct Raw {
+    arn: String,
+    name: Option<String>,
+    version_id: String,
+    stages: Vec<String>,
+    text: Option<String>,
+    binary: Option<Blob>,
+    created: Option<DateTime>,
 }
 
-/// `arn:PARTITION:secretsmanager:REGION:ACCOUNT:secret:NAME-XXXXXX`. A key is a name, a complete ARN, or an ARN
-/// without its random end.
-fn names_what_was_asked(read: &Read, region: &str, arn: &str, name: Option<&str>) -> bool {
-    let mut parts = arn.splitn(7, ':');
-    let ("arn", Some(_partition), "secretsmanager") = (
-        parts.next().unwrap_or_default(),
-        parts.next(),
-        parts.next().unwrap_or_default(),
-    ) else {
-        return false;
-    };
-    let (answered_region, _account, kind, suffixed) = (
-        parts.next().unwrap_or_default(),
-        parts.next(),
-        parts.next().unwrap_or_default(),
-        parts.next().unwrap_or_default(),
-    );
-    let Some(name) = name.filter(|name| !name.is_empty()) else {
-        return false;
-    };
-    let names_itself = suffixed
-        .strip_prefix(name)
-        .is_some_and(|end| end.is_empty() || (end.len() == 7 && end.starts_with('-')));
-    let key = read.key.as_str();
-    let asked = if key.starts_with("arn:") {
-        arn == key
-            || arn
-                .strip_prefix(key)
-                .is_some_and(|end| end.len() == 7 && end.starts_with('-'))
-    } else {
-        name == key
-    };
-    kind == "secret" && answered_region == region && names_itself && asked
-}
-
-fn malformed(read: &Read, what: &str) -> Failure {
-    Failure::new(
-        Reason::Malformed,
-        format!("the answer for `{}` {what}", read.key),
-    )
-}
-
-/// Bounds what an endpoint may send.
-#[derive(Debug)]
-pub(super) struct SizeLimit;
-
-impl Intercept for SizeLimit {
-    fn name(&self) -> &'static str {
-        "SizeLimit"
+impl From<GetSecretValueOutput> for Raw {
+    fn from(output: GetSecretValueOutput) -> Self {
+        Self {
+            arn: output.arn.unwrap_or_default(),
+            name: output.name,
+            version_id: output.version_id.unwrap_or_default(),
+            stages: output.version_stages.unwrap_or_default(),
+            text: output.secret_string,
+            binary: output.secret_binary,
+            created: output.created_date,
+        }
     }
+}
 
-    fn modify_before_deserialization(
+impl From<SecretValueEntry> for Raw {
+    fn from(entry: SecretValueEntry) -> Self {
+        Self {
+            arn: entry.arn.unwrap_or_default(),
+            name: entry.name,
+            version_id: entry.version_id.unwrap_or_default(),
+            stages: entry.version_stages.unwrap_or_default(),
+            text: entry.secret_string,
+            binary: entry.secret_binary,
+            created: entry.created_date,
+        }
+    }
+}
+
+impl SecretsManager {
+    pub(super) fn checked(
         &self,
-        context: &mut BeforeDeserializationInterceptorContextMut<'_>,
-        _components: &RuntimeComponents,
-        _bag: &mut ConfigBag,
-    ) -> Result<(), BoxError> {
-        let body = context.response_mut().take_body();
-        *context.response_mut().body_mut() =
-            SdkBody::from_body_1_x(Limited::new(body, ANSWER_LIMIT));
-        Ok(())
+        region: &str,
+        (key, version): (&RemoteKey, &Version),
+        raw: Raw,
+    ) -> Result<Answer, Failure> {
+        self.named(region, key, (&raw.arn, raw.name.as_deref()))?;
+        let right_version = match version {
+            Version::Current => raw.stages.iter().any(|stage| stage == "AWSCURRENT"),
+            Version::Stage(wanted) => raw.stages.contains(wanted),
+            Version::Id(wanted) => *wanted == raw.version_id,
+        };
+        if raw.version_id.is_empty() || !right_version {
+            return Err(malformed(
+                key,
+                "holds another version than the one asked for",
+            ));
+        }
+        let value = match (raw.text, raw.binary) {
+            (Some(text), None) => SecretBytes::new(text.into_bytes()),
+            (None, Some(blob)) => SecretBytes::new(blob.into_inner()),
+            _ => return Err(malformed(key, "does not hold exactly one value")),
+        };
+        if value.is_empty() {
+            return Err(malformed(key, "holds an empty value"));
+        }
+        Ok(Answer {
+            identity: Identity::Version {
+                arn: raw.arn,
+                version_id: raw.version_id,
+            },
+            created: raw
+                .created
+                .and_then(|at| Timestamp::from_millisecond(at.to_millis().ok()?).ok()),
+            content: Content::Value(value),
+        })
     }
+
+    /// Whether ARN and name are those that were asked for, of the right region and account.
+    pub(super) fn named(
+        &self,
+        region: &str,
+        key: &RemoteKey,
+        (arn, name): (&str, Option<&str>),
+    ) -> Result<(), Failure> {
+        let name = name.unwrap_or_default();
+        let account = names_itself(region, arn, name).filter(|_| is_asked(key, arn, name));
+        let Some(account) = account else {
+            return Err(malformed(
+                key,
+                "names another secret than the one asked for",
+            ));
+        };
+        // A complete ARN says itself which account is meant.
+        if key.as_str().starts_with("arn:") {
+            return Ok(());
+        }
+        self.is_ours(account)
+    }
+}
+
+/// Whether an answer names this key.
+pub(super) fn names(key: &RemoteKey, region: &str, raw: &Raw) -> bool {
+    let name = raw.name.as_deref().unwrap_or_default();
+    names_itself(region, &raw.arn, name).is_some() && is_asked(key, &raw.arn, name)
+}
+
+/// The account of an ARN that is of this region and of that name:
+/// `arn:PARTITION:secretsmanager:REGION:ACCOUNT:secret:NAME-XXXXXX`.
+pub(super) fn names_itself<'a>(region: &str, arn: &'a str, name: &str) -> Option<&'a str> {
+    let parts: Vec<&str> = arn.splitn(7, ':').collect();
+    let [
+        "arn",
+        _partition,
+        "secretsmanager",
+        of,
+        account,
+        "secret",
+        suffixed,
+    ] = parts.as_slice()
+    else {
+        return None;
+    };
+    let end = suffixed.strip_prefix(name)?;
+    let complete = end.is_empty() || (end.len() == 7 && end.starts_with('-'));
+    (!name.is_empty() && complete && *of == region && !account.is_empty()).then_some(*account)
+}
+
+/// A key is a name, a complete ARN, or an ARN without its random end.
+fn is_asked(key: &RemoteKey, arn: &str, name: &str) -> bool {
+    let key = key.as_str();
+    if !key.starts_with("arn:") {
+        return name == key;
+    }
+    arn == key
+        || arn
+            .strip_prefix(key)
+            .is_some_and(|end| end.len() == 7 && end.starts_with('-'))
+}
+
+pub(super) fn malformed(key: &RemoteKey, what: &str) -> Failure {
+    Failure::new(Reason::Malformed, format!("the answer for `{key}` {what}"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::names::{RemoteKey, StoreName};
-    use aws_sdk_secretsmanager::primitives::Blob;
+    use std::sync::Arc;
+
+    use crate::aws::{Aws, Service};
+    use crate::config::{AwsAuth, AwsStore, Fetch, Rates};
+    use crate::names::{AccountId, StoreName};
+    use crate::report::Reporter;
+    use crate::secret::FingerprintKey;
 
     const ARN: &str = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:prod/db-a1b2c3";
 
-    fn read(key: &str, version: Version) -> Read {
-        Read {
-            store: StoreName::new("prod").unwrap(),
-            key: RemoteKey::new(key).unwrap(),
-            version,
-        }
+    fn store(account: Option<&str>) -> SecretsManager {
+        let spec = AwsStore {
+            region: Some("eu-west-1".into()),
+            account: account.map(|account| AccountId::new(account).unwrap()),
+            fetch: Fetch::Auto,
+            requests_per_second: Rates::SECRETS_MANAGER,
+            endpoint_url: None,
+            auth: AwsAuth::DEFAULT,
+        };
+        let upstream = Aws::default().upstream(Service::SecretsManager, &spec);
+        let name = StoreName::new("prod").unwrap();
+        let key = FingerprintKey::new([7; 32]);
+        SecretsManager::new(
+            name,
+            spec,
+            (Arc::clone(&upstream), key),
+            Reporter::new(|_| {}),
+        )
     }
 
     fn output()
@@ -155,7 +205,9 @@ mod tests {
     }
 
     fn reason(key: &str, version: Version, output: GetSecretValueOutput) -> Option<Reason> {
-        checked(&read(key, version), "eu-west-1", output)
+        let key = RemoteKey::new(key).unwrap();
+        store(None)
+            .checked("eu-west-1", (&key, &version), output.into())
             .err()
             .map(|failure| failure.reason)
     }
@@ -215,5 +267,20 @@ mod tests {
         );
         let other_name = output().name("prod/other").build();
         assert_eq!(reason("prod/db", current(), other_name), bad);
+    }
+    #[test]
+    fn an_answer_of_another_account_is_malformed_once_the_account_is_known() {
+        let key = RemoteKey::new("prod/db").unwrap();
+        let other = ARN.replace("123456789012", "210987654321");
+        let ask = |store: &SecretsManager, arn: &str| {
+            let output = output().arn(arn).build();
+            store
+                .checked("eu-west-1", (&key, &Version::Current), output.into())
+                .is_ok()
+        };
+        let configured = store(Some("123456789012"));
+        assert!(!ask(&configured, &other) && ask(&configured, ARN));
+        let learnt = store(None);
+        assert!(ask(&learnt, ARN) && !ask(&learnt, &other));
     }
 }

@@ -1,0 +1,96 @@
+//! Which region a store is in: what its configuration says, else what the SDK finds.
+
+use std::time::Duration;
+
+use aws_config::Region;
+use aws_config::environment::EnvironmentVariableRegionProvider;
+use aws_config::imds::region::ImdsRegionProvider;
+use aws_config::meta::region::RegionProviderChain;
+use aws_config::profile::ProfileFileRegionProvider;
+use aws_config::provider_config::ProviderConfig;
+use tokio::sync::Mutex;
+use tokio::time::{Instant, timeout};
+
+use crate::config::AwsBase;
+use crate::failure::{Failure, Reason};
+
+/// Instance metadata answers in milliseconds or is not there.
+const LOOKUP_LIMIT: Duration = Duration::from_secs(5);
+
+/// A failed look-up is not repeated for this long: every waiting call would try it in turn.
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
+
+/// A region, looked up by the first who needs it.
+#[derive(Debug)]
+pub struct Place {
+    configured: Option<Region>,
+    profile: Option<String>,
+    sdk: ProviderConfig,
+    found: Mutex<Found>,
+}
+
+#[derive(Debug, Default)]
+struct Found {
+    region: Option<Region>,
+    failed: Option<(Failure, Instant)>,
+}
+
+impl Place {
+    pub(super) fn new(configured: Option<&str>, base: &AwsBase, sdk: ProviderConfig) -> Self {
+        let profile = match base {
+            AwsBase::Profile(name) => Some(name.clone()),
+            AwsBase::Default | AwsBase::Static { .. } | AwsBase::WebIdentity { .. } => None,
+        };
+        Self {
+            configured: configured.map(|region| Region::new(region.to_owned())),
+            profile,
+            sdk,
+            found: Mutex::default(),
+        }
+    }
+
+    pub async fn region(&self) -> Result<Region, Failure> {
+        if let Some(region) = &self.configured {
+            return Ok(region.clone());
+        }
+        let mut found = self.found.lock().await;
+        if let Some(region) = &found.region {
+            return Ok(region.clone());
+        }
+        if let Some((failure, at)) = &found.failed
+            && at.elapsed() < LOOK_AGAIN
+        {
+            return Err(failure.clone());
+        }
+        match self.look().await {
+            Ok(region) => Ok(found.region.insert(region).clone()),
+            Err(failure) => {
+                found.failed = Some((failure.clone(), Instant::now()));
+                Err(failure)
+            }
+        }
+    }
+
+    /// The environment, the profile files, the instance metadata, in this order.
+    async fn look(&self) -> Result<Region, Failure> {
+        let mut profile = ProfileFileRegionProvider::builder().configure(&self.sdk);
+        if let Some(name) = &self.profile {
+            profile = profile.profile_name(name);
+        }
+        let chain = RegionProviderChain::first_try(EnvironmentVariableRegionProvider::new())
+            .or_else(profile.build())
+            .or_else(ImdsRegionProvider::builder().configure(&self.sdk).build());
+        const HELP: &str = "set `region` in the store's table";
+        let region = timeout(LOOKUP_LIMIT, chain.region()).await.map_err(|_| {
+            Failure::new(Reason::Timeout, "looking for the AWS region took too long")
+                .with_help(HELP)
+        })?;
+        region.ok_or_else(|| {
+            Failure::new(
+                Reason::Invalid,
+                "no AWS region is known: neither the environment, nor the profile, nor instance metadata names one",
+            )
+            .with_help(HELP)
+        })
+    }
+}

@@ -1,0 +1,184 @@
+//! `BatchGetSecretValue`: up to twenty current values in one call, each checked as if it came alone.
+//!
+//! A secret that is in neither list was not answered; it never counts as gone. Order is not guaranteed (API reference),
+//! so answers are matched by what they name.
+
+use aws_sdk_secretsmanager::types::ApiErrorType;
+use tokio::time::Instant;
+
+use super::answer::{Raw, names};
+use super::apart::Why;
+use super::{Opened, SecretsManager, all, refusal};
+use crate::aws::Trouble;
+use crate::aws::trouble::Quoted;
+use crate::config::{Source, Version};
+use crate::failure::{Failure, Reason};
+use crate::names::RemoteKey;
+use crate::report::StoreOperation;
+use crate::store::{Fetched, Read};
+
+impl SecretsManager {
+    pub(super) async fn batch(&self, opened: &Opened, reads: Vec<Read>) -> Vec<(Read, Fetched)> {
+        let ids = reads
+            .iter()
+            .filter_map(key_of)
+            .map(|key| key.as_str().to_owned());
+        let request = opened.client.batch_get_secret_value();
+        let request = request.set_secret_id_list(Some(ids.collect()));
+        let (_, result) = self
+            .call(StoreOperation::BatchGetSecretValue, |guard| {
+                request.clone().customize().interceptor(guard).send()
+            })
+            .await;
+        match result {
+            Ok(output) => {
+                let more = output.next_token.is_some();
+                let values = output.secret_values.unwrap_or_default();
+                let values: Vec<Raw> = values.into_iter().map(Raw::from).collect();
+                let errors = output.errors.unwrap_or_default();
+                self.sorted_out(&opened.region, reads, (values, errors), more)
+            }
+            Err(trouble) => self.not_together(reads, trouble),
+        }
+    }
+
+    /// The whole call was refused or came to nothing.
+    fn not_together(&self, reads: Vec<Read>, trouble: Trouble) -> Vec<(Read, Fetched)> {
+        let now = Instant::now();
+        let failure = match trouble {
+            Trouble::Refused { code, message } => {
+                if refusal::is_denied(&code, &message) {
+                    self.upstream.refused_batches(now);
+                    tracing::info!(
+                        store = %self.name,
+                        "secretsmanager:BatchGetSecretValue is not allowed (it needs the resource \"*\"): secrets are read one by one for an hour"
+                    );
+                    return reads
+                        .into_iter()
+                        .map(|read| (read, Fetched::Alone))
+                        .collect();
+                }
+                None
+            }
+            Trouble::Shared(failure) => Some(failure),
+        };
+        // What spoils a call may be in one answer of it.
+        let spoilt = |failure: &Failure| {
+            matches!(
+                failure.reason,
+                Reason::Malformed | Reason::Network | Reason::Timeout
+            )
+        };
+        if failure.as_ref().is_none_or(spoilt) && reads.len() > 1 {
+            for key in reads.iter().filter_map(key_of) {
+                let _ = self.apart().set(key, Why::Unclear, now);
+            }
+        }
+        match failure {
+            Some(failure) if failure.reason != Reason::Malformed || reads.len() == 1 => {
+                all(reads, &failure)
+            }
+            Some(_) | None => reads
+                .into_iter()
+                .map(|read| (read, Fetched::Alone))
+                .collect(),
+        }
+    }
+
+    /// Gives every read its own answer. `more`: AWS kept some for another page, which may be any.
+    fn sorted_out(
+        &self,
+        region: &str,
+        reads: Vec<Read>,
+        (values, errors): (Vec<Raw>, Vec<ApiErrorType>),
+        more: bool,
+    ) -> Vec<(Read, Fetched)> {
+        let now = Instant::now();
+        let mut places = claims(region, &reads, &values);
+        let mut values: Vec<Option<Raw>> = values.into_iter().map(Some).collect();
+        let mut fetched = Vec::with_capacity(reads.len());
+        for (at, read) in reads.into_iter().enumerate() {
+            let Some(key) = key_of(&read) else { continue };
+            let end = match places[at].as_slice() {
+                [] => match errors
+                    .iter()
+                    .find(|e| e.secret_id.as_deref() == Some(key.as_str()))
+                {
+                    Some(error) => self.refused(key, error, now),
+                    None if more && self.apart().set(key, Why::Unclear, now) => Fetched::Alone,
+                    None => Fetched::Done(Err(malformed(key, "does not mention it"))),
+                },
+                [place] => {
+                    let place = *place;
+                    let wanted_again = places[at + 1..].iter().any(|later| later.contains(&place));
+                    // Two ids of one secret share its answer.
+                    let raw = if wanted_again {
+                        values[place].clone()
+                    } else {
+                        values[place].take()
+                    };
+                    let answer = raw.ok_or_else(|| malformed(key, "was taken apart wrongly"));
+                    let answer =
+                        answer.and_then(|raw| self.checked(region, (key, &Version::Current), raw));
+                    if answer.is_ok() {
+                        self.apart().answered(key, now);
+                    }
+                    Fetched::Done(answer)
+                }
+                _ => Fetched::Done(Err(malformed(key, "holds it more than once"))),
+            };
+            places[at].clear();
+            fetched.push((read, end));
+        }
+        fetched
+    }
+
+    /// An item of `Errors`: alone, the same secret may be readable, and is refused with more precision.
+    fn refused(&self, key: &RemoteKey, error: &ApiErrorType, now: Instant) -> Fetched {
+        let code = error.error_code.as_deref().unwrap_or_default();
+        let message = Quoted::new(error.message.clone().unwrap_or_default());
+        let why = if refusal::is_denied(code, &message) {
+            Why::Denied
+        } else {
+            Why::Unclear
+        };
+        if self.apart().set(key, why, now) {
+            Fetched::Alone
+        } else {
+            Fetched::Done(Err(refusal::failure(
+                (key, &Version::Current),
+                code,
+                &message,
+            )))
+        }
+    }
+}
+
+/// For each read, the places of the answers that name it.
+fn claims(region: &str, reads: &[Read], values: &[Raw]) -> Vec<Vec<usize>> {
+    let claimed = |read: &Read| {
+        let key = key_of(read);
+        let named = |(_, raw): &(usize, &Raw)| key.is_some_and(|key| names(key, region, raw));
+        values
+            .iter()
+            .enumerate()
+            .filter(named)
+            .map(|(place, _)| place)
+            .collect()
+    };
+    reads.iter().map(claimed).collect()
+}
+
+fn key_of(read: &Read) -> Option<&RemoteKey> {
+    match &read.source {
+        Source::Value { key, .. } => Some(key),
+        Source::Metadata { .. } | Source::Find(_) => None,
+    }
+}
+
+fn malformed(key: &RemoteKey, what: &str) -> Failure {
+    Failure::new(
+        Reason::Malformed,
+        format!("the answer to a batch with `{key}` {what}"),
+    )
+}
