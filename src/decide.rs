@@ -4,6 +4,7 @@
 
 pub mod change;
 pub mod file;
+pub mod found;
 pub mod kubernetes;
 
 /// What a verdict does to a target, or what an apply did.

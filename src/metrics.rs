@@ -74,6 +74,9 @@ impl Metrics {
             for condition in Condition::ALL {
                 f.secrets.with_label_values(&[store, condition.as_str()]);
             }
+            for reason in Reason::ALL.iter().filter(|it| it.is_shared()) {
+                f.store_paused.with_label_values(&[store, reason.as_str()]);
+            }
             for kind in TargetKind::ALL {
                 f.propagation.with_label_values(&[store, kind.as_str()]);
             }
@@ -110,6 +113,14 @@ impl Metrics {
                 code,
                 took,
             ),
+            Fact::StorePaused { store, reason } => {
+                for shared in Reason::ALL.iter().filter(|it| it.is_shared()) {
+                    let paused = f
+                        .store_paused
+                        .with_label_values(&[store.as_str(), shared.as_str()]);
+                    paused.set(f64::from(u8::from(reason == Some(*shared))));
+                }
+            }
             Fact::ClusterRequest {
                 cluster,
                 verb,

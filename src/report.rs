@@ -23,6 +23,11 @@ pub enum Fact<'a> {
         code: RequestCode,
         took: Duration,
     },
+    /// Everything that is shared by the reads of a store is in trouble, for that reason; `None`: no longer.
+    StorePaused {
+        store: &'a StoreName,
+        reason: Option<Reason>,
+    },
     /// One HTTP request to a cluster.
     ClusterRequest {
         cluster: &'a ClusterName,

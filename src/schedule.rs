@@ -3,6 +3,10 @@
 //! Pure: it is told the time and returns what is due; whoever owns it sleeps.
 
 pub mod backoff;
+pub mod cohorts;
+pub mod line;
+pub mod pace;
+pub mod pause;
 pub mod rhythm;
 
 use std::collections::{BTreeSet, HashMap};
@@ -39,6 +43,11 @@ impl<Id: Clone + Ord + Hash> Schedule<Id> {
         if let Some(at) = self.at.remove(id) {
             self.in_order.remove(&(at, id.clone()));
         }
+    }
+
+    /// When `id` is due.
+    pub fn at(&self, id: &Id) -> Option<Instant> {
+        self.at.get(id).copied()
     }
 
     /// When the next one is due.

@@ -6,6 +6,7 @@
 mod deliver;
 mod entry;
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,15 +15,16 @@ use futures_util::future::join_all;
 use tokio::time::Instant;
 
 pub use self::deliver::{Checked, Delivery, check};
-pub use self::entry::{Entry, Item};
+pub use self::entry::{Entry, Item, read_of};
 use crate::assemble;
 use crate::decide::change::{Change, Version, change};
-use crate::failure::Failure;
+use crate::decide::found;
+use crate::failure::{Failure, Reason};
 use crate::report::{Fact, Reporter, Stage};
 use crate::secret::Payload;
 use crate::state::State;
-use crate::store::Identity;
 use crate::store::desk::{Desk, Seen};
+use crate::store::{Content, Identity, Match, Read};
 
 /// Everything one run needs; nothing of it is shared with another entry's run but the ledger and the desk.
 #[derive(Debug)]
@@ -31,12 +33,12 @@ pub struct Run {
     pub desk: Desk,
     pub state: Arc<State>,
     pub reporter: Reporter,
-    /// The answer that woke this run, by the index of its read.
-    pub handed: Option<(usize, Seen)>,
+    /// The answer that woke this run.
+    pub handed: Option<(Read, Seen)>,
     /// The newest version delivered to any target, per read.
-    pub delivered: Vec<Option<Version>>,
-    /// Older versions that a second read has confirmed, per read.
-    pub confirmed: Vec<Option<Identity>>,
+    pub delivered: BTreeMap<Read, Version>,
+    /// Older versions that a second read has confirmed.
+    pub confirmed: BTreeMap<Read, Identity>,
     pub which: Which,
 }
 
@@ -54,16 +56,17 @@ pub enum End {
     /// A read failed, and said so to everybody who uses it; nothing was written.
     NotRead,
     /// These reads answered with a version older than the delivered one; nothing was written.
-    Unconfirmed(Vec<(usize, Version)>),
+    Unconfirmed(Vec<(Read, Version)>),
     /// The answers do not make content; nothing was written.
     NotAssembled {
-        versions: Vec<Version>,
+        stage: Stage,
+        versions: Vec<(Read, Version)>,
         failure: Failure,
     },
     /// The targets that were to be retried are still out of reach; nothing was read.
     NotReachable(Vec<(usize, Failure)>),
     Delivered {
-        seen: Vec<SeenVersion>,
+        seen: Vec<(Read, SeenVersion)>,
         targets: Vec<(usize, Delivery)>,
     },
 }
@@ -104,17 +107,27 @@ async fn steps(run: Run) -> End {
         Ok(seen) => seen,
         Err(NotRead) => return End::NotRead,
     };
-    let versions: Vec<Version> = seen.iter().map(version_of).collect();
-    let changes: Vec<Change> = versions
+    let versions: BTreeMap<Read, Version> = seen
         .iter()
-        .zip(&run.delivered)
-        .map(|(version, delivered)| change(delivered.as_ref(), version))
+        .map(|(read, seen)| (read.clone(), version_of(seen)))
+        .collect();
+    let not_assembled = |stage, versions: BTreeMap<_, _>, failure| End::NotAssembled {
+        stage,
+        versions: versions.into_iter().collect(),
+        failure,
+    };
+    if let Some(failure) = lost(&run, &versions) {
+        return not_assembled(Stage::Fetch, versions, failure);
+    }
+    let changes: BTreeMap<&Read, Change> = versions
+        .iter()
+        .map(|(read, version)| (read, change(run.delivered.get(read), version)))
         .collect();
     let unconfirmed = unconfirmed(&run, &versions, &changes);
     if !unconfirmed.is_empty() {
         return End::Unconfirmed(unconfirmed);
     }
-    if changes.iter().any(|change| *change != Change::Same) {
+    if changes.values().any(|change| *change != Change::Same) {
         which = (0..run.entry.targets.len()).collect();
         unreachable.clear();
     }
@@ -123,14 +136,13 @@ async fn steps(run: Run) -> End {
     });
     let payload = match assembled.await {
         Ok(payload) => payload,
-        Err(failure) => return End::NotAssembled { versions, failure },
+        Err(failure) => return not_assembled(Stage::Assemble, versions, failure),
     };
-    let used = seen
-        .iter()
-        .zip(versions)
-        .map(|(seen, version)| SeenVersion {
-            version,
-            before: seen.before,
+    let used = versions
+        .into_iter()
+        .map(|(read, version)| {
+            let before = seen.get(&read).and_then(|seen| seen.before);
+            (read, SeenVersion { version, before })
         })
         .collect();
     // Values are let go before the writes, which may have to wait.
@@ -165,50 +177,128 @@ fn version_of(seen: &Seen) -> Version {
     }
 }
 
-fn unconfirmed(run: &Run, versions: &[Version], changes: &[Change]) -> Vec<(usize, Version)> {
-    versions
-        .iter()
-        .zip(changes)
-        .enumerate()
-        .filter(|(read, (version, change))| {
-            **change == Change::Older && run.confirmed[*read].as_ref() != Some(&version.identity)
-        })
-        .map(|(read, (version, _))| (read, version.clone()))
+fn unconfirmed(
+    run: &Run,
+    versions: &BTreeMap<Read, Version>,
+    changes: &BTreeMap<&Read, Change>,
+) -> Vec<(Read, Version)> {
+    let doubtful = |(read, version): &(&Read, &Version)| {
+        changes.get(read) == Some(&Change::Older)
+            && run.confirmed.get(*read) != Some(&version.identity)
+    };
+    let doubtful = versions.iter().filter(doubtful);
+    doubtful
+        .map(|(read, version)| (read.clone(), version.clone()))
         .collect()
+}
+
+/// A `find` that no longer lists what was delivered from it. A list is no proof that something is gone (design 6.2).
+fn lost(run: &Run, versions: &BTreeMap<Read, Version>) -> Option<Failure> {
+    versions.iter().find_map(|(read, version)| {
+        let delivered = run.delivered.get(read)?;
+        let name = found::lost(&delivered.identity, &version.identity)?;
+        let fact = format!(
+            "`{}` no longer lists `{name}`, which was delivered",
+            read.source
+        );
+        Some(Failure::new(Reason::NotFound, fact).with_help(
+            "everything keeps its content; put the secret or its tags back, or change the `find`",
+        ))
+    })
 }
 
 /// A read failed; the engine knows which and why.
 struct NotRead;
 
-/// Every read of the entry at once.
-async fn read_all(run: &Run) -> Result<Vec<Seen>, NotRead> {
-    let mut answers: Vec<Option<Seen>> = vec![None; run.entry.reads.len()];
-    if let Some((read, seen)) = &run.handed {
-        answers[*read] = Some(seen.clone());
-    }
-    // Asked all at once, then waited for: the waits overlap.
-    let asked: Vec<_> = (0..answers.len())
-        .filter(|read| answers[*read].is_none())
-        .map(|read| (read, run.desk.ask(&run.entry.reads[read])))
-        .collect();
-    for (read, answer) in asked {
-        answers[read] = answer.await.ok();
-    }
-    answers.into_iter().collect::<Option<_>>().ok_or(NotRead)
+/// Every read of the entry, and then everything that its finds match.
+async fn read_all(run: &Run) -> Result<BTreeMap<Read, Seen>, NotRead> {
+    let mut seen = BTreeMap::new();
+    read_these(run, run.entry.reads.clone(), &mut seen).await?;
+    let found = matches(&run.entry, &seen).map(|(read, _)| read).collect();
+    read_these(run, found, &mut seen).await?;
+    Ok(seen)
 }
 
-fn assemble_entry(entry: &Entry, seen: &[Seen]) -> Result<Payload, Failure> {
-    assemble::assemble(entry.items.iter().filter_map(|item| {
-        let crate::store::Content::Value(value) = &seen[item.read].answer.content else {
-            return None;
+/// All at once.
+async fn read_these(
+    run: &Run,
+    reads: Vec<Read>,
+    seen: &mut BTreeMap<Read, Seen>,
+) -> Result<(), NotRead> {
+    // Asked all at once, then waited for: the waits overlap.
+    let mut asked = Vec::new();
+    for read in reads {
+        match &run.handed {
+            Some((handed, answer)) if *handed == read => {
+                seen.insert(read, answer.clone());
+            }
+            Some(_) | None if seen.contains_key(&read) => {}
+            Some(_) | None => {
+                let answer = run.desk.ask(&read);
+                asked.push((read, answer));
+            }
+        }
+    }
+    let mut failed = false;
+    for (read, answer) in asked {
+        match answer.await {
+            Ok(answer) => drop(seen.insert(read, answer)),
+            Err(_) => failed = true,
+        }
+    }
+    if failed { Err(NotRead) } else { Ok(()) }
+}
+
+/// What the finds of an entry match, with the names.
+fn matches<'a>(
+    entry: &'a Entry,
+    seen: &'a BTreeMap<Read, Seen>,
+) -> impl Iterator<Item = (Read, &'a Match)> {
+    entry.reads.iter().flat_map(|find| {
+        let found: &[Match] = match seen.get(find).map(|seen| &seen.answer.content) {
+            Some(Content::Matches(found)) => found,
+            Some(Content::Value(_)) | None => &[],
         };
-        Some(assemble::Item {
-            secret_key: &item.secret_key,
-            from: entry.reads[item.read].source.to_string(),
-            property: item.property.as_ref(),
-            value,
-        })
-    }))
+        found.iter().map(move |found| (read_of(find, found), found))
+    })
+}
+
+fn assemble_entry(entry: &Entry, seen: &BTreeMap<Read, Seen>) -> Result<Payload, Failure> {
+    let value = |read: &Read| match seen.get(read).map(|seen| &seen.answer.content) {
+        Some(Content::Value(value)) => Some(value),
+        Some(Content::Matches(_)) | None => None,
+    };
+    let mut items = Vec::with_capacity(entry.items.len());
+    for item in &entry.items {
+        match item {
+            Item::One {
+                secret_key,
+                property,
+                read,
+            } => {
+                let read = &entry.reads[*read];
+                items.extend(value(read).map(|value| assemble::Item::One {
+                    secret_key,
+                    from: &read.source,
+                    property: property.as_ref(),
+                    value,
+                }));
+            }
+            Item::Found { read } => {
+                let find = &entry.reads[*read];
+                let Some(Content::Matches(found)) = seen.get(find).map(|it| &it.answer.content)
+                else {
+                    continue;
+                };
+                let members = found.iter().filter_map(|found| {
+                    let value = value(&read_of(find, found))?;
+                    Some((&found.name, value))
+                });
+                items.push(assemble::Item::Found(members.collect()));
+            }
+        }
+    }
+    assemble::assemble(items)
 }
 
 /// Which of the failed targets could be written now.

@@ -5,39 +5,46 @@
 
 mod calls;
 mod ends;
+mod membership;
+mod pauses;
 mod queries;
+mod traffic;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::{self, JoinError, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
+use self::pauses::Shared;
+use self::traffic::{LineId, Waiter, Waiting, Whereabouts};
 use super::entries::{EntryState, Work};
-use super::reads::{ReadState, reads_of};
+use super::reads::ReadState;
+use crate::aws::UpstreamId;
 use crate::clock;
 use crate::failure::{Failure, Reason};
 use crate::names::{EntryName, StoreName};
+use crate::report::StoreOperation;
 use crate::report::{Fact, Reporter};
 use crate::schedule::Schedule;
+use crate::schedule::cohorts::{CohortId, Cohorts};
+use crate::schedule::line::Urgency;
+use crate::schedule::pace::Pace;
 use crate::schedule::rhythm::Rhythm;
 use crate::state::State;
 use crate::status::Status;
-use crate::store::coalesce::{Coalesce, Joined};
+use crate::store::coalesce::Coalesce;
 use crate::store::desk::{Desk, Seen, Want};
-use crate::store::{Answer, Read, Store};
+use crate::store::{Fetched, Read, Store};
 use crate::sync::{self, Checked, Entry, Which};
 
 /// The longest one call may take, whatever a store promises: a read that never ends would never come round again.
 const CALL_LIMIT: Duration = Duration::from_mins(1);
-
-/// Calls under way to one store at a time.
-const CALLS_PER_STORE: usize = 32;
 
 /// The longest the loop sleeps, so that its pulse is felt.
 const HEARTBEAT: Duration = Duration::from_secs(1);
@@ -96,27 +103,40 @@ pub(super) type Query = oneshot::Sender<Status>;
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 enum Due {
+    /// A read that has a time of its own: after a failure, or to confirm an answer.
     Read(Read),
+    /// Reads that come round together.
+    Cohort(CohortId),
+    /// The next call of a line.
+    Line(LineId),
+    /// The end of a pause.
+    Probe(UpstreamId),
     Entry(EntryName),
     Stale(EntryName),
 }
 
 /// What a task was for; a panicking one cannot say it itself.
 enum Task {
-    Call(Read),
+    Call {
+        line: LineId,
+        reads: Vec<Read>,
+        began: Instant,
+    },
     Run(EntryName),
     Check(EntryName),
 }
 
 enum Done {
-    Call(Result<Answer, Failure>),
+    Call(Vec<(Read, Fetched)>),
     Run(sync::Report),
     Check(Vec<(usize, Checked)>),
 }
 
 struct StoreSlot {
     store: Arc<Store>,
-    permits: Arc<Semaphore>,
+    pace: Pace,
+    /// Routine calls in a second, by cohort.
+    mean: HashMap<CohortId, f64>,
 }
 
 pub(super) struct Engine {
@@ -125,8 +145,13 @@ pub(super) struct Engine {
     stores: BTreeMap<StoreName, StoreSlot>,
     entries: BTreeMap<EntryName, EntryState>,
     reads: HashMap<Read, ReadState>,
+    cohorts: Cohorts<(StoreName, StoreOperation), Read>,
+    shared: BTreeMap<UpstreamId, Shared>,
     schedule: Schedule<Due>,
-    calls: Coalesce<Read, oneshot::Sender<Result<Seen, Failure>>>,
+    /// Who waits for a read that was asked for, and where it is.
+    calls: Coalesce<Read, Waiter>,
+    whereabouts: HashMap<Read, Whereabouts>,
+    lines: BTreeMap<LineId, Waiting>,
     tasks: JoinSet<Done>,
     running: HashMap<task::Id, Task>,
     desk: Desk,
@@ -145,7 +170,8 @@ impl Engine {
         let stores = parts.stores.into_iter().map(|(name, store)| {
             let slot = StoreSlot {
                 store: Arc::new(store),
-                permits: Arc::new(Semaphore::new(CALLS_PER_STORE)),
+                pace: Pace::default(),
+                mean: HashMap::new(),
             };
             (name, slot)
         });
@@ -157,15 +183,19 @@ impl Engine {
                 (name, EntryState::new(Arc::new(entry), rhythm, now))
             })
             .collect();
-        let engine = Self {
+        let mut engine = Self {
             instance: parts.instance,
             mode: parts.mode,
             stores: stores.collect(),
             untried: entries.len(),
-            reads: reads_of(&entries),
+            reads: HashMap::new(),
+            cohorts: Cohorts::new(now),
+            shared: BTreeMap::new(),
             entries,
             schedule: Schedule::default(),
             calls: Coalesce::default(),
+            whereabouts: HashMap::new(),
+            lines: BTreeMap::new(),
             tasks: JoinSet::new(),
             running: HashMap::new(),
             desk,
@@ -175,6 +205,7 @@ impl Engine {
             pulse: parts.pulse,
             draining: false,
         };
+        engine.begin_reads();
         engine.begin_standing();
         engine
     }
@@ -220,7 +251,7 @@ impl Engine {
         let busy = self
             .running
             .values()
-            .any(|task| !matches!(task, Task::Call(_)));
+            .any(|task| !matches!(task, Task::Call { .. }));
         let stopping = self.draining || (self.mode == Mode::Once && self.untried == 0);
         stopping && !busy
     }
@@ -237,52 +268,17 @@ impl Engine {
         for (due, what) in self.schedule.take_due(now) {
             self.reporter.record(&Fact::Lag(now - due));
             match what {
-                Due::Read(read) => self.call(&read, None),
+                Due::Read(read) => self.call(&read, None, Urgency::Now),
+                Due::Cohort(cohort) => self.cohort_due(cohort, now),
+                Due::Line(line) => self.line_due(&line),
+                Due::Probe(id) => self.probe_due(id),
                 Due::Entry(name) => self.entry_due(&name, now),
                 Due::Stale(name) => self.settle(&name),
             }
         }
     }
 
-    /// A run wants a read: a failing one answers with its last error until it is due again.
-    fn wanted(&mut self, want: Want) {
-        if let Some(failing) = self
-            .reads
-            .get(&want.read)
-            .and_then(|read| read.failing.as_ref())
-        {
-            let _ = want.reply.send(Err(failing.failure.clone()));
-            return;
-        }
-        self.call(&want.read, Some(want.reply));
-    }
-
-    fn call(&mut self, read: &Read, waiter: Option<oneshot::Sender<Result<Seen, Failure>>>) {
-        // The configuration has resolved the reference; a waiter that is dropped gets its own answer.
-        let Some(slot) = self.stores.get(&read.store) else {
-            return;
-        };
-        if self.calls.join(read, waiter) == Joined::Waiting {
-            return;
-        }
-        let (store, permits) = (Arc::clone(&slot.store), Arc::clone(&slot.permits));
-        let what = read.clone();
-        let task = self.tasks.spawn(async move {
-            // The semaphore is never closed.
-            let _permit = permits.acquire().await;
-            let operation = store.lane(&what, Instant::now()).operation;
-            let fetch = Box::pin(store.fetch(operation, vec![what.clone()]));
-            let answer = tokio::time::timeout(CALL_LIMIT, fetch).await;
-            Done::Call(match answer.map(|mut all| all.pop()) {
-                Ok(Some((_, crate::store::Fetched::Done(result)))) => result,
-                _ => Err(no_answer(&what)),
-            })
-        });
-        self.running.insert(task.id(), Task::Call(read.clone()));
-        self.expect_answer(read);
-    }
-
-    fn start_run(&mut self, name: &EntryName, handed: Option<(usize, Seen)>, which: Which) {
+    fn start_run(&mut self, name: &EntryName, handed: Option<(Read, Seen)>, which: Which) {
         let Some(entry) = self.entries.get_mut(name) else {
             return;
         };
@@ -291,9 +287,9 @@ impl Engine {
         }
         entry.work = Work::UnderWay;
         self.schedule.cancel(&Due::Entry(name.clone()));
-        let confirmed = entry.entry.reads.iter().map(|read| {
-            let state = self.reads.get(read)?;
-            state.confirmed().cloned()
+        let confirmed = entry.reads().filter_map(|read| {
+            let confirmed = self.reads.get(read)?.confirmed()?;
+            Some((read.clone(), confirmed.clone()))
         });
         let run = sync::Run {
             entry: Arc::clone(&entry.entry),
@@ -339,8 +335,17 @@ impl Engine {
             return;
         };
         match (task, done) {
-            (Task::Call(read), Ok(Done::Call(result))) => self.call_ended(&read, result),
-            (Task::Call(read), _) => self.call_ended(&read, Err(panicked("reading"))),
+            (Task::Call { line, reads, began }, Ok(Done::Call(fetched))) => {
+                self.came_back(&line, (reads, began), fetched);
+            }
+            (Task::Call { line, reads, began }, _) => {
+                let panicked = |read: &Read| {
+                    let failure = panicked("reading");
+                    (read.clone(), Fetched::Done(Err(failure)))
+                };
+                let fetched = reads.iter().map(panicked).collect();
+                self.came_back(&line, (reads, began), fetched);
+            }
             (Task::Run(name), Ok(Done::Run(report))) => self.run_ended(&name, report),
             (Task::Check(name), Ok(Done::Check(checked))) => self.check_ended(&name, checked),
             (Task::Run(name) | Task::Check(name), _) => self.run_panicked(&name),

@@ -2,7 +2,7 @@
 //!
 //! Pure bookkeeping: the engine asks it what to do and starts the work.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,8 +14,8 @@ use crate::failure::{Failure, Reason, Retry};
 use crate::report::{Condition, Stage};
 use crate::schedule::backoff;
 use crate::schedule::rhythm::Rhythm;
-use crate::store::Identity;
-use crate::sync::{Entry, Which};
+use crate::store::{Identity, Match, Read};
+use crate::sync::{Entry, Which, read_of};
 
 /// A retry that waits for the next routine answer comes due a little before it: reads may come early by their jitter.
 const BEFORE_THE_ANSWER: f64 = 0.85;
@@ -27,12 +27,14 @@ const RARELY: Duration = Duration::from_hours(1);
 pub(super) struct EntryState {
     pub entry: Arc<Entry>,
     pub targets: Vec<TargetState>,
+    /// What its finds match, each by the read that says so.
+    found: BTreeMap<Read, BTreeSet<Read>>,
     /// The newest version any target holds, per read.
-    pub delivered: Vec<Option<Version>>,
+    pub delivered: BTreeMap<Read, Version>,
     /// What the last run that got past its reads used, delivered or not; a read that still answers it wakes nobody.
-    pub attempted: Vec<Option<Identity>>,
+    pub attempted: BTreeMap<Read, Identity>,
     /// Reads that fail now.
-    pub failing_reads: BTreeMap<usize, Streak>,
+    pub failing_reads: BTreeMap<Read, Streak>,
     /// Why the last run wrote nothing, where that was not a read.
     pub trouble: Option<(Stage, Streak)>,
     /// When such a run is tried again; `None` where only a change of the sources can help.
@@ -42,7 +44,7 @@ pub(super) struct EntryState {
     pub tried: bool,
     pub work: Work,
     /// Reads that answered since the entry last counted as synced.
-    pub answered: HashSet<usize>,
+    pub answered: BTreeSet<Read>,
     pub last_success: Option<(Instant, Timestamp)>,
     pub first_seen: Instant,
     /// The grid of its drift checks.
@@ -69,7 +71,7 @@ pub(super) struct TargetState {
     /// When it is tried again.
     pub retry: Option<Instant>,
     /// What this target holds, per read.
-    pub delivered: Vec<Option<Version>>,
+    pub delivered: BTreeMap<Read, Version>,
     /// What was last told of it, the entry's own troubles included.
     pub shown: Condition,
 }
@@ -119,12 +121,12 @@ impl Streak {
 }
 
 impl TargetState {
-    fn new(reads: usize) -> Self {
+    fn new() -> Self {
         Self {
             tried: false,
             trouble: None,
             retry: None,
-            delivered: vec![None; reads],
+            delivered: BTreeMap::new(),
             shown: Condition::Pending,
         }
     }
@@ -161,23 +163,19 @@ fn waits_for_an_answer(failure: &Failure, interval: Duration) -> bool {
 
 impl EntryState {
     pub(super) fn new(entry: Arc<Entry>, rhythm: Rhythm, now: Instant) -> Self {
-        let reads = entry.reads.len();
         Self {
-            targets: entry
-                .targets
-                .iter()
-                .map(|_| TargetState::new(reads))
-                .collect(),
+            targets: entry.targets.iter().map(|_| TargetState::new()).collect(),
             entry,
-            delivered: vec![None; reads],
-            attempted: vec![None; reads],
+            found: BTreeMap::new(),
+            delivered: BTreeMap::new(),
+            attempted: BTreeMap::new(),
             failing_reads: BTreeMap::new(),
             trouble: None,
             retry: None,
             unfinished: true,
             tried: false,
             work: Work::Idle,
-            answered: HashSet::new(),
+            answered: BTreeSet::new(),
             last_success: None,
             first_seen: now,
             rhythm,
@@ -188,20 +186,43 @@ impl EntryState {
         }
     }
 
+    /// Its own reads, and what its finds match.
+    pub(super) fn reads(&self) -> impl Iterator<Item = &Read> {
+        let own = self.entry.reads.iter();
+        let found = self.found.values().flatten();
+        // A match may be one of its own reads, or that of another find.
+        let distinct: BTreeSet<&Read> = own.chain(found).collect();
+        distinct.into_iter()
+    }
+
+    /// A `find` of it matches these now. Returns the reads that it has gained and lost by that.
+    pub(super) fn found(&mut self, find: &Read, matches: &[Match]) -> (Vec<Read>, Vec<Read>) {
+        let before: BTreeSet<Read> = self.reads().cloned().collect();
+        let now = matches.iter().map(|found| read_of(find, found));
+        self.found.insert(find.clone(), now.collect());
+        let after: BTreeSet<Read> = self.reads().cloned().collect();
+        let lost: Vec<Read> = before.difference(&after).cloned().collect();
+        for read in &lost {
+            self.failing_reads.remove(read);
+            self.answered.remove(read);
+        }
+        (after.difference(&before).cloned().collect(), lost)
+    }
+
     /// A read answered with `identity`; what now?
     pub(super) fn answered(
         &mut self,
-        read: usize,
+        read: &Read,
         identity: &Identity,
         doubted: bool,
         now: Instant,
     ) -> Wish {
-        self.failing_reads.remove(&read);
-        self.answered.insert(read);
+        self.failing_reads.remove(read);
+        self.answered.insert(read.clone());
         if self.work == Work::UnderWay || !self.tried || doubted {
             return Wish::Nothing;
         }
-        let changed = self.attempted[read].as_ref() != Some(identity);
+        let changed = self.attempted.get(read) != Some(identity);
         let recovered = self.unfinished && self.failing_reads.is_empty();
         if changed || recovered {
             return Wish::Run(Which::All);
@@ -217,8 +238,8 @@ impl EntryState {
     }
 
     fn is_check_due(&self, now: Instant) -> bool {
-        let all_answered = self.answered.len() == self.entry.reads.len();
-        all_answered && self.check.is_some_and(|check| check <= now)
+        self.check.is_some_and(|check| check <= now)
+            && self.reads().all(|read| self.answered.contains(read))
     }
 
     /// What is due by now.

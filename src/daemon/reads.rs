@@ -2,33 +2,34 @@
 //!
 //! Pure bookkeeping; the engine makes the calls.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use super::entries::{EntryState, Streak};
+use super::entries::Streak;
 use crate::decide::change::Version;
 use crate::failure::Failure;
 use crate::names::EntryName;
-use crate::schedule::rhythm::Rhythm;
 use crate::store::desk::Seen;
-use crate::store::{Answer, Identity, Read};
+use crate::store::{Answer, Identity};
 
 /// A version older than the delivered one is believed when a second read this much later agrees (design 6.3).
 pub(super) const CONFIRM_AFTER: Duration = Duration::from_secs(5);
 
 #[derive(Debug)]
 pub(super) struct ReadState {
+    /// The shortest of its entries.
     pub interval: Duration,
-    pub rhythm: Rhythm,
-    /// The entries that use it, each with the read's index there.
-    pub users: Vec<(EntryName, usize)>,
+    /// The entries that use it.
+    pub users: BTreeSet<EntryName>,
     pub last: Option<Last>,
     pub failing: Option<Streak>,
-    /// When it is next due.
+    /// It waits for the end of a pause.
+    pub held: bool,
+    /// When it is next due, where that is not its cohort's time.
     pub next: Option<Instant>,
     doubt: Option<Doubt>,
 }
@@ -50,13 +51,13 @@ struct Doubt {
 }
 
 impl ReadState {
-    pub(super) fn new(interval: Duration, rhythm: Rhythm) -> Self {
+    pub(super) fn new(interval: Duration) -> Self {
         Self {
             interval,
-            rhythm,
-            users: Vec::new(),
+            users: BTreeSet::new(),
             last: None,
             failing: None,
+            held: false,
             next: None,
             doubt: None,
         }
@@ -124,40 +125,17 @@ impl ReadState {
         self.doubt.as_ref().is_some_and(|doubt| !doubt.confirmed)
     }
 
+    /// Whether its cohort's time is its own, and no other is set.
+    pub(super) fn is_routine(&self) -> bool {
+        self.failing.is_none() && !self.is_doubted()
+    }
+
     pub(super) fn confirmed(&self) -> Option<&Identity> {
         self.doubt
             .as_ref()
             .filter(|doubt| doubt.confirmed)
             .map(|doubt| &doubt.identity)
     }
-}
-
-/// Each distinct read at the shortest interval of its entries, spread over that interval.
-pub(super) fn reads_of(entries: &BTreeMap<EntryName, EntryState>) -> HashMap<Read, ReadState> {
-    let mut wanted: BTreeMap<&Read, Duration> = BTreeMap::new();
-    for entry in entries.values() {
-        let interval = entry.entry.refresh_interval;
-        for read in &entry.entry.reads {
-            let shortest = wanted.entry(read).or_insert(interval);
-            *shortest = interval.min(*shortest);
-        }
-    }
-    let start = Instant::now();
-    let mut reads: HashMap<Read, ReadState> = (0_u32..)
-        .zip(wanted)
-        .map(|(place, (read, interval))| {
-            let rhythm = Rhythm::new(interval, start, place);
-            (read.clone(), ReadState::new(interval, rhythm))
-        })
-        .collect();
-    for (name, entry) in entries {
-        for (index, read) in entry.entry.reads.iter().enumerate() {
-            if let Some(state) = reads.get_mut(read) {
-                state.users.push((name.clone(), index));
-            }
-        }
-    }
-    reads
 }
 
 #[cfg(test)]
@@ -188,7 +166,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_read_before_a_version_is_remembered_while_it_stays() {
         let now = Instant::now();
-        let mut read = state(now);
+        let mut read = state();
         assert_eq!(read.answered(answer("a"), now, at(10)).before, None);
         assert_eq!(read.answered(answer("a"), now, at(20)).before, None);
         assert_eq!(read.answered(answer("b"), now, at(30)).before, Some(at(20)));
@@ -198,7 +176,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_doubt_needs_the_same_answer_five_seconds_later() {
         let now = Instant::now();
-        let mut read = state(now);
+        let mut read = state();
         read.answered(answer("old"), now, at(0));
         assert_eq!(read.doubt(&identity("old"), now), Some(now + CONFIRM_AFTER));
         assert_eq!(read.doubt(&identity("old"), now), None);
@@ -213,7 +191,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn failures_are_counted_until_an_answer() {
         let now = Instant::now();
-        let mut read = state(now);
+        let mut read = state();
         let failure = || Failure::new(Reason::Network, "x");
         let count = |read: &ReadState| read.failing.as_ref().map(|streak| streak.count);
         read.failed(failure());
@@ -225,8 +203,8 @@ mod tests {
         assert_eq!(count(&read), Some(1));
     }
 
-    fn state(now: Instant) -> ReadState {
+    fn state() -> ReadState {
         let interval = Duration::from_mins(1);
-        ReadState::new(interval, Rhythm::new(interval, now, 0))
+        ReadState::new(interval)
     }
 }

@@ -31,6 +31,11 @@ impl Rhythm {
 
     /// The first time after `now`. `random` is in `[0, 1)`.
     pub fn next(&self, now: Instant, random: f64) -> Instant {
+        self.next_within(now, self.interval.mul_f64(JITTER), random)
+    }
+
+    /// The same with less jitter than usual: at most `most`.
+    pub fn next_within(&self, now: Instant, most: Duration, random: f64) -> Instant {
         let passed = now.saturating_duration_since(self.first);
         let slot = if now < self.first {
             self.first
@@ -39,7 +44,7 @@ impl Rhythm {
             let slots = u32::try_from(slots).unwrap_or(u32::MAX);
             self.first + self.interval.saturating_mul(slots)
         };
-        slot + self.interval.mul_f64(JITTER * random)
+        slot + most.min(self.interval.mul_f64(JITTER)).mul_f64(random)
     }
 }
 

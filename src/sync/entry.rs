@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use crate::assemble::select::Property;
-use crate::config;
+use crate::config::{self, Source, Version};
 use crate::names::{EntryName, SecretKey, StoreName};
-use crate::store::Read;
+use crate::store::{Match, Read};
 use crate::target::Target;
 
 #[derive(Debug)]
@@ -15,42 +15,51 @@ pub struct Entry {
     pub store: StoreName,
     pub refresh_interval: Duration,
     pub max_stale: Duration,
-    /// Distinct, in the order of the items.
+    /// Distinct, in the order of the items. What a `find` among them matches is read, too.
     pub reads: Vec<Read>,
     pub items: Vec<Item>,
     pub targets: Vec<Target>,
 }
 
-/// One key of the result and where in `reads` its value comes from.
+/// What becomes of one of `reads`. Later items win.
 #[derive(Debug)]
-pub struct Item {
-    pub secret_key: SecretKey,
-    pub property: Option<Property>,
-    pub read: usize,
+pub enum Item {
+    /// One key of the result.
+    One {
+        secret_key: SecretKey,
+        property: Option<Property>,
+        read: usize,
+    },
+    /// A key for each match of a `find`.
+    Found { read: usize },
 }
 
 impl Entry {
     pub fn new(name: EntryName, spec: &config::Entry, targets: Vec<Target>) -> Self {
         let mut reads: Vec<Read> = Vec::new();
-        let items = spec
-            .data
-            .iter()
-            .map(|item| {
-                let read = Read {
-                    store: item.store.clone(),
-                    source: item.source.clone(),
-                };
-                let at = reads.iter().position(|known| *known == read);
-                Item {
-                    secret_key: item.secret_key.clone(),
-                    property: item.property.clone(),
-                    read: at.unwrap_or_else(|| {
-                        reads.push(read);
-                        reads.len() - 1
-                    }),
-                }
-            })
-            .collect();
+        let mut place = |store: &StoreName, source: Source| {
+            let store = store.clone();
+            let read = Read { store, source };
+            reads
+                .iter()
+                .position(|known| *known == read)
+                .unwrap_or_else(|| {
+                    reads.push(read);
+                    reads.len() - 1
+                })
+        };
+        let mut items = Vec::new();
+        for item in &spec.data_from {
+            let read = place(&item.store, Source::Find(item.find.clone()));
+            items.push(Item::Found { read });
+        }
+        for item in &spec.data {
+            items.push(Item::One {
+                secret_key: item.secret_key.clone(),
+                property: item.property.clone(),
+                read: place(&item.store, item.source.clone()),
+            });
+        }
         Self {
             name,
             store: spec.store.clone(),
@@ -60,5 +69,16 @@ impl Entry {
             items,
             targets,
         }
+    }
+}
+
+/// How a match of `find` is read: by its ARN, which names one life of the secret and no other.
+pub fn read_of(find: &Read, found: &Match) -> Read {
+    Read {
+        store: find.store.clone(),
+        source: Source::Value {
+            key: found.arn.clone(),
+            version: Version::Current,
+        },
     }
 }

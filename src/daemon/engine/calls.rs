@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::{CALL_LIMIT, Due, Engine, Mode, panicked};
+use super::{CALL_LIMIT, Due, Engine, Mode, no_answer};
 use crate::clock;
 use crate::daemon::entries::{EntryState, Streak, Wish, Work};
 use crate::daemon::reads::CONFIRM_AFTER;
@@ -13,7 +13,15 @@ use crate::failure::Failure;
 use crate::names::EntryName;
 use crate::report::{Fact, Outcome, Stage};
 use crate::store::desk::Seen;
-use crate::store::{Answer, Read};
+use crate::store::{Answer, Content, Read};
+
+/// Who says in the log that a read failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Voice {
+    Own,
+    /// The pause has said it for all.
+    Shared,
+}
 
 impl Engine {
     pub(super) fn call_ended(&mut self, read: &Read, result: Result<Answer, Failure>) {
@@ -37,26 +45,29 @@ impl Engine {
     fn read_answered(&mut self, read: &Read, answer: Answer) -> Result<Seen, Failure> {
         let now = Instant::now();
         let Some(state) = self.reads.get_mut(read) else {
-            return Err(panicked("looking up a read"));
+            // A find wants it no more.
+            return Err(no_answer(read));
         };
         let seen = state.answered(Arc::new(answer), now, clock::now());
         let doubted = state.is_doubted();
-        if doubted {
-            state.next = state.second_read();
-        }
-        let users = state.users.clone();
-        let again = state.rhythm.next(now, fastrand::f64());
-        // A doubted answer has its second read set already.
+        // A doubted answer has its second read set already; else its cohort's time is its own again.
+        state.next = state.second_read();
         if !doubted {
-            self.routine(read, again);
+            self.schedule.cancel(&Due::Read(read.clone()));
         }
-        for (name, index) in users {
+        let users: Vec<EntryName> = state.users.iter().cloned().collect();
+        if let Content::Matches(matches) = &seen.answer.content {
+            self.found(read, matches, &users);
+        }
+        for name in users {
             let Some(entry) = self.entries.get_mut(&name) else {
                 continue;
             };
-            match entry.answered(index, &seen.answer.identity, doubted, now) {
+            match entry.answered(read, &seen.answer.identity, doubted, now) {
                 Wish::Nothing => {}
-                Wish::Run(which) => self.start_run(&name, Some((index, seen.clone())), which),
+                Wish::Run(which) => {
+                    self.start_run(&name, Some((read.clone(), seen.clone())), which)
+                }
                 Wish::Check => self.start_check(&name),
             }
             self.settle(&name);
@@ -66,18 +77,37 @@ impl Engine {
 
     /// Every entry that uses the read fails with it, whether a run of it waits for the answer or not.
     fn read_failed(&mut self, read: &Read, failure: Failure) -> Result<Seen, Failure> {
+        if failure.reason.is_shared() && self.pause_end(&read.store).is_some() {
+            self.hold(read, &failure);
+            return Err(failure);
+        }
         let Some(state) = self.reads.get_mut(read) else {
             return Err(failure);
         };
         let wait = state.failed(failure.clone());
-        let users = state.users.clone();
-        self.routine(read, Instant::now() + wait);
-        for (name, index) in users {
+        self.due_at(read, Instant::now() + wait);
+        self.users_fail(read, &failure, Voice::Own);
+        Err(failure)
+    }
+
+    /// The read fails with what is wrong for all; that was said once.
+    pub(super) fn read_held(&mut self, read: &Read, failure: &Failure) {
+        if let Some(state) = self.reads.get_mut(read) {
+            let _ = state.failed(failure.clone());
+        }
+        self.users_fail(read, failure, Voice::Shared);
+    }
+
+    fn users_fail(&mut self, read: &Read, failure: &Failure, voice: Voice) {
+        let Some(state) = self.reads.get(read) else {
+            return;
+        };
+        for name in state.users.clone() {
             let Some(entry) = self.entries.get_mut(&name) else {
                 continue;
             };
-            let streak = Streak::next(entry.failing_reads.get(&index), failure.clone());
-            entry.failing_reads.insert(index, streak.clone());
+            let mut streak = Streak::next(entry.failing_reads.get(read), failure.clone());
+            entry.failing_reads.insert(read.clone(), streak.clone());
             if entry.tried && entry.work == Work::Idle {
                 let store = &entry.entry.store;
                 self.reporter.record(&Fact::Run {
@@ -86,10 +116,10 @@ impl Engine {
                     took: None,
                 });
             }
+            streak.loud &= voice == Voice::Own;
             self.tell_failure(&name, Stage::Fetch, &streak, None);
             self.settle(&name);
         }
-        Err(failure)
     }
 
     /// A call that is under way answers at its limit at the latest: that is when what waits for it is looked at again.
@@ -99,7 +129,7 @@ impl Engine {
             return;
         };
         state.next = Some(now + CALL_LIMIT);
-        for (name, _) in state.users.clone() {
+        for name in state.users.clone() {
             let waits = |entry: &EntryState| entry.waits_for_reads(now);
             if self.entries.get(&name).is_some_and(waits) {
                 self.arm(&name);
@@ -107,7 +137,8 @@ impl Engine {
         }
     }
 
-    fn routine(&mut self, read: &Read, at: Instant) {
+    /// Gives the read a time of its own.
+    fn due_at(&mut self, read: &Read, at: Instant) {
         if self.mode == Mode::Once {
             return;
         }
@@ -118,22 +149,18 @@ impl Engine {
     }
 
     /// An older version is read again before it is believed. Until then the entry stays as it is.
-    pub(super) fn unconfirmed(&mut self, name: &EntryName, older: &[(usize, Version)]) {
-        let Some(entry) = self.entries.get(name).map(|it| Arc::clone(&it.entry)) else {
-            return;
-        };
-        for (index, version) in older {
-            let read = entry.reads[*index].clone();
+    pub(super) fn unconfirmed(&mut self, name: &EntryName, older: &[(Read, Version)]) {
+        for (read, version) in older {
             let again = self
                 .reads
-                .get_mut(&read)
+                .get_mut(read)
                 .and_then(|state| state.doubt(&version.identity, Instant::now()));
             if let Some(again) = again {
                 tracing::info!(
                     entry = %name, key = %read.source,
                     "an older version than the delivered one was read; it is read again before it is written"
                 );
-                self.routine(&read, again);
+                self.due_at(read, again);
             }
         }
         if let Some(entry) = self.entries.get_mut(name) {

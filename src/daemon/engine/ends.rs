@@ -1,26 +1,31 @@
 //! What follows from the end of a run or a check.
 
+use std::collections::BTreeMap;
+
 use tokio::time::Instant;
 
 use super::{Engine, Mode, panicked};
 use crate::clock;
 use crate::daemon::entries::{EntryState, Streak, Wish, Work};
-use crate::daemon::reads::ReadState;
 use crate::decide::Effect;
 use crate::decide::change::{Change, Version, change};
 use crate::failure::{Failure, Reason};
 use crate::names::EntryName;
 use crate::report::{Fact, Outcome, Stage};
+use crate::store::{Identity, Read};
 use crate::sync::{Checked, Delivery, End, Report, SeenVersion, Which};
 
 impl Engine {
     pub(super) fn run_panicked(&mut self, name: &EntryName) {
         let failure = panicked("this entry's run");
-        let versions = Vec::new();
         self.run_ended(
             name,
             Report {
-                end: End::NotAssembled { versions, failure },
+                end: End::NotAssembled {
+                    stage: Stage::Assemble,
+                    versions: Vec::new(),
+                    failure,
+                },
                 took: std::time::Duration::ZERO,
             },
         );
@@ -44,8 +49,12 @@ impl Engine {
                 self.unconfirmed(name, &older);
                 None
             }
-            End::NotAssembled { versions, failure } => {
-                self.not_assembled(name, versions, failure);
+            End::NotAssembled {
+                stage,
+                versions,
+                failure,
+            } => {
+                self.not_assembled(name, versions, (stage, failure));
                 Some(Outcome::Failed)
             }
             End::NotReachable(failures) => {
@@ -76,13 +85,16 @@ impl Engine {
         let Some(entry) = self.entries.get(name) else {
             return;
         };
-        let states = entry.entry.reads.iter().map(|read| self.reads.get(read));
-        if self.mode == Mode::Once || states.clone().flatten().any(ReadState::is_doubted) {
+        let states: Vec<_> = entry
+            .reads()
+            .filter_map(|read| Some((read, self.reads.get(read)?)))
+            .collect();
+        if self.mode == Mode::Once || states.iter().any(|(_, state)| state.is_doubted()) {
             return;
         }
-        let missed = states.zip(&entry.attempted).any(|(state, attempted)| {
-            let last = state.and_then(|state| state.last.as_ref());
-            last.is_some_and(|last| Some(&last.version.identity) != attempted.as_ref())
+        let missed = states.iter().any(|(read, state)| {
+            let last = state.last.as_ref();
+            last.is_some_and(|last| Some(&last.version.identity) != entry.attempted.get(read))
         });
         // A run that panicked waits for its own time.
         let waits = entry.retry.is_some_and(|retry| retry > Instant::now());
@@ -91,15 +103,20 @@ impl Engine {
         }
     }
 
-    fn not_assembled(&mut self, name: &EntryName, versions: Vec<Version>, failure: Failure) {
+    fn not_assembled(
+        &mut self,
+        name: &EntryName,
+        versions: Vec<(Read, Version)>,
+        (stage, failure): (Stage, Failure),
+    ) {
         let Some(entry) = self.entries.get_mut(name) else {
             return;
         };
-        for (attempted, version) in entry.attempted.iter_mut().zip(versions) {
-            *attempted = Some(version.identity);
+        for (read, version) in versions {
+            entry.attempted.insert(read, version.identity);
         }
-        let streak = entry.fail(Stage::Assemble, failure, Instant::now()).clone();
-        self.tell_failure(name, Stage::Assemble, &streak, None);
+        let streak = entry.fail(stage, failure, Instant::now()).clone();
+        self.tell_failure(name, stage, &streak, None);
     }
 
     fn target_failed(&mut self, name: &EntryName, index: usize, failure: Failure) {
@@ -116,16 +133,18 @@ impl Engine {
     fn delivered(
         &mut self,
         name: &EntryName,
-        seen: &[SeenVersion],
+        seen: &[(Read, SeenVersion)],
         targets: Vec<(usize, Delivery)>,
     ) -> Outcome {
         if let Some(entry) = self.entries.get_mut(name) {
             entry.unfinished = false;
             entry.trouble = None;
             entry.retry = None;
-            for (attempted, seen) in entry.attempted.iter_mut().zip(seen) {
-                *attempted = Some(seen.version.identity.clone());
-            }
+            // What a find no longer matches is forgotten.
+            let used = seen
+                .iter()
+                .map(|(read, seen)| (read.clone(), seen.version.identity.clone()));
+            entry.attempted = used.collect();
         }
         // A retry of some targets is no look at the others: their check stays due.
         let whole = self
@@ -157,7 +176,7 @@ impl Engine {
         &mut self,
         name: &EntryName,
         index: usize,
-        seen: &[SeenVersion],
+        seen: &[(Read, SeenVersion)],
         (effect, at): (Effect, jiff::Timestamp),
     ) {
         let Some(entry) = self.entries.get_mut(name) else {
@@ -172,26 +191,33 @@ impl Engine {
             )
         };
         let late = effect == Effect::Unchanged && target.trouble.as_ref().is_some_and(unseen);
-        let newer = |(held, seen): (&Option<Version>, &SeenVersion)| {
-            change(held.as_ref(), &seen.version) == Change::Newer
+        let newer = |held: &BTreeMap<Read, Version>, (read, seen): &(Read, SeenVersion)| {
+            // That a find matches something else replaces no version.
+            !matches!(seen.version.identity, Identity::Arns(_))
+                && change(held.get(read), &seen.version) == Change::Newer
         };
-        let effect = if late && target.delivered.iter().zip(seen).any(newer) {
+        let effect = if late && seen.iter().any(|seen| newer(&target.delivered, seen)) {
             Effect::Updated
         } else {
             effect
         };
         let mut slowest = None;
-        for (read, seen) in seen.iter().enumerate() {
-            let newer = change(target.delivered[read].as_ref(), &seen.version) == Change::Newer;
+        for used in seen {
+            let (_, seen) = used;
             let since = seen.version.created.max(seen.before);
-            if let (true, Effect::Updated, Some(since)) = (newer, effect, since) {
+            if let (true, Effect::Updated, Some(since)) =
+                (newer(&target.delivered, used), effect, since)
+            {
                 // A clock that is ahead of ours makes no time negative.
                 let took = std::time::Duration::try_from(at.duration_since(since));
                 slowest = slowest.max(Some(took.unwrap_or_default()));
             }
-            target.delivered[read] = Some(seen.version.clone());
-            entry.delivered[read] = Some(seen.version.clone());
         }
+        let held = seen
+            .iter()
+            .map(|(read, seen)| (read.clone(), seen.version.clone()));
+        target.delivered = held.collect();
+        entry.delivered.clone_from(&target.delivered);
         target.succeed();
         if let Some(took) = slowest {
             self.reporter.record(&Fact::Propagated {

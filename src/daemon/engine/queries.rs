@@ -11,6 +11,7 @@ use crate::decide::Effect;
 use crate::names::EntryName;
 use crate::report::{Condition, Fact, Stage, WriteResult};
 use crate::status::{EntryStatus, Status, TargetStatus, Trouble};
+use crate::store::Read;
 
 impl Engine {
     /// Counts everything as pending before anything was tried.
@@ -91,12 +92,12 @@ impl Engine {
         let Some(entry) = self.entries.get_mut(name) else {
             return;
         };
-        let reads = entry.entry.reads.iter().enumerate();
-        let undelivered = reads
-            .filter_map(|(index, read)| {
+        let undelivered = entry
+            .reads()
+            .filter_map(|read| {
                 let state = self.reads.get(read).filter(|state| !state.is_doubted())?;
                 let known = &state.last.as_ref()?.version;
-                let held = |target: &TargetState| target.delivered[index].as_ref() == Some(known);
+                let held = |target: &TargetState| target.delivered.get(read) == Some(known);
                 known.created.filter(|_| !entry.targets.iter().all(held))
             })
             .min();
@@ -111,25 +112,26 @@ impl Engine {
 
     /// Sets the timers of an entry and says when it is next looked at.
     pub(super) fn arm(&mut self, name: &EntryName) {
-        let Some(entry) = self.entries.get_mut(name) else {
+        let Some(entry) = self
+            .entries
+            .get(name)
+            .filter(|_| self.mode == Mode::Forever)
+        else {
             return;
         };
-        if self.mode == Mode::Once {
-            return;
-        }
         let now = Instant::now();
         let timer = entry.timer(now);
         let stale = entry.stale_at();
-        let read = || {
-            let reads = entry.entry.reads.iter();
-            reads.filter_map(|read| self.reads.get(read)?.next).min()
-        };
         let next = if entry.waits_for_reads(now) {
-            read().into_iter().chain(timer).min()
+            let reads = entry.reads().filter_map(|read| self.next_of(read));
+            reads.chain(timer).min()
         } else {
             timer
         };
         let at = next.map(|next| clock::now() + next.saturating_duration_since(now));
+        let Some(entry) = self.entries.get_mut(name) else {
+            return;
+        };
         if let Some(at) = at {
             entry.next_sync = Some(at);
             self.reporter.record(&Fact::NextSync { entry: name, at });
@@ -141,6 +143,18 @@ impl Engine {
         if stale > now {
             self.schedule.set(Due::Stale(name.clone()), stale);
         }
+    }
+
+    /// When a read is next asked for.
+    fn next_of(&self, read: &Read) -> Option<Instant> {
+        let state = self.reads.get(read)?;
+        if state.held {
+            return self.pause_end(&read.store);
+        }
+        state.next.or_else(|| {
+            let cohort = self.cohorts.of(read)?;
+            self.schedule.at(&Due::Cohort(cohort))
+        })
     }
 
     /// Counts a failure, and logs it where it is news.

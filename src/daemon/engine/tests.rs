@@ -43,7 +43,7 @@ fn entry(name: &str, dir: &Path, state: &Arc<State>) -> Entry {
                 version: config::Version::Current,
             },
         }],
-        items: vec![Item {
+        items: vec![Item::One {
             secret_key: key,
             property: None,
             read: 0,
@@ -67,7 +67,7 @@ fn with_a_broken_entry(dir: &Path, mode: Mode, reporter: Reporter) -> Engine {
     );
     let mut broken = entry("broken", dir, &state);
     // An item over a read that is not there: no configuration makes one, so its run panics.
-    broken.items[0].read = 7;
+    broken.items.push(Item::Found { read: 7 });
     Engine::new(Parts {
         instance: Instance::new("test").unwrap(),
         stores: [(name, store)].into(),

@@ -7,35 +7,39 @@ use proptest::prelude::*;
 use tokio::time::Instant;
 
 use super::{EntryState, Wish, Work};
+use crate::config::{Find, Source, Version};
 use crate::failure::{Failure, Reason};
 use crate::names::{EntryName, RemoteKey, StoreName};
 use crate::report::{Condition, Stage};
 use crate::schedule::rhythm::Rhythm;
-use crate::store::{Identity, Read};
+use crate::store::{Identity, Match, Read};
 use crate::sync::{Entry, Which};
 
 const INTERVAL: Duration = Duration::from_secs(10);
 
+fn read() -> Read {
+    Read {
+        store: StoreName::new("s").unwrap(),
+        source: Source::Value {
+            key: RemoteKey::new("k").unwrap(),
+            version: Version::Current,
+        },
+    }
+}
+
 fn entry(targets: usize, now: Instant) -> EntryState {
     let store = StoreName::new("s").unwrap();
-    let read = Read {
-        store: store.clone(),
-        source: crate::config::Source::Value {
-            key: RemoteKey::new("k").unwrap(),
-            version: crate::config::Version::Current,
-        },
-    };
     let entry = Entry {
         name: EntryName::new("e").unwrap(),
         store,
         refresh_interval: INTERVAL,
         max_stale: Duration::from_mins(1),
-        reads: vec![read],
+        reads: vec![read()],
         items: Vec::new(),
         targets: Vec::new(),
     };
     let mut state = EntryState::new(Arc::new(entry), Rhythm::new(INTERVAL, now, 0), now);
-    state.targets = (0..targets).map(|_| super::TargetState::new(1)).collect();
+    state.targets = (0..targets).map(|_| super::TargetState::new()).collect();
     state
 }
 
@@ -54,7 +58,7 @@ fn failure(reason: Reason) -> Failure {
 fn delivered(state: &mut EntryState, version: u8, now: Instant) {
     state.tried = true;
     state.unfinished = false;
-    state.attempted[0] = Some(identity(version));
+    state.attempted = [(read(), identity(version))].into();
     state.last_success = Some((now, jiff::Timestamp::UNIX_EPOCH));
     state.check = Some(now + INTERVAL);
     state
@@ -70,7 +74,7 @@ async fn a_broken_target_does_not_keep_a_new_version_from_the_others() {
     delivered(&mut state, 1, now);
     state.targets[1].fail(failure(Reason::Network), INTERVAL, now);
     assert_eq!(
-        state.answered(0, &identity(2), false, now),
+        state.answered(&read(), &identity(2), false, now),
         Wish::Run(Which::All)
     );
 }
@@ -82,10 +86,13 @@ async fn somebodys_mistake_waits_for_the_next_answer_and_trouble_for_a_timer() {
     delivered(&mut state, 1, now);
     state.targets[0].fail(failure(Reason::Conflict), INTERVAL, now);
     assert_eq!(state.timer(now), state.check);
-    assert_eq!(state.answered(0, &identity(1), false, now), Wish::Nothing);
+    assert_eq!(
+        state.answered(&read(), &identity(1), false, now),
+        Wish::Nothing
+    );
     let later = now + INTERVAL.mul_f64(0.9);
     assert_eq!(
-        state.answered(0, &identity(1), false, later),
+        state.answered(&read(), &identity(1), false, later),
         Wish::Run(Which::Retry(vec![0]))
     );
     state.targets[1].fail(failure(Reason::Network), INTERVAL, now);
@@ -101,9 +108,12 @@ async fn content_that_does_not_fit_is_tried_again_only_when_it_changes() {
     state.fail(Stage::Assemble, failure(Reason::Invalid), now);
     let later = now + INTERVAL * 10;
     assert_eq!(state.timer(now), None);
-    assert_eq!(state.answered(0, &identity(1), false, later), Wish::Nothing);
     assert_eq!(
-        state.answered(0, &identity(2), false, later),
+        state.answered(&read(), &identity(1), false, later),
+        Wish::Nothing
+    );
+    assert_eq!(
+        state.answered(&read(), &identity(2), false, later),
         Wish::Run(Which::All)
     );
 }
@@ -130,9 +140,36 @@ async fn a_target_that_is_retried_every_time_does_not_keep_the_others_from_being
     state.targets[1].fail(failure(Reason::Conflict), INTERVAL, now);
     let later = now + INTERVAL;
     assert_eq!(
-        state.answered(0, &identity(1), false, later),
+        state.answered(&read(), &identity(1), false, later),
         Wish::Run(Which::All)
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_find_matches_is_read_and_what_it_loses_is_not() {
+    let now = Instant::now();
+    let mut state = entry(1, now);
+    let find = Read {
+        source: Source::Find(Find::default()),
+        ..read()
+    };
+    let found = |name: &str| Match {
+        name: RemoteKey::new(name).unwrap(),
+        arn: RemoteKey::new(name).unwrap(),
+    };
+    // One of them is a read of the entry itself.
+    let (gained, lost) = state.found(&find, &[found("k"), found("a")]);
+    assert_eq!((gained.len(), lost.len()), (1, 0));
+    assert_eq!(state.reads().count(), 2);
+    let streak = super::Streak::next(None, failure(Reason::NotFound));
+    state.failing_reads.insert(gained[0].clone(), streak);
+    let (gained, lost) = state.found(&find, &[found("b")]);
+    assert_eq!((gained.len(), lost.len()), (1, 1));
+    assert!(
+        state.failing_reads.is_empty(),
+        "what is lost fails no longer"
+    );
+    assert!(state.reads().any(|it| *it == read()));
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -176,11 +213,11 @@ proptest! {
             match step {
                 Step::Wait(seconds) => now += Duration::from_secs(seconds),
                 Step::Answer(version, doubted) => {
-                    let _ = state.answered(0, &identity(version), doubted, now);
+                    let _ = state.answered(&read(), &identity(version), doubted, now);
                 }
                 Step::FailRead => {
-                    let streak = super::Streak::next(state.failing_reads.get(&0), failure(Reason::Network));
-                    state.failing_reads.insert(0, streak);
+                    let streak = super::Streak::next(state.failing_reads.get(&read()), failure(Reason::Network));
+                    state.failing_reads.insert(read(), streak);
                 }
                 Step::FailTarget(target, reason) => {
                     let reason = [Reason::Network, Reason::Conflict, Reason::Io][usize::from(reason)];
@@ -201,7 +238,7 @@ proptest! {
             }
         }
         let unfinished = state.unfinished;
-        let wish = state.answered(0, &identity(0), false, now);
+        let wish = state.answered(&read(), &identity(0), false, now);
         prop_assert!(!unfinished || wish == Wish::Run(Which::All));
     }
 }

@@ -1,0 +1,113 @@
+//! Which reads there are, who uses them, and with whom each comes round.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::{Due, Engine, Mode};
+use crate::daemon::reads::ReadState;
+use crate::names::EntryName;
+use crate::store::{Match, Read};
+
+impl Engine {
+    /// Every entry's own reads, in order, so that the members of a cohort are neighbours.
+    pub(super) fn begin_reads(&mut self) {
+        let uses: Vec<(Read, EntryName)> = self
+            .entries
+            .iter()
+            .flat_map(|(name, entry)| {
+                let reads = entry.reads().cloned();
+                reads.map(|read| (read, name.clone())).collect::<Vec<_>>()
+            })
+            .collect();
+        let mut touched = Vec::new();
+        for (read, name) in uses {
+            if self.adopt(&read, &name) {
+                touched.push(read);
+            }
+        }
+        touched.sort();
+        for read in touched {
+            self.join_cohort(&read);
+        }
+    }
+
+    /// A `find` of these entries matches that: their reads follow.
+    pub(super) fn found(&mut self, find: &Read, matches: &[Match], users: &[EntryName]) {
+        for name in users {
+            let Some(entry) = self.entries.get_mut(name) else {
+                continue;
+            };
+            let (gained, lost) = entry.found(find, matches);
+            for read in gained {
+                if self.adopt(&read, name) {
+                    self.join_cohort(&read);
+                }
+            }
+            for read in lost {
+                self.abandon(&read, name);
+            }
+        }
+    }
+
+    /// One more user. True where the read is new or has to come round more often.
+    fn adopt(&mut self, read: &Read, user: &EntryName) -> bool {
+        let Some(entry) = self.entries.get(user) else {
+            return false;
+        };
+        let interval = entry.entry.refresh_interval;
+        let known = self.reads.contains_key(read);
+        let state = self
+            .reads
+            .entry(read.clone())
+            .or_insert_with(|| ReadState::new(interval));
+        state.users.insert(user.clone());
+        let shorter = interval < state.interval;
+        state.interval = interval.min(state.interval);
+        !known || shorter
+    }
+
+    fn abandon(&mut self, read: &Read, user: &EntryName) {
+        let Some(state) = self.reads.get_mut(read) else {
+            return;
+        };
+        state.users.remove(user);
+        let entries = &self.entries;
+        let interval_of = |name: &EntryName| Some(entries.get(name)?.entry.refresh_interval);
+        let shortest: Option<Duration> = state.users.iter().filter_map(interval_of).min();
+        match shortest {
+            Some(interval) if interval == state.interval => {}
+            Some(interval) => {
+                state.interval = interval;
+                self.join_cohort(read);
+            }
+            None => {
+                self.reads.remove(read);
+                self.schedule.cancel(&Due::Read(read.clone()));
+                if let Some(cohort) = self.cohorts.leave(read) {
+                    self.schedule.cancel(&Due::Cohort(cohort));
+                }
+            }
+        }
+    }
+
+    /// Puts the read among those that travel as it does, at its interval.
+    fn join_cohort(&mut self, read: &Read) {
+        let now = Instant::now();
+        let (Some(state), Some(slot)) = (self.reads.get(read), self.stores.get(&read.store)) else {
+            return;
+        };
+        let lane = slot.store.lane(read, now);
+        let kind = (read.store.clone(), lane.operation);
+        let interval = state.interval;
+        if let Some(left) = self.cohorts.leave(read) {
+            self.schedule.cancel(&Due::Cohort(left));
+        }
+        let new = self.cohorts.join(read.clone(), kind, interval, lane.size);
+        if let Some(cohort) = new.filter(|_| self.mode == Mode::Forever)
+            && let Some(at) = self.cohorts.next(cohort, now, fastrand::f64())
+        {
+            self.schedule.set(Due::Cohort(cohort), at);
+        }
+    }
+}

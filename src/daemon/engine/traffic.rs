@@ -1,0 +1,286 @@
+//! Which calls leave, and when: reads wait in lines, and leave in groups as soon as rate, pace and pause allow.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use super::{CALL_LIMIT, Done, Due, Engine, Task, no_answer};
+use crate::failure::Failure;
+use crate::names::StoreName;
+use crate::report::StoreOperation;
+use crate::schedule::cohorts::CohortId;
+use crate::schedule::line::{Line, Urgency};
+use crate::schedule::pause::Gate;
+use crate::store::coalesce::Joined;
+use crate::store::desk::{Seen, Want};
+use crate::store::{Fetched, Read};
+
+/// Calls under way in one line at a time.
+const CALLS_PER_LINE: usize = 32;
+
+/// The longest that a list of many pages may take.
+const LIST_LIMIT: Duration = Duration::from_mins(10);
+
+pub(super) type Waiter = oneshot::Sender<Result<Seen, Failure>>;
+
+/// Reads of one store that travel in the same way.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct LineId {
+    pub store: StoreName,
+    pub operation: StoreOperation,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Waiting {
+    pub line: Line<Read>,
+    /// How many go into one call.
+    size: usize,
+    under_way: usize,
+    /// When the rate allows the next call, and when the pace allows the next routine one; where that was refused.
+    turn: Option<Instant>,
+    paced: Option<Instant>,
+}
+
+/// Where a read is that was asked for.
+#[derive(Debug)]
+pub(super) enum Whereabouts {
+    InLine(LineId),
+    UnderWay,
+}
+
+impl Waiting {
+    /// When the next group may leave.
+    fn ready(&self) -> Option<Instant> {
+        let ready = self.line.ready(self.size)?;
+        if self.under_way >= CALLS_PER_LINE {
+            // The end of a call looks at the line again.
+            return None;
+        }
+        let paced = self
+            .paced
+            .filter(|_| self.line.urgency() == Urgency::Routine);
+        Some(
+            ready
+                .max(self.turn.unwrap_or(ready))
+                .max(paced.unwrap_or(ready)),
+        )
+    }
+}
+
+impl Engine {
+    /// A run wants a read: a failing one answers with its last error until it is due again.
+    pub(super) fn wanted(&mut self, want: Want) {
+        let failing = match self.reads.get(&want.read) {
+            Some(state) => state.failing.as_ref().map(|streak| streak.failure.clone()),
+            // A find that wants it no more.
+            None => Some(no_answer(&want.read)),
+        };
+        match failing {
+            Some(failure) => drop(want.reply.send(Err(failure))),
+            None => self.call(&want.read, Some(want.reply), Urgency::Now),
+        }
+    }
+
+    /// The members of a cohort that have no time of their own come round.
+    pub(super) fn cohort_due(&mut self, cohort: CohortId, now: Instant) {
+        let members = self.cohorts.members(cohort).to_vec();
+        let is_due = |read: &Read| {
+            let state = self.reads.get(read);
+            state.is_some_and(|state| state.is_routine()) && !self.whereabouts.contains_key(read)
+        };
+        let due: Vec<Read> = members.into_iter().filter(is_due).collect();
+        self.expect_traffic(cohort, &due, now);
+        for read in due {
+            self.call(&read, None, Urgency::Routine);
+        }
+        if let Some(next) = self.cohorts.next(cohort, now, fastrand::f64()) {
+            self.schedule.set(Due::Cohort(cohort), next);
+        }
+    }
+
+    /// How many calls in a second this cohort stands for: where batches are refused, its members go alone.
+    fn expect_traffic(&mut self, cohort: CohortId, due: &[Read], now: Instant) {
+        let (Some(first), Some(interval)) = (due.first(), self.cohorts.interval(cohort)) else {
+            return;
+        };
+        let Some(slot) = self.stores.get_mut(&first.store) else {
+            return;
+        };
+        let share = |read| f64::from(u32::try_from(slot.store.lane(read, now).size).unwrap_or(1));
+        let calls: f64 = due.iter().map(|read| 1.0 / share(read)).sum();
+        slot.mean
+            .insert(cohort, calls.ceil() / interval.as_secs_f64());
+    }
+
+    /// Asks for a read, together with everybody else who does.
+    pub(super) fn call(&mut self, read: &Read, waiter: Option<Waiter>, urgency: Urgency) {
+        // The configuration has resolved the reference; a waiter that is dropped gets its own answer.
+        if !self.stores.contains_key(&read.store) {
+            return;
+        }
+        if let Gate::Paused(failure) = self.gate(read) {
+            self.hold(read, &failure);
+            if let Some(waiter) = waiter {
+                let _ = waiter.send(Err(failure));
+            }
+            return;
+        }
+        if self.calls.join(read, waiter) == Joined::First {
+            self.expect_answer(read);
+            self.queue(read, urgency);
+        } else if let Some(Whereabouts::InLine(line)) = self.whereabouts.get(read) {
+            // It may come further to the front.
+            let line = line.clone();
+            if let Some(waiting) = self.lines.get_mut(&line) {
+                waiting.line.push(read.clone(), urgency, Instant::now());
+            }
+            self.look_at(&line);
+        }
+    }
+
+    /// Puts a read into the line that it travels by now.
+    pub(super) fn queue(&mut self, read: &Read, urgency: Urgency) {
+        let now = Instant::now();
+        let Some(slot) = self.stores.get(&read.store) else {
+            return;
+        };
+        let lane = slot.store.lane(read, now);
+        let line = LineId {
+            store: read.store.clone(),
+            operation: lane.operation,
+        };
+        let waiting = self.lines.entry(line.clone()).or_default();
+        waiting.size = lane.size;
+        waiting.line.push(read.clone(), urgency, now);
+        let here = Whereabouts::InLine(line.clone());
+        self.whereabouts.insert(read.clone(), here);
+        self.look_at(&line);
+    }
+
+    /// Sets when the line is looked at again.
+    fn look_at(&mut self, line: &LineId) {
+        let ready = self.lines.get(line).and_then(Waiting::ready);
+        match ready {
+            Some(at) => self.schedule.set(Due::Line(line.clone()), at),
+            None => self.schedule.cancel(&Due::Line(line.clone())),
+        }
+    }
+
+    /// Lets leave what may.
+    pub(super) fn line_due(&mut self, line: &LineId) {
+        let now = Instant::now();
+        while let Some(group) = self.next_group(line, now) {
+            self.leave(line, group, now);
+        }
+        self.look_at(line);
+    }
+
+    fn next_group(&mut self, line: &LineId, now: Instant) -> Option<Vec<Read>> {
+        let slot = self.stores.get_mut(&line.store)?;
+        let waiting = self.lines.get_mut(line)?;
+        if self.draining || waiting.ready()? > now {
+            return None;
+        }
+        let routine = waiting.line.urgency() == Urgency::Routine;
+        if routine {
+            let mean = slot.mean.values().sum();
+            waiting.paced = slot.pace.room(mean, now).err();
+            if waiting.paced.is_some() {
+                return None;
+            }
+        }
+        waiting.turn = slot.store.turn(line.operation, now).err();
+        if waiting.turn.is_some() {
+            return None;
+        }
+        if routine {
+            slot.pace.left(now);
+        }
+        Some(waiting.line.take(waiting.size))
+    }
+
+    /// Makes one call for those of the group that still travel by this line; the others change lines.
+    fn leave(&mut self, line: &LineId, group: Vec<Read>, began: Instant) {
+        let Some(slot) = self.stores.get(&line.store) else {
+            return;
+        };
+        let (store, operation) = (Arc::clone(&slot.store), line.operation);
+        let (reads, elsewhere): (Vec<Read>, Vec<Read>) = group
+            .into_iter()
+            .partition(|read| store.lane(read, began).operation == operation);
+        for read in elsewhere {
+            self.queue(&read, Urgency::Now);
+        }
+        if reads.is_empty() {
+            return;
+        }
+        for read in &reads {
+            self.whereabouts.insert(read.clone(), Whereabouts::UnderWay);
+        }
+        if let Some(waiting) = self.lines.get_mut(line) {
+            waiting.under_way += 1;
+        }
+        let asked = reads.clone();
+        let task = self.tasks.spawn(async move {
+            let fetch = Box::pin(store.fetch(operation, asked));
+            let fetched = tokio::time::timeout(limit(operation), fetch).await;
+            // Who is not in it is told so by whoever knows the group.
+            Done::Call(fetched.unwrap_or_default())
+        });
+        let call = Task::Call {
+            line: line.clone(),
+            reads,
+            began,
+        };
+        self.running.insert(task.id(), call);
+    }
+
+    /// A call has ended; every read of its group is told how.
+    pub(super) fn came_back(
+        &mut self,
+        line: &LineId,
+        (reads, began): (Vec<Read>, Instant),
+        mut fetched: Vec<(Read, Fetched)>,
+    ) {
+        for read in reads {
+            if !fetched.iter().any(|(known, _)| *known == read) {
+                let failure = no_answer(&read);
+                fetched.push((read, Fetched::Done(Err(failure))));
+            }
+        }
+        if let Some(waiting) = self.lines.get_mut(line) {
+            waiting.under_way -= 1;
+        }
+        let resumed = self.hear(&line.store, &fetched, began);
+        for (read, fetched) in fetched {
+            match fetched {
+                Fetched::Alone => self.queue(&read, Urgency::Now),
+                Fetched::Done(result) => {
+                    self.whereabouts.remove(&read);
+                    self.call_ended(&read, result);
+                }
+            }
+        }
+        if resumed {
+            self.resume(&line.store);
+        }
+        self.look_at(line);
+    }
+}
+
+fn limit(operation: StoreOperation) -> Duration {
+    match operation {
+        StoreOperation::ListSecrets
+        | StoreOperation::GetParametersByPath
+        | StoreOperation::DescribeParameters => LIST_LIMIT,
+        StoreOperation::BatchGetSecretValue
+        | StoreOperation::GetSecretValue
+        | StoreOperation::DescribeSecret
+        | StoreOperation::GetParameters
+        | StoreOperation::GetParameter
+        | StoreOperation::ListTagsForResource
+        | StoreOperation::ReadFile => CALL_LIMIT,
+    }
+}
