@@ -15,7 +15,7 @@ const NEXT_VALUE: &str = "MARKER-rotated-value-58e11c6d";
 /// The reasons that are right for a fault. Where AWS's answer leaves open what is wrong, there are two.
 fn reasons(fault: Fault) -> &'static [&'static str] {
     match fault {
-        Fault::AccessDenied => &["access_denied"],
+        Fault::AccessDenied | Fault::BatchOnlyDenied => &["access_denied"],
         Fault::KmsDenied | Fault::DecryptionFailure => &["kms"],
         Fault::InvalidParameter => &["invalid"],
         Fault::EmptyString => &["malformed", "invalid"],
@@ -47,6 +47,8 @@ fn reasons(fault: Fault) -> &'static [&'static str] {
         | Fault::OtherVersion
         | Fault::OtherStage
         | Fault::TwoContents
+        | Fault::Twice
+        | Fault::LeftOut
         | Fault::Redirect => &["malformed"],
     }
 }

@@ -3,12 +3,15 @@
 //! Nothing here knows a scenario, and nothing here reaches into the product: it is driven by its configuration,
 //! its signals and its HTTP pages, as its users drive it.
 
+pub mod aws;
+pub mod certificates;
 pub mod cluster;
 pub mod daemon;
 pub mod http;
 pub mod kubernetes;
 pub mod leak;
 pub mod moto;
+pub mod paging;
 pub mod prometheus;
 pub mod secrets_manager;
 pub mod serve;

@@ -6,7 +6,6 @@
 mod api;
 mod ask;
 mod body;
-mod certificates;
 mod fault;
 mod kubeconfig;
 mod log;
@@ -29,9 +28,9 @@ pub use kubeconfig::Login;
 pub use log::{Log, Shape, Verb};
 pub use object::How;
 
+use super::certificates::Certificates;
 use super::serve::Server;
 use body::Wanted;
-use certificates::Certificates;
 use object::Field;
 use store::{Store, Writer};
 

@@ -5,9 +5,14 @@
 //! the value and the credential on purpose, so that whoever repeats a server's text is caught.
 
 mod answer;
+mod batch;
 mod fault;
+mod list;
 mod log;
+mod quota;
+mod read;
 mod state;
+mod switches;
 #[cfg(test)]
 mod tests;
 
@@ -20,11 +25,11 @@ pub use fault::Fault;
 pub use log::{Log, Operation};
 pub use state::Content;
 
+pub use super::aws::{ACCOUNT, REGION};
+
+use super::aws::now;
 use super::serve::{Call, Server};
 use state::State;
-
-pub const REGION: &str = "eu-central-1";
-pub const ACCOUNT: &str = "123456789012";
 
 /// A running stand-in; dropping it closes its port.
 pub struct SecretsManager {
@@ -64,19 +69,18 @@ impl SecretsManager {
     /// A new version under `AWSCURRENT`; the one before gets `AWSPREVIOUS`. Returns its id.
     pub fn put(&self, name: &str, value: &str) -> String {
         self.state()
-            .put(name, Content::Text(value.to_owned()), state::now())
+            .put(name, Content::Text(value.to_owned()), now())
     }
 
     /// As [`Self::put`], made that long after our clock's time: the service's clock is ahead.
     pub fn put_ahead(&self, name: &str, value: &str, ahead: Duration) -> String {
         let content = Content::Text(value.to_owned());
-        self.state()
-            .put(name, content, state::now() + ahead.as_secs_f64())
+        self.state().put(name, content, now() + ahead.as_secs_f64())
     }
 
     pub fn put_binary(&self, name: &str, value: &[u8]) -> String {
         let content = Content::Binary(Bytes::copy_from_slice(value));
-        self.state().put(name, content, state::now())
+        self.state().put(name, content, now())
     }
 
     /// A secret that exists and has no value yet.
@@ -96,7 +100,7 @@ impl SecretsManager {
 
     /// Schedules the secret for deletion: reads are refused until it is restored.
     pub fn schedule_deletion(&self, name: &str) {
-        self.state().secret(name).deleted = Some(state::now());
+        self.state().secret(name).deleted = Some(now());
     }
 
     pub fn restore(&self, name: &str) {
@@ -105,7 +109,7 @@ impl SecretsManager {
 
     /// Deletes without recovery. A secret of that name created later has another ARN.
     pub fn delete(&self, name: &str) {
-        self.state().secrets.remove(name);
+        self.state().remove(name);
     }
 
     pub fn arn(&self, name: &str) -> String {
@@ -119,15 +123,17 @@ impl SecretsManager {
 
     /// Every read of that secret ends so, until [`Self::heal`].
     pub fn fail(&self, name: &str, fault: Fault) {
-        self.state().faults.insert(Some(name.to_owned()), fault);
+        self.state().faults.insert(name.to_owned(), fault);
     }
 
     pub fn fail_all(&self, fault: Fault) {
-        self.state().faults.insert(None, fault);
+        self.state().fault_of_all = Some(fault);
     }
 
     pub fn heal(&self) {
-        self.state().faults.clear();
+        let mut state = self.state();
+        state.faults.clear();
+        state.fault_of_all = None;
     }
 
     /// What was asked so far.

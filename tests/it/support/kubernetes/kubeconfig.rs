@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
+use super::super::certificates::Certificates;
 use super::TOKEN;
-use super::certificates::Certificates;
 
 /// How the kubeconfig's user logs in.
 #[derive(Clone, Copy, Debug)]

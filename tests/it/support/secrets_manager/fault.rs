@@ -55,10 +55,17 @@ pub enum Fault {
     Hang,
     Close,
     Drip,
+    /// The batch holds the secret two times; a single answer comes as two documents in one body.
+    Twice,
+    /// The batch has the secret neither among its values nor among its errors; a single answer is `{}`.
+    LeftOut,
+    /// Refused inside a batch only, as under an IAM condition on `VersionStage`, which a batch cannot send.
+    BatchOnlyDenied,
 }
 
 impl Fault {
-    pub const ALL: [Self; 38] = [
+    /// All that a single read can end with.
+    pub const ALL: [Self; 40] = [
         Self::AccessDenied,
         Self::KmsDenied,
         Self::DecryptionFailure,
@@ -97,6 +104,8 @@ impl Fault {
         Self::Hang,
         Self::Close,
         Self::Drip,
+        Self::Twice,
+        Self::LeftOut,
     ];
 
     /// Status, code and text of the faults that AWS itself answers with.
@@ -152,7 +161,7 @@ impl Fault {
     /// Turns a right answer into the wrong one.
     pub fn spoil(self, answer: &mut Value) {
         match self {
-            Self::Empty => *answer = json!({}),
+            Self::Empty | Self::LeftOut => *answer = json!({}),
             Self::MissingArn => remove(answer, &["ARN"]),
             Self::MissingName => remove(answer, &["Name"]),
             Self::MissingVersionId => remove(answer, &["VersionId"]),
@@ -169,7 +178,7 @@ impl Fault {
                 ));
             }
             Self::OtherVersion => {
-                answer["VersionId"] = json!(super::state::version_id());
+                answer["VersionId"] = json!(super::super::aws::uuid());
             }
             Self::OtherStage => answer["VersionStages"] = json!(["AWSPREVIOUS"]),
             Self::TwoContents => {

@@ -1,6 +1,6 @@
 //! The stand-in against the real SDK: what the product would see.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use aws_sdk_secretsmanager::config::retry::RetryConfig;
 use aws_sdk_secretsmanager::config::timeout::TimeoutConfig;
@@ -13,6 +13,9 @@ use aws_sdk_secretsmanager::{Client, Config};
 
 use super::super::http::block_on;
 use super::{Fault, Operation, SecretsManager};
+
+mod batch;
+mod list;
 
 type Answer = Result<GetSecretValueOutput, Box<SdkError<GetSecretValueError>>>;
 
@@ -129,31 +132,6 @@ fn error_texts_quote_the_value() {
 }
 
 #[test]
-fn a_batch_answers_each_id_for_itself() {
-    let aws = SecretsManager::start();
-    aws.put("a", "1");
-    aws.put("b", "2");
-    aws.fail("b", Fault::AccessDenied);
-    let batch = |ids: Vec<&str>| {
-        let ids = ids.into_iter().map(str::to_owned).collect();
-        let request = client(&aws).batch_get_secret_value();
-        block_on(request.set_secret_id_list(Some(ids)).send()).map_err(Box::new)
-    };
-    let answer = batch(vec!["a", "b", "c"]).unwrap();
-    assert_eq!(answer.secret_values().len(), 1);
-    let codes: Vec<_> = answer
-        .errors()
-        .iter()
-        .map(|e| e.error_code().unwrap())
-        .collect();
-    assert_eq!(
-        codes,
-        ["AccessDeniedException", "ResourceNotFoundException"]
-    );
-    assert!(batch(vec!["a"; 21]).is_err());
-}
-
-#[test]
 fn the_log_says_who_asked_for_what() {
     let aws = SecretsManager::start();
     aws.put("prod/db", "x");
@@ -186,4 +164,59 @@ fn a_refused_key_is_unknown() {
     aws.refuse_key("AKIATEST");
     let refused = Some("UnrecognizedClientException".to_owned());
     assert_eq!(code(read(&aws, "prod/db", "AWSCURRENT")), refused);
+}
+
+#[test]
+fn another_accounts_secret_goes_by_its_complete_arn() {
+    let aws = SecretsManager::start();
+    let arn = aws.put_foreign("210987654321", "theirs", "value");
+    assert!(arn.starts_with("arn:aws:secretsmanager:eu-central-1:210987654321:secret:theirs-"));
+    let answer = read(&aws, &arn, "AWSCURRENT").unwrap();
+    assert_eq!(answer.secret_string(), Some("value"));
+    assert_eq!(answer.name(), Some("theirs"));
+    let absent = Some("ResourceNotFoundException".to_owned());
+    for id in ["theirs", &arn[..arn.len() - 7]] {
+        assert_eq!(code(read(&aws, id, "AWSCURRENT")), absent);
+    }
+    aws.put(&arn, "rotated");
+    let answer = read(&aws, &arn, "AWSCURRENT").unwrap();
+    assert_eq!(answer.secret_string(), Some("rotated"));
+    assert_eq!(aws.log().read_count(&arn), 2);
+}
+
+#[test]
+fn a_partial_arn_is_that_of_the_secret_that_has_the_name_now() {
+    let aws = SecretsManager::start();
+    aws.put("prod/db", "old");
+    let before = aws.arn("prod/db");
+    aws.delete("prod/db");
+    aws.put("prod/db", "new");
+    let partial = &before[..before.len() - 7];
+    let answer = read(&aws, partial, "AWSCURRENT").unwrap();
+    assert_eq!(answer.secret_string(), Some("new"));
+    let absent = Some("ResourceNotFoundException".to_owned());
+    assert_eq!(code(read(&aws, &before, "AWSCURRENT")), absent);
+}
+
+#[test]
+fn calls_are_counted_by_time() {
+    let aws = SecretsManager::start();
+    aws.put("prod/db", "x");
+    aws.limit_get(2);
+    let start = Instant::now();
+    let answers: Vec<Answer> = (0..3)
+        .map(|_| read(&aws, "prod/db", "AWSCURRENT"))
+        .collect();
+    let (log, get) = (aws.log(), Operation::GetSecretValue);
+    assert_eq!(log.calls(get), 3);
+    assert_eq!(log.calls(Operation::ListSecrets), 0);
+    assert_eq!(log.calls_between(get, start, Instant::now()), 3);
+    assert_eq!(log.calls_between(get, log.0[1].at, log.0[2].at), 1);
+    let together = log.0[2].at - log.0[0].at < Duration::from_secs(1);
+    if together {
+        assert_eq!(log.most_in_a_second(get), 3);
+        assert_eq!(aws.throttled(), 1);
+        let throttled = answers.into_iter().next_back().unwrap();
+        assert_eq!(code(throttled).as_deref(), Some("ThrottlingException"));
+    }
 }

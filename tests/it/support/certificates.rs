@@ -1,4 +1,4 @@
-//! A CA of the stand-in's own, a server certificate for loopback, and a client certificate.
+//! A CA of a stand-in's own, a server certificate for loopback and other hosts, and a client certificate.
 
 use std::sync::Arc;
 
@@ -23,6 +23,11 @@ pub struct Certificates {
 
 impl Certificates {
     pub fn make() -> Self {
+        Self::for_hosts(&[])
+    }
+
+    /// Whoever trusts `authority` takes the server for any of these hosts, too.
+    pub fn for_hosts(hosts: &[&str]) -> Self {
         let mut ca = CertificateParams::new([]).unwrap();
         ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         ca.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
@@ -30,7 +35,8 @@ impl Certificates {
             .push(DnType::CommonName, "stand-in CA");
         let ca = CertifiedIssuer::self_signed(ca, KeyPair::generate().unwrap()).unwrap();
 
-        let names = ["127.0.0.1", "localhost"].map(str::to_owned);
+        let names = ["127.0.0.1", "localhost"].iter().chain(hosts);
+        let names: Vec<String> = names.map(|name| (*name).to_owned()).collect();
         let mut server = CertificateParams::new(names).unwrap();
         server.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         let server_key = KeyPair::generate().unwrap();
