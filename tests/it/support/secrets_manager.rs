@@ -16,6 +16,7 @@ mod switches;
 #[cfg(test)]
 mod tests;
 
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -28,7 +29,8 @@ pub use state::Content;
 pub use super::aws::{ACCOUNT, REGION};
 
 use super::aws::now;
-use super::serve::{Call, Server};
+use super::certificates::Certificates;
+use super::serve::{Call, Reply, Server};
 use state::State;
 
 /// A running stand-in; dropping it closes its port.
@@ -45,13 +47,26 @@ struct Shared {
 
 impl SecretsManager {
     pub fn start() -> Self {
+        Self::start_as(Server::plain)
+    }
+
+    /// With a certificate, to stand behind AWS's own host names.
+    pub fn start_tls(certificates: &Certificates) -> Self {
+        Self::start_as(|handler| Server::tls(certificates.server_config(), handler))
+    }
+
+    fn start_as(server: impl FnOnce(Box<dyn Fn(Call) -> Reply + Send + Sync>) -> Server) -> Self {
         let shared = Arc::new(Mutex::new(Shared::default()));
         let seen = Arc::clone(&shared);
-        let server = Server::plain(move |call: Call| {
+        let server = server(Box::new(move |call| {
             let Shared { state, log } = &mut *seen.lock().unwrap();
             answer::answer(state, log, &call.request)
-        });
+        }));
         Self { server, shared }
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.server.address()
     }
 
     pub fn endpoint(&self) -> String {

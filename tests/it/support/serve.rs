@@ -16,6 +16,7 @@ use axum::http::{Request, Response};
 use futures_util::stream;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
+use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -34,6 +35,8 @@ pub enum Reply {
     Hang,
     /// The connection is closed without an answer.
     Close,
+    /// The answer to a `CONNECT`: from here on the connection is one to this address.
+    Tunnel(SocketAddr),
 }
 
 /// A request as a stand-in sees it.
@@ -141,15 +144,17 @@ where
     let service = service_fn(move |request| answer(request, certificate, Arc::clone(&handler)));
     let _ = hyper::server::conn::http1::Builder::new()
         .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades()
         .await;
 }
 
 /// An error here makes hyper close the connection without a word, which is what [`Reply::Close`] means.
 async fn answer(
-    request: Request<Incoming>,
+    mut request: Request<Incoming>,
     client_certificate: bool,
     handler: Handler,
 ) -> io::Result<Response<Body>> {
+    let upgrade = hyper::upgrade::on(&mut request);
     let (head, body) = request.into_parts();
     let body = axum::body::to_bytes(Body::new(body), 16 << 20)
         .await
@@ -164,6 +169,17 @@ async fn answer(
         Reply::Drip(response) => Ok(dripping(response)),
         Reply::Hang => std::future::pending().await,
         Reply::Close => Err(io::ErrorKind::ConnectionReset.into()),
+        Reply::Tunnel(to) => {
+            let to = TcpStream::connect(to).await?;
+            tokio::spawn(tunnel(upgrade, to));
+            Ok(Response::new(Body::empty()))
+        }
+    }
+}
+
+async fn tunnel(upgrade: OnUpgrade, mut to: TcpStream) {
+    if let Ok(from) = upgrade.await {
+        let _ = tokio::io::copy_bidirectional(&mut TokioIo::new(from), &mut to).await;
     }
 }
 

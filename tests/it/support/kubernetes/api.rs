@@ -25,7 +25,7 @@ pub fn answer(shared: &mut Shared, call: &Call) -> Reply {
         Reply::Answer(answer) | Reply::Truncated(answer) | Reply::Drip(answer) => {
             answer.status().as_u16()
         }
-        Reply::Hang | Reply::Close => 0,
+        Reply::Hang | Reply::Close | Reply::Tunnel(_) => 0,
     };
     shared.log.0.push(ask.log(&call.request, status));
     reply
