@@ -12,6 +12,7 @@ pub mod kubernetes;
 pub mod leak;
 pub mod moto;
 pub mod paging;
+pub mod parameter_store;
 pub mod prometheus;
 pub mod proxy;
 pub mod secrets_manager;
