@@ -151,9 +151,23 @@ impl TargetState {
         self.retry = None;
     }
 
+    fn waits_for_an_answer(&self, interval: Duration) -> bool {
+        let trouble = self.trouble.as_ref();
+        trouble.is_some_and(|streak| waits_for_an_answer(&streak.failure, interval))
+    }
+
     fn is_due(&self, now: Instant) -> bool {
         self.trouble.is_some() && self.retry.is_some_and(|retry| retry <= now)
     }
+}
+
+/// What an entry is looked at for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Occasion {
+    /// One of its reads answered.
+    Answer,
+    /// Its time has come.
+    Timer,
 }
 
 /// Somebody has to act: the next routine answer is early enough, and costs no read of its own.
@@ -227,7 +241,7 @@ impl EntryState {
         if changed || recovered {
             return Wish::Run(Which::All);
         }
-        let wish = self.wish(now);
+        let wish = self.wish(now, Occasion::Answer);
         let retries = matches!(wish, Wish::Run(Which::Retry(_)));
         if retries && self.is_check_due(now) {
             // With the answer at hand, one run looks at those that are well too: a retry every time round must not keep
@@ -243,7 +257,7 @@ impl EntryState {
     }
 
     /// What is due by now.
-    pub(super) fn wish(&self, now: Instant) -> Wish {
+    pub(super) fn wish(&self, now: Instant, occasion: Occasion) -> Wish {
         if self.work == Work::UnderWay
             || !self.tried
             || self.unfinished
@@ -259,7 +273,11 @@ impl EntryState {
                 Wish::Nothing
             };
         }
-        let due: Vec<usize> = self.indices(|target| target.is_due(now));
+        let interval = self.entry.refresh_interval;
+        let answer_at_hand = occasion == Occasion::Answer;
+        let due: Vec<usize> = self.indices(|target| {
+            target.is_due(now) && (answer_at_hand || !target.waits_for_an_answer(interval))
+        });
         if !due.is_empty() {
             Wish::Run(Which::Retry(due))
         } else if self.is_check_due(now) {
@@ -292,12 +310,11 @@ impl EntryState {
             return self.retry;
         }
         let interval = self.entry.refresh_interval;
-        let targets = self.targets.iter().filter_map(|target| {
-            let failure = &target.trouble.as_ref()?.failure;
-            target
-                .retry
-                .filter(|_| !waits_for_an_answer(failure, interval))
-        });
+        let timed = |target: &&TargetState| {
+            target.trouble.is_some() && !target.waits_for_an_answer(interval)
+        };
+        let targets = self.targets.iter().filter(timed);
+        let targets = targets.filter_map(|target| target.retry);
         // A check that is due waits for the reads that have not answered yet.
         let check = self.check.filter(|check| *check > now);
         targets.chain(check).min()

@@ -170,6 +170,7 @@ key = \"v\"
     home.configure(
         &[
             aws.store("prod"),
+            "fetch = \"single\"\n".to_owned(),
             entry("previous", "AWSPREVIOUS"),
             entry("id", &format!("uuid/{first}")),
             entry("bare", &first),

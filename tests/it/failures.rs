@@ -60,7 +60,9 @@ fn every_fault_is_named_and_touches_nothing() {
         for _ in 0..10 {
             scope.spawn(|| {
                 while let Some(fault) = { work.lock().unwrap().pop() } {
-                    if let Err(why) = one_fault(fault) {
+                    // A scenario that panics is one of several.
+                    let end = std::panic::catch_unwind(|| one_fault(fault));
+                    if let Err(why) = end.unwrap_or_else(|_| Err("it panicked".to_owned())) {
                         failed.lock().unwrap().push(format!("{fault:?}: {why}"));
                     }
                 }

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::{Engine, Mode, panicked};
 use crate::clock;
-use crate::daemon::entries::{EntryState, Streak, Wish, Work};
+use crate::daemon::entries::{EntryState, Occasion, Streak, Wish, Work};
 use crate::decide::Effect;
 use crate::decide::change::{Change, Version, change};
 use crate::failure::{Failure, Reason};
@@ -291,7 +291,7 @@ impl Engine {
         let Some(entry) = self.entries.get(name) else {
             return;
         };
-        match entry.wish(now) {
+        match entry.wish(now, Occasion::Timer) {
             Wish::Nothing => self.settle(name),
             Wish::Run(which) => self.start_run(name, None, which),
             Wish::Check => self.start_check(name),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use tokio::time::Instant;
 
-use super::{EntryState, Wish, Work};
+use super::{EntryState, Occasion, Wish, Work};
 use crate::config::{Find, Source, Version};
 use crate::failure::{Failure, Reason};
 use crate::names::{EntryName, RemoteKey, StoreName};
@@ -98,6 +98,20 @@ async fn somebodys_mistake_waits_for_the_next_answer_and_trouble_for_a_timer() {
     state.targets[1].fail(failure(Reason::Network), INTERVAL, now);
     let timer = state.timer(now).unwrap();
     assert!(timer >= now + Duration::from_secs(1) && timer <= now + INTERVAL);
+}
+
+/// Bug: a timer for one target tried the other along, which then read the source.
+#[tokio::test(start_paused = true)]
+async fn a_timer_does_not_try_what_waits_for_an_answer() {
+    let now = Instant::now();
+    let mut state = entry(2, now);
+    delivered(&mut state, 1, now);
+    state.targets[0].fail(failure(Reason::Conflict), INTERVAL, now);
+    state.targets[1].fail(failure(Reason::Network), INTERVAL, now);
+    let later = now + INTERVAL;
+    let retry = |targets: &[usize]| Wish::Run(Which::Retry(targets.to_vec()));
+    assert_eq!(state.wish(later, Occasion::Timer), retry(&[1]));
+    assert_eq!(state.wish(later, Occasion::Answer), retry(&[0, 1]));
 }
 
 #[tokio::test(start_paused = true)]
@@ -234,7 +248,7 @@ proptest! {
             if let Some(timer) = state.timer(now) {
                 let at = timer.max(now);
                 let waits_for_answers = state.check.is_some_and(|check| check == timer);
-                prop_assert!(waits_for_answers || state.wish(at) != Wish::Nothing);
+                prop_assert!(waits_for_answers || state.wish(at, Occasion::Timer) != Wish::Nothing);
             }
         }
         let unfinished = state.unfinished;

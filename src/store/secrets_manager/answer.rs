@@ -15,6 +15,9 @@ use crate::names::RemoteKey;
 use crate::secret::SecretBytes;
 use crate::store::{Answer, Content, Identity};
 
+/// Far above what a secret can hold, 64 KiB (API reference), and below what a whole batch may take.
+const LARGEST: usize = 1 << 20;
+
 /// One value as AWS sent it, alone or in a batch. Not `Debug`: it holds the value.
 #[derive(Clone, Default)]
 pub(super) struct Raw {
@@ -81,6 +84,9 @@ impl SecretsManager {
         };
         if value.is_empty() {
             return Err(malformed(key, "holds an empty value"));
+        }
+        if value.len() > LARGEST {
+            return Err(malformed(key, "is larger than any that AWS gives"));
         }
         Ok(Answer {
             identity: Identity::Version {
