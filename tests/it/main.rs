@@ -27,3 +27,4 @@ mod retries;
 mod schedule;
 mod server;
 mod support;
+mod traffic;
