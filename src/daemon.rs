@@ -26,7 +26,7 @@ use crate::metrics::Metrics;
 use crate::names::EntryName;
 use crate::report::Reporter;
 use crate::server;
-use crate::state::{OpenError, SecretId, SecretPart, State};
+use crate::state::{FoundId, OpenError, SecretId, SecretPart, State};
 use crate::status::{EntryStatus, Status};
 use crate::store::Store;
 use crate::sync::Entry;
@@ -150,9 +150,14 @@ impl Built {
             OpenError::HeldByAnother => Stopped::StateHeld(directory.clone()),
             OpenError::Failed(failure) => cannot(failure),
         })?;
-        let Configured { files, secrets } = configured;
+        let Configured {
+            files,
+            secrets,
+            found,
+        } = configured;
         state.keep_only_files(files).map_err(cannot)?;
         state.keep_only_secrets(secrets).map_err(cannot)?;
+        state.keep_only_found(found).map_err(cannot)?;
         let metrics = Metrics::new(config).map_err(|_| Stopped::CannotStart {
             fact: "the metrics could not be registered".to_owned(),
             help: "this is a bug in secretsyncd; please report it".to_owned(),
@@ -195,12 +200,15 @@ fn stores(
 struct Configured {
     files: HashSet<PathBuf>,
     secrets: HashSet<SecretPart>,
+    found: HashSet<FoundId>,
 }
 
 impl Configured {
     fn of(config: &Config) -> Self {
         let mut all = Self::default();
         for (entry, spec) in &config.entries {
+            let reads = Entry::new(entry.clone(), spec, Vec::new());
+            all.found.extend(reads.finds().map(|(_, id)| id));
             for target in &spec.targets {
                 match target {
                     config::Target::File(spec) => {

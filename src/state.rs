@@ -17,7 +17,9 @@ use crate::secret::FingerprintKey;
 
 use directory::{Directory, Lock};
 use ledger::{Change, Ledger};
-pub use record::{FileDelivery, FileIntent, FileRecord, SecretId, SecretPart, Temporary};
+pub use record::{
+    Arns, FileDelivery, FileIntent, FileRecord, FoundId, SecretId, SecretPart, Temporary,
+};
 
 /// Why the state could not be opened.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -88,6 +90,22 @@ impl State {
     /// anything about what others wrote since, until it is delivered to again. Durable when it returns. Blocks.
     pub fn keep_only_secrets(&self, parts: HashSet<SecretPart>) -> Result<(), Failure> {
         self.ledger.record(Change::OnlySecrets(parts))
+    }
+
+    /// What was delivered from a `find`, as far as it is known. From memory.
+    pub fn found(&self, id: &FoundId) -> Option<Arns> {
+        self.ledger.found(id)
+    }
+
+    /// Says what is about to be delivered from a `find`, so that what it loses later is missed after a restart, too.
+    /// Durable when it returns. Blocks.
+    pub fn set_found(&self, id: FoundId, arns: Arns) -> Result<(), Failure> {
+        self.ledger.record(Change::Found(id, arns))
+    }
+
+    /// Says which finds the configuration has; the others are forgotten. Durable when it returns. Blocks.
+    pub fn keep_only_found(&self, ids: HashSet<FoundId>) -> Result<(), Failure> {
+        self.ledger.record(Change::OnlyFound(ids))
     }
 
     /// Says what an entry has delivered to a Secret. Durable when it returns. Blocks.

@@ -138,6 +138,10 @@ async fn steps(run: Run) -> End {
         Ok(payload) => payload,
         Err(failure) => return not_assembled(Stage::Assemble, versions, failure),
     };
+    if let Err(failure) = remember_found(&run, &versions).await {
+        // Nothing was attempted: the next answer tries again.
+        return not_assembled(Stage::Apply, BTreeMap::new(), failure);
+    }
     let used = versions
         .into_iter()
         .map(|(read, version)| {
@@ -205,6 +209,23 @@ fn lost(run: &Run, versions: &BTreeMap<Read, Version>) -> Option<Failure> {
             "everything keeps its content; put the secret or its tags back, or change the `find`",
         ))
     })
+}
+
+/// What the finds match is on disk before any of it is written: else a restart would not miss what they lose later.
+async fn remember_found(run: &Run, versions: &BTreeMap<Read, Version>) -> Result<(), Failure> {
+    for (read, id) in run.entry.finds() {
+        let Some(Identity::Arns(arns)) = versions.get(read).map(|version| &version.identity) else {
+            continue;
+        };
+        if run.state.found(&id).as_ref() == Some(arns) {
+            continue;
+        }
+        let (state, arns) = (Arc::clone(&run.state), arns.clone());
+        tokio::task::spawn_blocking(move || state.set_found(id, arns))
+            .await
+            .unwrap_or_else(|_| Err(Failure::new(Reason::Io, "the ledger could not be written")))?;
+    }
+    Ok(())
 }
 
 /// A read failed; the engine knows which and why.

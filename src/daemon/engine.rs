@@ -180,7 +180,9 @@ impl Engine {
             .map(|(place, entry)| {
                 let rhythm = Rhythm::new(entry.refresh_interval, now, place);
                 let name = entry.name.clone();
-                (name, EntryState::new(Arc::new(entry), rhythm, now))
+                let mut state = EntryState::new(Arc::new(entry), rhythm, now);
+                state.remember(&parts.state);
+                (name, state)
             })
             .collect();
         let mut engine = Self {

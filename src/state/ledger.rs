@@ -15,7 +15,7 @@ use redb::{Database, Durability};
 
 use super::OpenError;
 use super::directory::Directory;
-use super::record::{FileDelivery, FileIntent, FileRecord, SecretPart};
+use super::record::{Arns, FileDelivery, FileIntent, FileRecord, FoundId, SecretPart};
 use crate::decide::kubernetes::DeliveredSecret;
 use crate::failure::Failure;
 
@@ -31,6 +31,9 @@ pub(super) enum Change {
     Secret(SecretPart, DeliveredSecret),
     /// No other part is written from now on.
     OnlySecrets(HashSet<SecretPart>),
+    Found(FoundId, Arns),
+    /// No other find is asked from now on.
+    OnlyFound(HashSet<FoundId>),
 }
 
 #[derive(Debug)]
@@ -75,6 +78,11 @@ impl Ledger {
     pub(super) fn secret(&self, part: &SecretPart) -> Option<DeliveredSecret> {
         let records = self.records.read().unwrap_or_else(PoisonError::into_inner);
         records.secrets.get(part).cloned()
+    }
+
+    pub(super) fn found(&self, id: &FoundId) -> Option<Arns> {
+        let records = self.records.read().unwrap_or_else(PoisonError::into_inner);
+        records.found.get(id).cloned().flatten()
     }
 
     /// Returns when the change is committed, by this caller or by another one that took it along.
@@ -132,6 +140,8 @@ impl Ledger {
         let mut records = self.records.write().unwrap_or_else(PoisonError::into_inner);
         records.files.extend(updates.files);
         records.secrets.extend(updates.secrets);
+        records.found.extend(updates.found);
+        records.found.retain(|_, arns| arns.is_some());
         Ok(())
     }
 }

@@ -74,6 +74,17 @@ pub struct SecretPart {
     pub entry: EntryName,
 }
 
+/// One `find` of one entry. A changed `find` is another one.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FoundId {
+    pub entry: EntryName,
+    /// The store and what is looked for there, as text.
+    pub question: String,
+}
+
+/// The ARNs of what was delivered from a `find`.
+pub type Arns = BTreeSet<String>;
+
 /// Why the bytes of a record cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Unreadable {
@@ -112,6 +123,12 @@ struct RawSecret {
     fingerprint: String,
     #[serde(default)]
     left: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+struct RawFound {
+    version: u32,
+    arns: Arns,
 }
 
 impl FileRecord {
@@ -216,6 +233,18 @@ pub(super) fn secret_from_bytes(bytes: &[u8]) -> Result<DeliveredSecret, Unreada
         fingerprint: unhex(&raw.fingerprint)?,
         left: raw.left,
     })
+}
+
+pub(super) fn arns_to_bytes(arns: &Arns) -> Vec<u8> {
+    encode(&RawFound {
+        version: VERSION,
+        arns: arns.clone(),
+    })
+}
+
+pub(super) fn arns_from_bytes(bytes: &[u8]) -> Result<Arns, Unreadable> {
+    let raw: RawFound = decode(bytes)?;
+    Ok(raw.arns)
 }
 
 impl fmt::Display for SecretId {

@@ -355,3 +355,27 @@ fn a_ledger_whose_key_is_lost_is_not_given_another() {
     );
     assert!(!path.join("fingerprint.key").exists());
 }
+
+#[test]
+fn what_was_found_outlives_a_restart_until_the_find_is_gone() {
+    let (_parent, path) = place();
+    let id = |question: &str| FoundId {
+        entry: EntryName::new("app").unwrap(),
+        question: question.to_owned(),
+    };
+    let arns: Arns = ["arn:a".to_owned(), "arn:b".to_owned()].into();
+    let state = State::open(&path).unwrap();
+    state.set_found(id("one"), arns.clone()).unwrap();
+    state.set_found(id("two"), Arns::new()).unwrap();
+    drop(state);
+    let state = State::open(&path).unwrap();
+    assert_eq!(state.found(&id("one")), Some(arns.clone()));
+    state.keep_only_found([id("one")].into()).unwrap();
+    assert_eq!(state.found(&id("two")), None);
+    drop(state);
+    let state = State::open(&path).unwrap();
+    assert_eq!(
+        (state.found(&id("one")), state.found(&id("two"))),
+        (Some(arns), None)
+    );
+}

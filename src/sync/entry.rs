@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::assemble::select::Property;
 use crate::config::{self, Source, Version};
 use crate::names::{EntryName, SecretKey, StoreName};
+use crate::state::FoundId;
 use crate::store::{Match, Read};
 use crate::target::Target;
 
@@ -69,6 +70,22 @@ impl Entry {
             items,
             targets,
         }
+    }
+}
+
+impl Entry {
+    /// Its finds, and how the state knows them.
+    pub fn finds(&self) -> impl Iterator<Item = (&Read, FoundId)> {
+        self.reads.iter().filter_map(|read| {
+            let Source::Find(find) = &read.source else {
+                return None;
+            };
+            let id = FoundId {
+                entry: self.name.clone(),
+                question: format!("{} {find}", read.store),
+            };
+            Some((read, id))
+        })
     }
 }
 

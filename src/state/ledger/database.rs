@@ -15,10 +15,12 @@ use redb::{
 use super::Change;
 use crate::decide::kubernetes::DeliveredSecret;
 use crate::failure::{Failure, Reason};
+use crate::names::EntryName;
 use crate::state::OpenError;
 use crate::state::directory::{Directory, failed};
 use crate::state::record::{
-    FileRecord, SecretPart, Unreadable, secret_from_bytes, secret_to_bytes,
+    Arns, FileRecord, FoundId, SecretPart, Unreadable, arns_from_bytes, arns_to_bytes,
+    secret_from_bytes, secret_to_bytes,
 };
 
 use super::super::directory::LEDGER_FILE as FILE_NAME;
@@ -26,6 +28,8 @@ use super::super::directory::LEDGER_FILE as FILE_NAME;
 const FILES: TableDefinition<&[u8], &[u8]> = TableDefinition::new("files");
 /// By `cluster/namespace/name` and entry.
 const SECRETS: TableDefinition<(&str, &str), &[u8]> = TableDefinition::new("secrets by entry");
+/// By entry and question.
+const FOUND: TableDefinition<(&str, &str), &[u8]> = TableDefinition::new("found by entry");
 /// Everything is read from memory; the cache only serves commits.
 const CACHE_BYTES: usize = 4 << 20;
 
@@ -34,6 +38,8 @@ const CACHE_BYTES: usize = 4 << 20;
 pub(super) struct Records {
     pub(super) files: HashMap<PathBuf, FileRecord>,
     pub(super) secrets: HashMap<SecretPart, DeliveredSecret>,
+    /// `None`: to be forgotten.
+    pub(super) found: HashMap<FoundId, Option<Arns>>,
 }
 
 impl Records {
@@ -65,6 +71,22 @@ impl Records {
             Err(TableError::TableDoesNotExist(_)) => {}
             Err(error) => return Err(redb::Error::from(error).into()),
         }
+        match transaction.open_table(FOUND) {
+            Ok(table) => {
+                for row in table.iter()? {
+                    let (key, value) = row?;
+                    let (entry, question) = key.value();
+                    let id = FoundId {
+                        entry: EntryName::new(entry).map_err(|_| LedgerError::Damaged)?,
+                        question: question.to_owned(),
+                    };
+                    let arns = arns_from_bytes(value.value())?;
+                    records.found.insert(id, Some(arns));
+                }
+            }
+            Err(TableError::TableDoesNotExist(_)) => {}
+            Err(error) => return Err(redb::Error::from(error).into()),
+        }
         Ok(records)
     }
 
@@ -80,7 +102,8 @@ impl Records {
             }
             Change::OnlyFiles(paths) => self.left_by(paths).next().is_none(),
             Change::OnlySecrets(parts) => self.parts_left_by(parts).next().is_none(),
-            Change::FileIntent(_) | Change::Secret(..) => false,
+            Change::OnlyFound(ids) => self.found_left_by(ids).next().is_none(),
+            Change::FileIntent(_) | Change::Secret(..) | Change::Found(..) => false,
         }
     }
 
@@ -100,6 +123,12 @@ impl Records {
             !record.left && !parts.contains(*part)
         };
         self.secrets.iter().filter(left)
+    }
+
+    /// The finds that are left behind when only `ids` are asked.
+    fn found_left_by(&self, ids: &HashSet<FoundId>) -> impl Iterator<Item = &FoundId> {
+        let left = |id: &&FoundId| !ids.contains(*id);
+        self.found.keys().filter(left)
     }
 
     /// The records that these changes make, in their order; nothing else.
@@ -130,6 +159,13 @@ impl Records {
                     record.left = false;
                     updates.secrets.insert(part.clone(), record);
                 }
+                Change::Found(id, arns) => {
+                    updates.found.insert(id.clone(), Some(arns.clone()));
+                }
+                Change::OnlyFound(ids) => {
+                    let gone = self.found_left_by(ids).map(|id| (id.clone(), None));
+                    updates.found.extend(gone);
+                }
                 Change::OnlySecrets(parts) => {
                     for (part, record) in self.parts_left_by(parts) {
                         let mut record = updates.secrets.remove(part).unwrap_or(record.clone());
@@ -159,6 +195,14 @@ impl Records {
                 let key = (id.to_string(), entry.as_str());
                 let bytes = secret_to_bytes(delivered);
                 table.insert((key.0.as_str(), key.1), bytes.as_slice())?;
+            }
+            let mut table = transaction.open_table(FOUND)?;
+            for (FoundId { entry, question }, arns) in &self.found {
+                let key = (entry.as_str(), question.as_str());
+                match arns {
+                    Some(arns) => table.insert(key, arns_to_bytes(arns).as_slice())?,
+                    None => table.remove(key)?,
+                };
             }
         }
         transaction.commit()?;
