@@ -28,3 +28,4 @@ mod schedule;
 mod server;
 mod support;
 mod traffic;
+mod troubles;
