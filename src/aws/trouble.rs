@@ -165,7 +165,8 @@ fn service_trouble<E: ProvideErrorMetadata>(error: &E, answer: &HttpResponse) ->
         | "SignatureDoesNotMatch"
         | "RequestTimeTooSkewed"
         | "RequestExpired" => Trouble::Shared(signature_failure(code, answer)),
-        "InternalServiceError"
+        "InternalServerError"
+        | "InternalServiceError"
         | "InternalServiceErrorException"
         | "InternalFailure"
         | "ServiceUnavailable"
