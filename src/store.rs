@@ -4,9 +4,14 @@
 //! targets or schedules. It says which reads may travel together and when the next call may leave; whoever owns it
 //! makes the groups and keeps the times. The set of stores is closed, so it is an enum.
 
+mod account;
+mod answers;
+mod apart;
+mod aws_call;
 pub mod coalesce;
 pub mod desk;
 pub mod file;
+mod listing;
 pub mod secrets_manager;
 
 use std::collections::BTreeSet;
@@ -152,4 +157,18 @@ impl Store {
             Self::File(store) => store.fetch(reads).await,
         }
     }
+}
+
+/// The same end for every read of a call.
+fn all(reads: Vec<Read>, failure: &Failure) -> Vec<(Read, Fetched)> {
+    let failed = |read| (read, Fetched::Done(Err(failure.clone())));
+    reads.into_iter().map(failed).collect()
+}
+
+/// None was answered together with the others.
+fn alone(reads: Vec<Read>) -> Vec<(Read, Fetched)> {
+    reads
+        .into_iter()
+        .map(|read| (read, Fetched::Alone))
+        .collect()
 }

@@ -4,28 +4,26 @@
 //! was sent (API reference, `secretsmanager:VersionStage`). Batches cannot send one, and are refused there.
 
 mod answer;
-mod apart;
 mod batch;
 mod find;
 mod refusal;
 mod single;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use aws_sdk_secretsmanager::Client;
-use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
-use aws_smithy_runtime_api::client::result::SdkError;
-use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
-use self::apart::Apart;
-use super::{Fetched, Lane, Read};
-use crate::aws::{self, Guard, Trouble, Upstream, UpstreamId};
+use super::account::Account;
+use super::apart::Apart;
+use super::aws_call::Caller;
+use super::{Fetched, Lane, Read, all};
+use crate::aws::{Upstream, UpstreamId};
 use crate::config::{self, Fetch, Source, Version};
-use crate::failure::{Failure, Reason};
-use crate::names::{AccountId, StoreName};
-use crate::report::{Fact, Reporter, RequestCode, StoreOperation};
+use crate::failure::Failure;
+use crate::names::{RemoteKey, StoreName};
+use crate::report::{Reporter, StoreOperation};
 use crate::secret::FingerprintKey;
 
 /// What AWS takes in one batch (API reference, `BatchGetSecretValue`).
@@ -33,17 +31,14 @@ const BATCH: usize = 20;
 
 #[derive(Debug)]
 pub struct SecretsManager {
-    name: StoreName,
-    spec: config::AwsStore,
-    upstream: Arc<Upstream>,
+    caller: Caller,
+    fetch: Fetch,
     key: FingerprintKey,
-    reporter: Reporter,
     /// Made by the first call, so that finding a region delays nobody else.
     opened: OnceCell<Opened>,
     /// What batches do not answer.
-    apart: Mutex<Apart>,
-    /// Whose secrets these are: as configured, as the role says, or as the first answer said.
-    account: Mutex<Option<AccountId>>,
+    apart: Mutex<Apart<RemoteKey>>,
+    account: Account,
 }
 
 #[derive(Debug)]
@@ -52,9 +47,6 @@ struct Opened {
     region: String,
 }
 
-/// One call as it ended: the label, and what there is or what went wrong.
-type Ended<T> = (RequestCode, Result<T, Trouble>);
-
 impl SecretsManager {
     pub fn new(
         name: StoreName,
@@ -62,21 +54,23 @@ impl SecretsManager {
         (upstream, key): (Arc<Upstream>, FingerprintKey),
         reporter: Reporter,
     ) -> Self {
-        let account = spec.account.clone().or_else(|| spec.auth.account());
         Self {
-            name,
-            spec,
-            upstream,
+            fetch: spec.fetch,
+            account: Account::of(&spec),
+            caller: Caller {
+                name,
+                upstream,
+                reporter,
+                endpoint_url: spec.endpoint_url,
+            },
             key,
-            reporter,
             opened: OnceCell::new(),
             apart: Mutex::default(),
-            account: Mutex::new(account),
         }
     }
 
     pub fn upstream(&self) -> UpstreamId {
-        self.upstream.id
+        self.caller.upstream.id
     }
 
     pub fn lane(&self, read: &Read, now: Instant) -> Lane {
@@ -86,8 +80,8 @@ impl SecretsManager {
                 key,
                 version: Version::Current,
             } => {
-                let together = self.spec.fetch == Fetch::Auto
-                    && self.upstream.takes_batches(now)
+                let together = self.fetch == Fetch::Auto
+                    && self.caller.upstream.takes_batches(now)
                     && !self.apart().holds(key, now);
                 if together {
                     Lane {
@@ -105,7 +99,7 @@ impl SecretsManager {
     }
 
     pub fn turn(&self, operation: StoreOperation, now: Instant) -> Result<(), Instant> {
-        self.upstream.turn(operation, now)
+        self.caller.upstream.turn(operation, now)
     }
 
     pub async fn fetch(&self, operation: StoreOperation, reads: Vec<Read>) -> Vec<(Read, Fetched)> {
@@ -129,105 +123,14 @@ impl SecretsManager {
     }
 
     async fn open(&self) -> Result<Opened, Failure> {
-        let session = self.upstream.session().await?;
-        let mut config = aws_sdk_secretsmanager::Config::builder()
-            .behavior_version(aws::behavior())
-            .region(session.region.clone())
-            .credentials_provider(session.credentials)
-            .identity_cache(aws::no_identity_cache())
-            .http_client(session.http_client)
-            .timeout_config(aws::timeouts())
-            .retry_config(aws::retries());
-        if let Some(url) = &self.spec.endpoint_url {
-            tracing::info!(store = %self.name, endpoint = %url, "a configured endpoint is used in place of AWS's own");
-            config = config.endpoint_url(url);
-        }
+        let config = self.caller.sdk_config().await?;
         Ok(Opened {
-            client: Client::from_conf(config.build()),
-            region: session.region.to_string(),
+            client: Client::new(&config),
+            region: config.region().map(ToString::to_string).unwrap_or_default(),
         })
     }
 
-    /// Makes one call, and once more where AWS refused the credentials and there are new ones.
-    async fn call<T, E, F>(&self, operation: StoreOperation, send: impl Fn(Guard) -> F) -> Ended<T>
-    where
-        E: ProvideErrorMetadata + std::error::Error + 'static,
-        F: Future<Output = Result<T, SdkError<E, HttpResponse>>>,
-    {
-        let ended = self.call_once(operation, &send).await;
-        // A pair of keys of which one half was replaced is refused like a clock that is off.
-        let refused = matches!(&ended, (RequestCode::Status(_), Err(Trouble::Shared(failure)))
-            if matches!(failure.reason, Reason::Credentials | Reason::Clock));
-        if refused && self.upstream.login().rejected().await {
-            return self.call_once(operation, &send).await;
-        }
-        ended
-    }
-
-    async fn call_once<T, E, F>(
-        &self,
-        operation: StoreOperation,
-        send: &impl Fn(Guard) -> F,
-    ) -> Ended<T>
-    where
-        E: ProvideErrorMetadata + std::error::Error + 'static,
-        F: Future<Output = Result<T, SdkError<E, HttpResponse>>>,
-    {
-        let started = Instant::now();
-        let guard = Guard::new(Arc::clone(&self.upstream), operation);
-        let ended = match send(guard).await {
-            Ok(output) => (RequestCode::Status(200), Ok(output)),
-            Err(error) => {
-                let (code, trouble) = aws::trouble::classify(&error);
-                (code, Err(self.placed(trouble)))
-            }
-        };
-        self.reporter.record(&Fact::StoreRequest {
-            store: &self.name,
-            operation,
-            code: ended.0,
-            took: started.elapsed(),
-        });
-        ended
-    }
-
-    /// Names the endpoint where it is not AWS's own and cannot be reached.
-    fn placed(&self, trouble: Trouble) -> Trouble {
-        match (trouble, &self.spec.endpoint_url) {
-            (Trouble::Shared(failure), Some(url)) if failure.reason == Reason::Network => {
-                let fact = format!("{} ({url})", failure.fact);
-                Trouble::Shared(Failure::new(Reason::Network, fact))
-            }
-            (trouble, _) => trouble,
-        }
-    }
-
-    fn apart(&self) -> std::sync::MutexGuard<'_, Apart> {
+    fn apart(&self) -> MutexGuard<'_, Apart<RemoteKey>> {
         self.apart.lock().unwrap_or_else(PoisonError::into_inner)
     }
-
-    /// Whether an answer of this account is believed; the first one is, where nothing else says whose secrets these are.
-    fn is_ours(&self, account: &str) -> Result<(), Failure> {
-        let mut ours = self.account.lock().unwrap_or_else(PoisonError::into_inner);
-        match ours.as_ref() {
-            Some(known) if known.as_str() == account => Ok(()),
-            Some(known) => Err(Failure::new(
-                Reason::Malformed,
-                format!("an answer comes from another account than {known}"),
-            )
-            .with_help(
-                "see whose credentials this store uses; `account` in the store's table says which account is right",
-            )),
-            None => {
-                *ours = AccountId::new(account).ok();
-                Ok(())
-            }
-        }
-    }
-}
-
-/// The same end for every read of a call.
-fn all(reads: Vec<Read>, failure: &Failure) -> Vec<(Read, Fetched)> {
-    let failed = |read| (read, Fetched::Done(Err(failure.clone())));
-    reads.into_iter().map(failed).collect()
 }

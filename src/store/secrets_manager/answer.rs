@@ -6,13 +6,13 @@
 use aws_sdk_secretsmanager::operation::get_secret_value::GetSecretValueOutput;
 use aws_sdk_secretsmanager::primitives::{Blob, DateTime};
 use aws_sdk_secretsmanager::types::SecretValueEntry;
-use jiff::Timestamp;
 
 use super::SecretsManager;
 use crate::config::Version;
-use crate::failure::{Failure, Reason};
+use crate::failure::Failure;
 use crate::names::RemoteKey;
 use crate::secret::SecretBytes;
+use crate::store::answers::{malformed, timestamp};
 use crate::store::{Answer, Content, Identity};
 
 /// Far above what a secret can hold, 64 KiB (API reference), and below what a whole batch may take.
@@ -93,9 +93,7 @@ impl SecretsManager {
                 arn: raw.arn,
                 version_id: raw.version_id,
             },
-            created: raw
-                .created
-                .and_then(|at| Timestamp::from_millisecond(at.to_millis().ok()?).ok()),
+            created: raw.created.and_then(timestamp),
             content: Content::Value(value),
         })
     }
@@ -119,7 +117,7 @@ impl SecretsManager {
         if key.as_str().starts_with("arn:") {
             return Ok(());
         }
-        self.is_ours(account)
+        self.account.is_ours(account)
     }
 }
 
@@ -162,10 +160,6 @@ fn is_asked(key: &RemoteKey, arn: &str, name: &str) -> bool {
             .is_some_and(|end| end.len() == 7 && end.starts_with('-'))
 }
 
-pub(super) fn malformed(key: &RemoteKey, what: &str) -> Failure {
-    Failure::new(Reason::Malformed, format!("the answer for `{key}` {what}"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -173,6 +167,7 @@ mod tests {
 
     use crate::aws::{Aws, Service};
     use crate::config::{AwsAuth, AwsStore, Fetch, Rates};
+    use crate::failure::Reason;
     use crate::names::{AccountId, StoreName};
     use crate::report::Reporter;
     use crate::secret::FingerprintKey;
@@ -211,7 +206,7 @@ mod tests {
     }
 
     fn reason(key: &str, version: Version, output: GetSecretValueOutput) -> Option<Reason> {
-        let key = RemoteKey::new(key).unwrap();
+        let (key, version) = (RemoteKey::new(key).unwrap(), version);
         store(None)
             .checked("eu-west-1", (&key, &version), output.into())
             .err()

@@ -7,15 +7,15 @@ use aws_sdk_secretsmanager::types::ApiErrorType;
 use tokio::time::Instant;
 
 use super::answer::{Raw, names};
-use super::apart::Why;
-use super::{Opened, SecretsManager, all, refusal};
+use super::{Opened, SecretsManager, refusal};
 use crate::aws::Trouble;
 use crate::aws::trouble::Quoted;
 use crate::config::{Source, Version};
-use crate::failure::{Failure, Reason};
 use crate::names::RemoteKey;
 use crate::report::StoreOperation;
-use crate::store::{Fetched, Read};
+use crate::store::answers::malformed_batch;
+use crate::store::apart::{Spoilt, Why};
+use crate::store::{Fetched, Read, all, alone};
 
 impl SecretsManager {
     pub(super) async fn batch(&self, opened: &Opened, reads: Vec<Read>) -> Vec<(Read, Fetched)> {
@@ -25,7 +25,8 @@ impl SecretsManager {
             .map(|key| key.as_str().to_owned());
         let request = opened.client.batch_get_secret_value();
         let request = request.set_secret_id_list(Some(ids.collect()));
-        let (_, result) = self
+        let result = self
+            .caller
             .call(StoreOperation::BatchGetSecretValue, |guard| {
                 request.clone().customize().interceptor(guard).send()
             })
@@ -48,40 +49,22 @@ impl SecretsManager {
         let failure = match trouble {
             Trouble::Refused { code, message } => {
                 if refusal::is_denied(&code, &message) {
-                    self.upstream.refused_batches(now);
+                    self.caller.upstream.refused_batches(now);
                     tracing::info!(
-                        store = %self.name,
+                        store = %self.caller.name,
                         "secretsmanager:BatchGetSecretValue is not allowed (it needs the resource \"*\"): secrets are read one by one for an hour"
                     );
-                    return reads
-                        .into_iter()
-                        .map(|read| (read, Fetched::Alone))
-                        .collect();
+                    return alone(reads);
                 }
                 None
             }
             Trouble::Shared(failure) => Some(failure),
         };
-        // What spoils a call may be in one answer of it.
-        let spoilt = |failure: &Failure| {
-            matches!(
-                failure.reason,
-                Reason::Malformed | Reason::Network | Reason::Timeout
-            )
-        };
-        if failure.as_ref().is_none_or(spoilt) && reads.len() > 1 {
-            for key in reads.iter().filter_map(key_of) {
-                let _ = self.apart().set(key, Why::Unclear, now);
-            }
-        }
+        let keys: Vec<RemoteKey> = reads.iter().filter_map(key_of).cloned().collect();
+        let end = self.apart().spoilt(&keys, failure.as_ref(), now);
         match failure {
-            Some(failure) if failure.reason != Reason::Malformed || reads.len() == 1 => {
-                all(reads, &failure)
-            }
-            Some(_) | None => reads
-                .into_iter()
-                .map(|read| (read, Fetched::Alone))
-                .collect(),
+            Some(failure) if end == Spoilt::Failed => all(reads, &failure),
+            Some(_) | None => alone(reads),
         }
     }
 
@@ -106,7 +89,7 @@ impl SecretsManager {
                 {
                     Some(error) => self.refused(key, error, now),
                     None if more && self.apart().set(key, Why::Unclear, now) => Fetched::Alone,
-                    None => Fetched::Done(Err(malformed(key, "does not mention it"))),
+                    None => Fetched::Done(Err(malformed_batch(key, "does not mention it"))),
                 },
                 [place] => {
                     let place = *place;
@@ -117,7 +100,7 @@ impl SecretsManager {
                     } else {
                         values[place].take()
                     };
-                    let answer = raw.ok_or_else(|| malformed(key, "was taken apart wrongly"));
+                    let answer = raw.ok_or_else(|| malformed_batch(key, "was taken apart wrongly"));
                     let answer =
                         answer.and_then(|raw| self.checked(region, (key, &Version::Current), raw));
                     if answer.is_ok() {
@@ -125,7 +108,7 @@ impl SecretsManager {
                     }
                     Fetched::Done(answer)
                 }
-                _ => Fetched::Done(Err(malformed(key, "holds it more than once"))),
+                _ => Fetched::Done(Err(malformed_batch(key, "holds it more than once"))),
             };
             places[at].clear();
             fetched.push((read, end));
@@ -174,11 +157,4 @@ fn key_of(read: &Read) -> Option<&RemoteKey> {
         Source::Value { key, .. } => Some(key),
         Source::Metadata { .. } | Source::Find(_) => None,
     }
-}
-
-fn malformed(key: &RemoteKey, what: &str) -> Failure {
-    Failure::new(
-        Reason::Malformed,
-        format!("the answer to a batch with `{key}` {what}"),
-    )
 }

@@ -4,7 +4,7 @@
 //! different tags (API reference, `Filter`), so everything is matched again on what came back. The list may lag by five
 //! minutes (API reference); what left it is therefore not proven gone.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use aws_sdk_secretsmanager::operation::list_secrets::ListSecretsOutput;
 use aws_sdk_secretsmanager::types::{Filter, FilterNameStringType, SecretListEntry};
@@ -16,7 +16,8 @@ use crate::config::Find;
 use crate::failure::{Failure, Reason};
 use crate::names::RemoteKey;
 use crate::report::StoreOperation;
-use crate::store::{Answer, Content, Identity, Match};
+use crate::store::listing::{Listing, Next};
+use crate::store::{Answer, Match};
 
 /// The most that AWS puts on one page.
 const PAGE: i32 = 100;
@@ -24,39 +25,23 @@ const PAGE: i32 = 100;
 /// A list that goes on beyond this never ends: an account holds at most 500,000 secrets (quotas page).
 const PAGES: usize = 10_000;
 
-/// One entry can hold so many matches: a Secret takes 1 MiB.
-const MATCHES: usize = 20_000;
-
 impl SecretsManager {
     pub(super) async fn list(&self, opened: &Opened, find: &Find) -> Result<Answer, Failure> {
-        let mut matches = BTreeMap::new();
-        let mut tokens = BTreeSet::new();
+        let mut listing = Listing::new(find, PAGES);
         let mut token = None;
-        for page in 0..PAGES {
-            if page > 0 {
-                self.upstream.wait_turn(StoreOperation::ListSecrets).await;
-            }
+        loop {
             let output = self.page(opened, find, token).await?;
+            let mut found = Vec::new();
             for entry in output.secret_list.unwrap_or_default() {
-                if let Some(found) = self.matched(&opened.region, find, entry)? {
-                    matches.insert(found.arn.clone(), found);
-                }
+                found.extend(self.matched(&opened.region, find, entry)?);
             }
-            if matches.len() > MATCHES {
-                let fact = format!("`{find}` matches more than {MATCHES} secrets");
-                return Err(Failure::new(Reason::TooLarge, fact)
-                    .with_help("narrow `path`, `name` or `tags`"));
+            match listing.page(found, output.next_token)? {
+                Next::Done(answer) => return Ok(answer),
+                Next::Page(next) => token = Some(next),
             }
-            match output.next_token {
-                None => return Ok(answer_of(matches)),
-                Some(next) if tokens.insert(next.clone()) => token = Some(next),
-                Some(_) => break,
-            }
+            let upstream = &self.caller.upstream;
+            upstream.wait_turn(StoreOperation::ListSecrets).await;
         }
-        Err(Failure::new(
-            Reason::Malformed,
-            format!("the list for `{find}` does not end"),
-        ))
     }
 
     async fn page(
@@ -68,7 +53,8 @@ impl SecretsManager {
         let filters = Some(filters(find)).filter(|filters| !filters.is_empty());
         let request = opened.client.list_secrets().max_results(PAGE);
         let request = request.set_filters(filters).set_next_token(token);
-        let (_, result) = self
+        let result = self
+            .caller
             .call(StoreOperation::ListSecrets, |guard| {
                 request.clone().customize().interceptor(guard).send()
             })
@@ -95,7 +81,7 @@ impl SecretsManager {
             return Err(malformed());
         };
         let account = names_itself(region, &arn, &name).ok_or_else(malformed)?;
-        self.is_ours(account)?;
+        self.account.is_ours(account)?;
         let tags: BTreeMap<_, _> = entry
             .tags
             .unwrap_or_default()
@@ -120,16 +106,6 @@ impl SecretsManager {
             name: key(name)?,
             arn: key(arn)?,
         }))
-    }
-}
-
-fn answer_of(matches: BTreeMap<RemoteKey, Match>) -> Answer {
-    let mut matches: Vec<Match> = matches.into_values().collect();
-    matches.sort();
-    Answer {
-        identity: Identity::Arns(matches.iter().map(|it| it.arn.to_string()).collect()),
-        created: None,
-        content: Content::Matches(matches),
     }
 }
 
@@ -200,12 +176,5 @@ mod tests {
                 .each_ref()
                 .map(|(key, values)| (*key, values.as_slice()))
         );
-    }
-
-    #[test]
-    fn an_empty_list_is_an_answer() {
-        let answer = answer_of(BTreeMap::new());
-        assert_eq!(answer.identity, Identity::Arns(BTreeSet::new()));
-        assert!(matches!(answer.content, Content::Matches(matches) if matches.is_empty()));
     }
 }

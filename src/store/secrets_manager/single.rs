@@ -1,19 +1,16 @@
 //! `GetSecretValue` and `DescribeSecret`: one secret at a time.
 
-use std::collections::BTreeMap;
-
 use aws_sdk_secretsmanager::operation::describe_secret::DescribeSecretOutput;
 use tokio::time::Instant;
 
-use super::answer::{self, Raw};
+use super::answer::Raw;
 use super::{Opened, SecretsManager, refusal};
 use crate::aws::Trouble;
 use crate::config::Version;
-use crate::failure::{Failure, Reason};
+use crate::failure::Failure;
 use crate::names::RemoteKey;
 use crate::report::StoreOperation;
-use crate::secret::SecretBytes;
-use crate::store::{Answer, Content, Identity, Read};
+use crate::store::{Answer, Content, Identity, Read, answers};
 
 impl SecretsManager {
     pub(super) async fn value(
@@ -22,14 +19,15 @@ impl SecretsManager {
         read: &Read,
         (key, version): (&RemoteKey, &Version),
     ) -> Result<Answer, Failure> {
-        debug_assert_eq!(read.store, self.name);
+        debug_assert_eq!(read.store, self.caller.name);
         let request = opened.client.get_secret_value().secret_id(key.as_str());
         let request = match version {
             Version::Current => request.version_stage("AWSCURRENT"),
             Version::Stage(stage) => request.version_stage(stage),
             Version::Id(id) => request.version_id(id),
         };
-        let (_, result) = self
+        let result = self
+            .caller
             .call(StoreOperation::GetSecretValue, |guard| {
                 request.clone().customize().interceptor(guard).send()
             })
@@ -43,15 +41,16 @@ impl SecretsManager {
         };
         match &result {
             Ok(_) => self.apart().answered(key, Instant::now()),
-            Err(_) => self.apart().failed(key),
+            Err(failure) => self.apart().failed(key, failure.reason),
         }
         result
     }
 
-    /// The tags as a JSON object, keys sorted, so that equal tags are equal bytes.
+    /// The tags, as a JSON object.
     pub(super) async fn tags(&self, opened: &Opened, key: &RemoteKey) -> Result<Answer, Failure> {
         let request = opened.client.describe_secret().secret_id(key.as_str());
-        let (_, result) = self
+        let result = self
+            .caller
             .call(StoreOperation::DescribeSecret, |guard| {
                 request.clone().customize().interceptor(guard).send()
             })
@@ -79,16 +78,8 @@ impl SecretsManager {
         if output.deleted_date.is_some() {
             return Err(refusal::pending_deletion(key));
         }
-        let mut tags = BTreeMap::new();
-        for tag in output.tags.unwrap_or_default() {
-            let (Some(key), Some(value)) = (tag.key, tag.value) else {
-                return Err(answer::malformed(key, "holds a tag without key or value"));
-            };
-            tags.insert(key, value);
-        }
-        let json = serde_json::to_vec(&tags)
-            .map_err(|_| Failure::new(Reason::Malformed, "the tags are not text"))?;
-        let value = SecretBytes::new(json);
+        let given = output.tags.unwrap_or_default();
+        let value = answers::tags(key, given.into_iter().map(|tag| (tag.key, tag.value)))?;
         Ok(Answer {
             identity: Identity::Fingerprint(self.key.of([arn.as_bytes(), value.expose()])),
             created: None,
