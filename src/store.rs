@@ -12,6 +12,7 @@ pub mod coalesce;
 pub mod desk;
 pub mod file;
 mod listing;
+pub mod parameter_store;
 pub mod secrets_manager;
 
 use std::collections::BTreeSet;
@@ -93,6 +94,7 @@ pub enum Fetched {
 #[derive(Debug)]
 pub enum Store {
     SecretsManager(Box<secrets_manager::SecretsManager>),
+    ParameterStore(Box<parameter_store::ParameterStore>),
     File(file::FileStore),
 }
 
@@ -113,7 +115,15 @@ impl Store {
                     reporter,
                 )))
             }
-            config::Store::ParameterStore(_) => unimplemented!(),
+            config::Store::ParameterStore(spec) => {
+                let upstream = aws.upstream(crate::aws::Service::ParameterStore, spec);
+                Self::ParameterStore(Box::new(parameter_store::ParameterStore::new(
+                    name.clone(),
+                    spec.clone(),
+                    (upstream, key.clone()),
+                    reporter,
+                )))
+            }
             config::Store::File(spec) => Self::File(file::FileStore::new(
                 name.clone(),
                 spec.clone(),
@@ -127,6 +137,7 @@ impl Store {
     pub fn upstream(&self) -> Option<UpstreamId> {
         match self {
             Self::SecretsManager(store) => Some(store.upstream()),
+            Self::ParameterStore(store) => Some(store.upstream()),
             Self::File(_) => None,
         }
     }
@@ -135,6 +146,7 @@ impl Store {
     pub fn lane(&self, read: &Read, now: Instant) -> Lane {
         match self {
             Self::SecretsManager(store) => store.lane(read, now),
+            Self::ParameterStore(store) => store.lane(read, now),
             Self::File(_) => Lane {
                 operation: StoreOperation::ReadFile,
                 size: 1,
@@ -146,6 +158,7 @@ impl Store {
     pub fn turn(&self, operation: StoreOperation, now: Instant) -> Result<(), Instant> {
         match self {
             Self::SecretsManager(store) => store.turn(operation, now),
+            Self::ParameterStore(store) => store.turn(operation, now),
             Self::File(_) => Ok(()),
         }
     }
@@ -154,6 +167,7 @@ impl Store {
     pub async fn fetch(&self, operation: StoreOperation, reads: Vec<Read>) -> Vec<(Read, Fetched)> {
         match self {
             Self::SecretsManager(store) => store.fetch(operation, reads).await,
+            Self::ParameterStore(store) => store.fetch(operation, reads).await,
             Self::File(store) => store.fetch(reads).await,
         }
     }

@@ -16,6 +16,10 @@ impl Account {
         ))
     }
 
+    pub(super) fn known(&self) -> Option<AccountId> {
+        self.lock().clone()
+    }
+
     /// Whether an answer of this account is believed; the first one is, where nothing else says whose secrets these are.
     pub(super) fn is_ours(&self, account: &str) -> Result<(), Failure> {
         let mut ours = self.lock();

@@ -78,6 +78,11 @@ impl<K: Eq + Hash + Clone> Apart<K> {
         }
     }
 
+    /// Why it was not answered alone either, when it was last asked.
+    pub(super) fn failure(&self, key: &K) -> Option<Reason> {
+        self.0.get(key).and_then(|alone| alone.failed)
+    }
+
     /// A whole batch was refused (no failure), or failed. What spoils a call may be in one answer of it.
     pub(super) fn spoilt(&mut self, keys: &[K], failure: Option<&Failure>, now: Instant) -> Spoilt {
         let many = keys.len() > 1;
