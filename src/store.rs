@@ -76,7 +76,7 @@ pub enum Identity {
 }
 
 /// How a read travels: reads of one operation go together, up to `size` in one call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Lane {
     pub operation: StoreOperation,
     pub size: usize,

@@ -29,7 +29,6 @@ use crate::aws::UpstreamId;
 use crate::clock;
 use crate::failure::{Failure, Reason};
 use crate::names::{EntryName, StoreName};
-use crate::report::StoreOperation;
 use crate::report::{Fact, Reporter};
 use crate::schedule::Schedule;
 use crate::schedule::cohorts::{CohortId, Cohorts};
@@ -40,7 +39,7 @@ use crate::state::State;
 use crate::status::Status;
 use crate::store::coalesce::Coalesce;
 use crate::store::desk::{Desk, Seen, Want};
-use crate::store::{Fetched, Read, Store};
+use crate::store::{Fetched, Lane, Read, Store};
 use crate::sync::{self, Checked, Entry, Which};
 
 /// The longest one call may take, whatever a store promises: a read that never ends would never come round again.
@@ -145,7 +144,7 @@ pub(super) struct Engine {
     stores: BTreeMap<StoreName, StoreSlot>,
     entries: BTreeMap<EntryName, EntryState>,
     reads: HashMap<Read, ReadState>,
-    cohorts: Cohorts<(StoreName, StoreOperation), Read>,
+    cohorts: Cohorts<(StoreName, Lane), Read>,
     shared: BTreeMap<UpstreamId, Shared>,
     schedule: Schedule<Due>,
     /// Who waits for a read that was asked for, and where it is.

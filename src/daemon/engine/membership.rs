@@ -98,7 +98,7 @@ impl Engine {
             return;
         };
         let lane = slot.store.lane(read, now);
-        let kind = (read.store.clone(), lane.operation);
+        let kind = (read.store.clone(), lane);
         let interval = state.interval;
         if let Some(left) = self.cohorts.leave(read) {
             self.schedule.cancel(&Due::Cohort(left));

@@ -15,7 +15,7 @@ use crate::schedule::line::{Line, Urgency};
 use crate::schedule::pause::Gate;
 use crate::store::coalesce::Joined;
 use crate::store::desk::{Seen, Want};
-use crate::store::{Fetched, Read};
+use crate::store::{Fetched, Lane, Read};
 
 /// Calls under way in one line at a time.
 const CALLS_PER_LINE: usize = 32;
@@ -29,14 +29,12 @@ pub(super) type Waiter = oneshot::Sender<Result<Seen, Failure>>;
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct LineId {
     pub store: StoreName,
-    pub operation: StoreOperation,
+    pub lane: Lane,
 }
 
 #[derive(Debug, Default)]
 pub(super) struct Waiting {
     pub line: Line<Read>,
-    /// How many go into one call.
-    size: usize,
     under_way: usize,
     /// When the rate allows the next call, and when the pace allows the next routine one; where that was refused.
     turn: Option<Instant>,
@@ -52,8 +50,8 @@ pub(super) enum Whereabouts {
 
 impl Waiting {
     /// When the next group may leave.
-    fn ready(&self) -> Option<Instant> {
-        let ready = self.line.ready(self.size)?;
+    fn ready(&self, lane: Lane) -> Option<Instant> {
+        let ready = self.line.ready(lane.size)?;
         if self.under_way >= CALLS_PER_LINE {
             // The end of a call looks at the line again.
             return None;
@@ -146,13 +144,11 @@ impl Engine {
         let Some(slot) = self.stores.get(&read.store) else {
             return;
         };
-        let lane = slot.store.lane(read, now);
         let line = LineId {
             store: read.store.clone(),
-            operation: lane.operation,
+            lane: slot.store.lane(read, now),
         };
         let waiting = self.lines.entry(line.clone()).or_default();
-        waiting.size = lane.size;
         waiting.line.push(read.clone(), urgency, now);
         let here = Whereabouts::InLine(line.clone());
         self.whereabouts.insert(read.clone(), here);
@@ -161,7 +157,7 @@ impl Engine {
 
     /// Sets when the line is looked at again.
     fn look_at(&mut self, line: &LineId) {
-        let ready = self.lines.get(line).and_then(Waiting::ready);
+        let ready = self.lines.get(line).and_then(|it| it.ready(line.lane));
         match ready {
             Some(at) => self.schedule.set(Due::Line(line.clone()), at),
             None => self.schedule.cancel(&Due::Line(line.clone())),
@@ -180,7 +176,7 @@ impl Engine {
     fn next_group(&mut self, line: &LineId, now: Instant) -> Option<Vec<Read>> {
         let slot = self.stores.get_mut(&line.store)?;
         let waiting = self.lines.get_mut(line)?;
-        if self.draining || waiting.ready()? > now {
+        if self.draining || waiting.ready(line.lane)? > now {
             return None;
         }
         let routine = waiting.line.urgency() == Urgency::Routine;
@@ -191,14 +187,14 @@ impl Engine {
                 return None;
             }
         }
-        waiting.turn = slot.store.turn(line.operation, now).err();
+        waiting.turn = slot.store.turn(line.lane.operation, now).err();
         if waiting.turn.is_some() {
             return None;
         }
         if routine {
             slot.pace.left(now);
         }
-        Some(waiting.line.take(waiting.size))
+        Some(waiting.line.take(line.lane.size))
     }
 
     /// Makes one call for those of the group that still travel by this line; the others change lines.
@@ -206,10 +202,10 @@ impl Engine {
         let Some(slot) = self.stores.get(&line.store) else {
             return;
         };
-        let (store, operation) = (Arc::clone(&slot.store), line.operation);
+        let (store, operation) = (Arc::clone(&slot.store), line.lane.operation);
         let (reads, elsewhere): (Vec<Read>, Vec<Read>) = group
             .into_iter()
-            .partition(|read| store.lane(read, began).operation == operation);
+            .partition(|read| store.lane(read, began) == line.lane);
         for read in elsewhere {
             self.queue(&read, Urgency::Now);
         }
