@@ -124,7 +124,7 @@ fn entries_and_targets_take_defaults_unless_they_say_otherwise() {
     assert_eq!(db.max_stale, Duration::from_mins(11));
     let version = |item: usize| match &db.data[item].source {
         Source::Value { version, .. } => version.clone(),
-        other => panic!("{other}"),
+        other @ (Source::Metadata { .. } | Source::Find(_)) => panic!("{other}"),
     };
     assert_eq!(version(0), Version::Current);
     assert_eq!(version(1), Version::Stage("AWSPREVIOUS".into()));
