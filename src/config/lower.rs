@@ -15,12 +15,14 @@ mod entry;
 mod file;
 mod kubernetes;
 mod metadata;
+mod needs;
 mod own_paths;
 mod permissions;
 mod property;
 mod scalar;
 mod sections;
 mod stores;
+mod tags;
 mod template;
 mod url;
 
@@ -28,13 +30,14 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
+use self::needs::Needs;
 pub(super) use self::scalar::absolute;
-use self::sections::Sections;
-use super::problems::{At, Problem, Problems};
+use self::sections::{Named, Sections};
+use super::problems::{At, Problem, Problems, Shown};
 use super::source::{FileId, Sources};
 use super::surroundings::Surroundings;
 use super::tree::{Table, closest};
-use super::{Config, Store};
+use super::{Cluster, Config, Store};
 use crate::names::{ClusterName, EntryName, Expected, StoreName};
 
 /// What lowering needs besides the tree, and what it notes on the way.
@@ -44,6 +47,7 @@ struct Lowering<'a> {
     surroundings: &'a Surroundings,
     /// Every file the daemon will read. No target may be one of them.
     inputs: RefCell<Vec<At<PathBuf>>>,
+    needs: Needs,
 }
 
 /// What may be referred to by name. A store or cluster with a mistake in it is still there to be referred to.
@@ -74,27 +78,18 @@ pub(super) fn lower(
         sources,
         surroundings,
         inputs: RefCell::default(),
+        needs: Needs::default(),
     };
     let sections = Sections::collect(documents, &cx);
     let main = super::problems::Place::file(FileId::MAIN);
     let daemon = daemon::lower(&cx, sections.daemon, main);
 
     let mut references = References::default();
-    let mut stores = BTreeMap::new();
-    for named in sections.stores {
-        if let Some(name) = cx.name("a store's name", named.name, StoreName::new) {
-            let (kind, store) = stores::lower(&cx, named.table);
-            references.stores.insert(name.value.clone(), kind);
-            stores.extend(store.map(|store: Store| (name.value, store)));
-        }
-    }
-    let mut clusters = BTreeMap::new();
-    for named in sections.clusters {
-        if let Some(name) = cx.name("a cluster's name", named.name, ClusterName::new) {
-            references.clusters.insert(name.value.clone());
-            clusters.extend(clusters::lower(&cx, named.table).map(|c| (name.value, c)));
-        }
-    }
+    // A store's keys may be in a cluster, a cluster's tokens may be signed by a store: names come before tables.
+    let named = cx.cluster_names(sections.clusters, &mut references);
+    let stores = cx.stores(sections.stores, &mut references);
+    let clusters = cx.clusters(named, &references);
+    cx.needs.check(problems);
 
     let defaults = defaults::lower(&cx, sections.defaults, &references);
     let mut drafts = Vec::new();
@@ -133,6 +128,52 @@ pub(super) fn lower(
 }
 
 impl Lowering<'_> {
+    fn cluster_names<'t>(
+        &self,
+        sections: Vec<Named<'t>>,
+        references: &mut References,
+    ) -> Vec<(ClusterName, Table<'t>)> {
+        let mut named = Vec::new();
+        for section in sections {
+            if let Some(name) = self.name("a cluster's name", section.name, ClusterName::new) {
+                references.clusters.insert(name.value.clone());
+                named.push((name.value, section.table));
+            }
+        }
+        named
+    }
+
+    fn stores(
+        &self,
+        sections: Vec<Named<'_>>,
+        references: &mut References,
+    ) -> BTreeMap<StoreName, Store> {
+        let mut stores = BTreeMap::new();
+        for section in sections {
+            if let Some(At { value: name, .. }) =
+                self.name("a store's name", section.name, StoreName::new)
+            {
+                let (kind, store) = stores::lower(self, &name, section.table, references);
+                references.stores.insert(name.clone(), kind);
+                stores.extend(store.map(|store| (name, store)));
+            }
+        }
+        stores
+    }
+
+    fn clusters(
+        &self,
+        named: Vec<(ClusterName, Table<'_>)>,
+        references: &References,
+    ) -> BTreeMap<ClusterName, Cluster> {
+        let mut clusters = BTreeMap::new();
+        for (name, table) in named {
+            let cluster = clusters::lower(self, &name, table, references);
+            clusters.extend(cluster.map(|cluster| (name, cluster)));
+        }
+        clusters
+    }
+
     /// A text that must be a name; the sentence calls it `what`.
     fn name<T>(
         &self,
@@ -172,16 +213,20 @@ impl Lowering<'_> {
         if let Some(name) = found {
             return Some(text.map(|_| name.clone()));
         }
+        let near = closest(text.value, known);
         // Only a text that is nearly one of our names is repeated: anything else may be a pasted value.
-        let problem = match closest(text.value, known) {
-            Some(near) => {
-                Problem::reference(text.at, format!("there is no {kind} `{}`", text.value))
-                    .help(format!("did you mean `{near}`?"))
+        let message = match near {
+            Some(_) if text.at.shown != Shown::Nothing => {
+                format!("there is no {kind} `{}`", text.value)
             }
-            None => Problem::reference(text.at, format!("there is no {kind} of this name"))
-                .help(format!("define it as [{kind}s.NAME]")),
+            Some(_) | None => format!("there is no {kind} of this name"),
         };
-        self.problems.push(problem);
+        let help = match near {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("define it as [{kind}s.NAME]"),
+        };
+        self.problems
+            .push(Problem::reference(text.at, message).help(help));
         None
     }
 

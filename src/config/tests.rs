@@ -1,5 +1,6 @@
 //! The configuration from outside: text in, `Config` or diagnostics out.
 
+mod auth;
 mod conflicts;
 mod diagnostics;
 mod files;

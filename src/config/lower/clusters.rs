@@ -2,15 +2,22 @@
 
 use std::path::PathBuf;
 
-use super::Lowering;
+use super::needs::Party;
 use super::permissions::Content;
 use super::url::{PlainHttp, refusal};
+use super::{Lowering, References};
 use crate::config::problems::{At, Problem};
 use crate::config::tree::{Table, Value};
 use crate::config::{Cluster, ClusterAccess, ClusterAuth};
 use crate::kube;
+use crate::names::ClusterName;
 
-pub(super) fn lower(cx: &Lowering<'_>, mut table: Table<'_>) -> Option<Cluster> {
+pub(super) fn lower(
+    cx: &Lowering<'_>,
+    name: &ClusterName,
+    mut table: Table<'_>,
+    references: &References,
+) -> Option<Cluster> {
     let at = table.at;
     let refused = in_cluster(cx, &mut table) || table.has("eks");
     let access = if table.has("kubeconfig") {
@@ -35,7 +42,7 @@ pub(super) fn lower(cx: &Lowering<'_>, mut table: Table<'_>) -> Option<Cluster> 
         }
         server(cx, &mut table, has_server && !refused)
     };
-    table.later("eks", eks);
+    table.later("eks", |value| eks(cx, name, value, references));
     table.later("requests_per_second", Value::count);
     table.finish();
     Some(Cluster { access: access? })
@@ -165,10 +172,23 @@ fn file(
     Some(path)
 }
 
-fn eks(value: Value<'_>) -> Option<()> {
+fn eks(
+    cx: &Lowering<'_>,
+    name: &ClusterName,
+    value: Value<'_>,
+    references: &References,
+) -> Option<()> {
     let mut table = value.table()?;
-    for key in ["cluster_name", "region", "credentials"] {
+    for key in ["cluster_name", "region"] {
         let _ = table.need(key).and_then(Value::string);
+    }
+    let store = table
+        .need("credentials")
+        .and_then(Value::string)
+        .and_then(|text| cx.store(text, references));
+    if let Some(At { value: store, at }) = store {
+        let (who, whom) = (Party::Cluster(name.clone()), Party::Store(store));
+        cx.needs.add(who, whom, at);
     }
     table.finish();
     Some(())

@@ -3,13 +3,19 @@
 use super::auth;
 use super::permissions::Content;
 use super::url::PlainHttp;
-use super::{Lowering, StoreKind};
+use super::{Lowering, References, StoreKind};
 use crate::config::problems::Problem;
 use crate::config::tree::{Table, Value};
 use crate::config::{AwsAuth, AwsStore, Fetch, FileStore, Rates, Store};
+use crate::names::StoreName;
 
 /// Lowers the table of one store. Its kind is known even when something in it is wrong.
-pub(super) fn lower(cx: &Lowering<'_>, mut table: Table<'_>) -> (StoreKind, Option<Store>) {
+pub(super) fn lower(
+    cx: &Lowering<'_>,
+    name: &StoreName,
+    mut table: Table<'_>,
+    references: &References,
+) -> (StoreKind, Option<Store>) {
     let at = table.at;
     let manager = table.take("aws_secrets_manager");
     let parameters = table.take("aws_parameter_store");
@@ -32,18 +38,23 @@ pub(super) fn lower(cx: &Lowering<'_>, mut table: Table<'_>) -> (StoreKind, Opti
         (_, Some(_), 1) => StoreKind::File,
         (_, _, _) => StoreKind::Unknown,
     };
-    let manager = manager.and_then(|v| secrets_manager(cx, v));
+    let around = (name, references);
+    let manager = manager.and_then(|v| secrets_manager(cx, v, around));
     if let Some(value) = parameters {
         cx.problems
             .error(value.key_at, "`aws_parameter_store` is not supported yet");
-        let _ = secrets_manager(cx, value);
+        let _ = secrets_manager(cx, value, around);
     }
     let file = file.and_then(|v| file_store(cx, v));
     let store = manager.map(Store::SecretsManager).or(file.map(Store::File));
     (kind, store)
 }
 
-fn secrets_manager(cx: &Lowering<'_>, value: Value<'_>) -> Option<AwsStore> {
+fn secrets_manager(
+    cx: &Lowering<'_>,
+    value: Value<'_>,
+    (store, references): (&StoreName, &References),
+) -> Option<AwsStore> {
     let mut table = value.table()?;
     let region = table.take("region").and_then(|v| region(cx, v));
     let plain = match table.boolean("allow_plain_http") {
@@ -61,8 +72,13 @@ fn secrets_manager(cx: &Lowering<'_>, value: Value<'_>) -> Option<AwsStore> {
     table.later("account", Value::string);
     table.later("prefix", Value::string);
     table.later("requests_per_second", requests_per_second);
+    let around = auth::Around {
+        store,
+        references,
+        plain,
+    };
     let auth = match table.take("auth") {
-        Some(value) => auth::lower(cx, value),
+        Some(value) => auth::lower(cx, value, around),
         None => Some(AwsAuth::DEFAULT),
     };
     table.finish();

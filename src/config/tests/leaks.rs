@@ -15,6 +15,31 @@ const PASTED: &[(&str, &str)] = &[
     ("auth", "profile = [\"M\"]"),
     ("auth", "role_arn = \"M\""),
     ("auth", "\"M\" = \"M\""),
+    ("auth", "role_arn = \"arn:aws:iam::123456789012:role/M M\""),
+    ("auth", "role_chain = [\"M\"]"),
+    ("auth", "role_chain = \"M\""),
+    ("auth", "external_id = \"M M\""),
+    ("auth", "session_name = \"M\""),
+    ("auth", "session_tags = { \"M\" = 1 }"),
+    ("auth", "session_tags = { \"M\\u0000\" = \"M\" }"),
+    ("auth", "session_tags = { a = \"M\\u0000\" }"),
+    ("auth", "transitive_tag_keys = [\"M\"]"),
+    (
+        "auth",
+        "role_arn = \"arn:aws:iam::123456789012:role/r\"\ntransitive_tag_keys = [\"M\", \"M\\u0000\"]",
+    ),
+    ("auth", "sts_endpoint_url = \"https://user:M@host\""),
+    ("auth", "sts_endpoint_url = \"http://M.example.com\""),
+    ("auth", "web_identity = \"M\""),
+    (
+        "auth",
+        "web_identity = { role_arn = \"M\", token_file = \"/M\", token = \"M\" }",
+    ),
+    ("auth", "access_key_id = { kubernetes = \"M\" }"),
+    (
+        "auth",
+        "access_key_id = { kubernetes = { cluster = \"M\", namespace = \"M!\", name = \"M!\", key = \"M!\", value = \"M\" } }",
+    ),
     ("prod", "secret_access_key = \"M\""),
     ("prod", "region = \"M M\""),
     ("prod", "endpoint_url = \"https://user:M@host\""),
@@ -120,7 +145,7 @@ key = "a"
     error: `access_key_id` is missing
     --> main.toml:2:1
 
-    error: `secret_access_key` must be where it is: { file = "..." } or { env = "..." }, not the value itself
+    error: `secret_access_key` must be where it is: { file = "..." }, { env = "..." } or { kubernetes = { ... } }, not the value itself
     --> main.toml:3:21
 
     error: unknown key
@@ -136,66 +161,86 @@ key = "a"
     "#);
 }
 
+/// The name of one of ours is nearly there, and still not repeated.
+#[test]
+fn a_cluster_that_keys_are_not_in_is_not_named() {
+    let text = with(
+        "auth",
+        "access_key_id = { kubernetes = { cluster = \"edgy\", namespace = \"n\", name = \"x\", key = \"y\" } }\nsecret_access_key = { env = \"K\" }\n[clusters.edge]\nkubeconfig = \"/nowhere/edge\"",
+    );
+    let report = report(&text);
+    assert!(
+        report.contains("there is no cluster of this name"),
+        "{report}"
+    );
+    assert!(report.contains("did you mean `edge`?"), "{report}");
+    assert!(!report.contains("edgy"), "{report}");
+}
+
+/// What a configuration is made of, and what it may hold by mistake.
+const PIECES: &[&str] = &[
+    "[",
+    "]",
+    "[[",
+    "]]",
+    "{",
+    "}",
+    "=",
+    ",",
+    ".",
+    "\"",
+    "'",
+    "\"\"\"",
+    "\n",
+    " ",
+    "#",
+    "\\",
+    "ä",
+    "\u{feff}",
+    "[secrets.e]\n",
+    "[[secrets.e.file]]\n",
+    "[[secrets.e.kubernetes]]\n",
+    "[stores.s.file]\n",
+    "[stores.s.aws_secrets_manager.auth]\n",
+    "[clusters.k]\n",
+    "[daemon]\n",
+    "[defaults.file]\n",
+    "data",
+    "remote_ref",
+    "key",
+    "path",
+    "store",
+    "mode",
+    "include",
+    "refresh_interval",
+    "secret_key",
+    "template",
+    "data_from",
+    "labels",
+    "server",
+    "endpoint_url",
+    "property",
+    "\"s\"",
+    "\"*\"",
+    "5",
+    "-1",
+    "1e999",
+    "0xffffffffffffffffffff",
+    "true",
+    "1979-05-27",
+    "\"30s\"",
+    "\"0640\"",
+    "\"https://[::1\"",
+    "\"uuid/\"",
+    "role_chain",
+    "\"(\"",
+    "\"\\u00e9\"",
+    "\"..\"",
+    "\"/\"",
+];
+
 fn toml_like() -> impl Strategy<Value = String> {
-    let piece = prop::sample::select(vec![
-        "[",
-        "]",
-        "[[",
-        "]]",
-        "{",
-        "}",
-        "=",
-        ",",
-        ".",
-        "\"",
-        "'",
-        "\"\"\"",
-        "\n",
-        " ",
-        "#",
-        "\\",
-        "ä",
-        "\u{feff}",
-        "[secrets.e]\n",
-        "[[secrets.e.file]]\n",
-        "[[secrets.e.kubernetes]]\n",
-        "[stores.s.file]\n",
-        "[stores.s.aws_secrets_manager.auth]\n",
-        "[clusters.k]\n",
-        "[daemon]\n",
-        "[defaults.file]\n",
-        "data",
-        "remote_ref",
-        "key",
-        "path",
-        "store",
-        "mode",
-        "include",
-        "refresh_interval",
-        "secret_key",
-        "template",
-        "data_from",
-        "labels",
-        "server",
-        "endpoint_url",
-        "property",
-        "\"s\"",
-        "\"*\"",
-        "5",
-        "-1",
-        "1e999",
-        "0xffffffffffffffffffff",
-        "true",
-        "1979-05-27",
-        "\"30s\"",
-        "\"0640\"",
-        "\"https://[::1\"",
-        "\"uuid/\"",
-        "\"\\u00e9\"",
-        "\"..\"",
-        "\"/\"",
-    ]);
-    prop::collection::vec(piece, 0..60).prop_map(|pieces| pieces.concat())
+    prop::collection::vec(prop::sample::select(PIECES), 0..60).prop_map(|pieces| pieces.concat())
 }
 
 proptest! {

@@ -18,20 +18,6 @@ const NOT_YET: &[(&str, &str)] = &[
         "requests_per_second = { batch = 50, get = 500, list = 20 }",
     ),
     (
-        "auth",
-        "access_key_id = { kubernetes = { cluster = \"k\", namespace = \"n\", name = \"x\", key = \"y\" } }\nsecret_access_key = { env = \"K\" }",
-    ),
-    (
-        "auth",
-        "web_identity = { role_arn = \"r\", token_file = \"t\" }",
-    ),
-    ("auth", "role_chain = [\"r\"]"),
-    ("auth", "role_arn = \"r\""),
-    ("auth", "external_id = \"r\""),
-    ("auth", "session_name = \"r\""),
-    ("auth", "session_tags = { a = \"b\" }"),
-    ("auth", "transitive_tag_keys = [\"a\"]"),
-    (
         "local",
         "[stores.ps.aws_parameter_store]\nregion = \"us-east-1\"",
     ),
@@ -156,6 +142,11 @@ const INSIDE: &[(&str, &str, &str)] = &[
         "prod",
         "requests_per_second = { get = 0 }",
         "`get` must be a whole number above 0",
+    ),
+    (
+        "cluster",
+        "[clusters.other]\neks = { cluster_name = \"c\", region = \"r\", credentials = \"nope\" }",
+        "there is no store of this name",
     ),
     (
         "entry",
