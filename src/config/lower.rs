@@ -19,6 +19,8 @@ mod needs;
 mod own_paths;
 mod permissions;
 mod property;
+mod remote_name;
+mod remote_ref;
 mod scalar;
 mod sections;
 mod stores;
@@ -38,7 +40,7 @@ use super::source::{FileId, Sources};
 use super::surroundings::Surroundings;
 use super::tree::{Table, closest};
 use super::{Cluster, Config, Store};
-use crate::names::{ClusterName, EntryName, Expected, StoreName};
+use crate::names::{AccountId, ClusterName, EntryName, Expected, StoreName};
 
 /// What lowering needs besides the tree, and what it notes on the way.
 struct Lowering<'a> {
@@ -53,16 +55,49 @@ struct Lowering<'a> {
 /// What may be referred to by name. A store or cluster with a mistake in it is still there to be referred to.
 #[derive(Debug, Default)]
 struct References {
-    stores: BTreeMap<StoreName, StoreKind>,
+    stores: BTreeMap<StoreName, StoreFacts>,
     clusters: BTreeSet<ClusterName>,
+}
+
+/// What the sources in a store are judged by.
+#[derive(Clone, Debug)]
+struct StoreFacts {
+    kind: StoreKind,
+    /// `None`: it is refused, so that nothing can be said of whole names.
+    prefix: Option<String>,
+    region: Option<String>,
+    account: Option<AccountId>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum StoreKind {
     SecretsManager,
+    ParameterStore,
     File,
-    /// Its table has a mistake, or is not supported yet.
+    /// Its table has a mistake.
     Unknown,
+}
+
+impl StoreFacts {
+    /// A store of which only the kind is known.
+    const fn only(kind: StoreKind) -> Self {
+        Self {
+            kind,
+            prefix: None,
+            region: None,
+            account: None,
+        }
+    }
+}
+
+impl References {
+    /// The facts of a store; of one that is not there, that nothing is known.
+    fn facts(&self, store: Option<&StoreName>) -> &StoreFacts {
+        static UNKNOWN: StoreFacts = StoreFacts::only(StoreKind::Unknown);
+        store
+            .and_then(|name| self.stores.get(name))
+            .unwrap_or(&UNKNOWN)
+    }
 }
 
 /// Lowers all documents, the main file's first. `None` or a `Config` that was built beside errors must not be used:
@@ -153,8 +188,8 @@ impl Lowering<'_> {
             if let Some(At { value: name, .. }) =
                 self.name("a store's name", section.name, StoreName::new)
             {
-                let (kind, store) = stores::lower(self, &name, section.table, references);
-                references.stores.insert(name.clone(), kind);
+                let (facts, store) = stores::lower(self, &name, section.table, references);
+                references.stores.insert(name.clone(), facts);
                 stores.extend(store.map(|store| (name, store)));
             }
         }

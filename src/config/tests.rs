@@ -7,6 +7,8 @@ mod files;
 mod leaks;
 mod lowering;
 mod shipped;
+mod sources;
+mod stores;
 mod unsupported;
 
 use std::fs;

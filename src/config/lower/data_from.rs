@@ -1,7 +1,8 @@
 //! `data_from`: checked as far as its shape goes; it has no effect yet.
 
 use super::defaults::on_missing;
-use super::{Lowering, References, StoreKind, data};
+use super::remote_ref::{decoding_strategy, key, read_property, read_version};
+use super::{Lowering, References, StoreFacts, StoreKind};
 use crate::config::problems::Problem;
 use crate::config::tree::{Table, Value};
 
@@ -47,10 +48,13 @@ fn item(cx: &Lowering<'_>, mut table: Table<'_>, references: &References) {
 }
 
 fn check_extract(cx: &Lowering<'_>, mut table: Table<'_>) {
-    let _ = data::remote_key(cx, &mut table, StoreKind::Unknown);
-    let _ = data::read_version(cx, &mut table, StoreKind::Unknown);
-    let _ = data::read_property(cx, &mut table);
-    data::decoding_strategy(&mut table);
+    let unknown = StoreFacts::only(StoreKind::Unknown);
+    let _ = key(cx, &mut table, &unknown);
+    let _ = table
+        .take("version")
+        .and_then(|v| read_version(cx, v, unknown.kind));
+    let _ = read_property(cx, &mut table);
+    decoding_strategy(&mut table);
     table.later_true("metadata");
     on_missing(&mut table);
     let _ = table.strings("keys");

@@ -142,11 +142,13 @@ fn tables<'t>(table: &mut Table<'t>, key: &'static str) -> Vec<Table<'t>> {
 
 /// How short the interval of an entry with these sources may be.
 fn shortest(data: &Data, references: &References) -> Duration {
-    let kind = |store| references.stores.get(store).copied();
     let remote = data
         .items
         .iter()
-        .any(|item| kind(&item.store) == Some(StoreKind::SecretsManager));
+        .any(|item| match references.facts(Some(&item.store)).kind {
+            StoreKind::SecretsManager | StoreKind::ParameterStore => true,
+            StoreKind::File | StoreKind::Unknown => false,
+        });
     if remote {
         SHORTEST_INTERVAL
     } else {

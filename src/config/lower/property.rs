@@ -49,6 +49,23 @@ pub(super) fn version(text: &str) -> Option<Version> {
     legal.then(|| Version::Stage(text.to_owned()))
 }
 
+/// A version of a parameter: a number, else a label.
+pub(super) fn parameter_version(text: &str) -> Option<Version> {
+    if text.bytes().all(|b| b.is_ascii_digit()) {
+        let number = text.parse::<u64>().ok().filter(|number| *number > 0)?;
+        return Some(Version::Id(number.to_string()));
+    }
+    let begins = text.get(..3).unwrap_or(text);
+    let legal = text.len() <= 100
+        && !text.starts_with(|c: char| c.is_ascii_digit())
+        && !begins.eq_ignore_ascii_case("aws")
+        && !begins.eq_ignore_ascii_case("ssm")
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b".-_".contains(&b));
+    legal.then(|| Version::Stage(text.to_owned()))
+}
+
 fn is_uuid(text: &str) -> bool {
     let lengths = [8, 4, 4, 4, 12];
     let groups: Vec<&str> = text.split('-').collect();
@@ -100,5 +117,29 @@ mod tests {
         );
         assert_eq!(version("uuid/short"), None);
         assert_eq!(version(""), None);
+    }
+
+    #[test]
+    fn versions_of_parameters_are_numbers_or_labels() {
+        assert_eq!(parameter_version("12"), Some(Version::Id("12".into())));
+        assert_eq!(parameter_version("007"), Some(Version::Id("7".into())));
+        assert_eq!(
+            parameter_version("prod.v-1_x"),
+            Some(Version::Stage("prod.v-1_x".into()))
+        );
+        for bad in [
+            "",
+            "0",
+            "+1",
+            "1x",
+            "AWSCURRENT",
+            "Ssm1",
+            "a b",
+            "uuid/01234567-89ab-cdef-0123-456789abcdef",
+            "99999999999999999999999",
+            &"a".repeat(101),
+        ] {
+            assert_eq!(parameter_version(bad), None, "{bad}");
+        }
     }
 }

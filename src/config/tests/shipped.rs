@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::{Room, with};
-use crate::config::{Surroundings, load};
+use crate::config::{Fetch, Rates, Store, Surroundings, load};
 
 fn shipped(name: &str) -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -43,6 +43,14 @@ fn the_reference_shows_the_defaults() {
     let mut daemon = reference.daemon.clone();
     daemon.control_group = None;
     assert_eq!(format!("{daemon:?}"), format!("{:?}", plain.daemon));
+    assert!(
+        matches!(&reference.stores["prod"], Store::SecretsManager(prod)
+        if prod.requests_per_second == Rates::SECRETS_MANAGER && prod.fetch == Fetch::Auto)
+    );
+    assert!(
+        matches!(&reference.stores["parameters"], Store::ParameterStore(parameters)
+        if parameters.requests_per_second == Rates::PARAMETER_STORE)
+    );
 }
 
 /// Every key the lowering knows, asked for table by table through the help of an unknown key.

@@ -11,16 +11,6 @@ const NOT_YET: &[(&str, &str)] = &[
     ("defaults.file", "format = \"yaml\""),
     ("defaults.file", "owner = \"app\""),
     ("defaults.kubernetes", "drift = \"watch\""),
-    ("prod", "account = \"123456789012\""),
-    ("prod", "prefix = \"a/\""),
-    (
-        "prod",
-        "requests_per_second = { batch = 50, get = 500, list = 20 }",
-    ),
-    (
-        "local",
-        "[stores.ps.aws_parameter_store]\nregion = \"us-east-1\"",
-    ),
     ("cluster", "requests_per_second = 50"),
     ("cluster", "in_cluster = true"),
     ("cluster", "[clusters.other]\nin_cluster = true"),
@@ -108,8 +98,6 @@ fn the_default_of_what_does_nothing_yet_is_accepted() {
         ("daemon", "prune = false"),
         ("daemon", "prune_after = \"1h\""),
         ("defaults", "on_missing = \"fail\""),
-        ("prod", "fetch = \"auto\""),
-        ("prod", "fetch = \"single\""),
         ("cluster", "in_cluster = false"),
         ("entry", "refresh_policy = \"periodic\""),
         ("entry", "suspend = false"),
@@ -137,12 +125,6 @@ const INSIDE: &[(&str, &str, &str)] = &[
         "unknown key `clutser`",
     ),
     ("daemon", "leader = 1", "`leader` must be a table"),
-    ("prod", "account = 1", "`account` must be a string"),
-    (
-        "prod",
-        "requests_per_second = { get = 0 }",
-        "`get` must be a whole number above 0",
-    ),
     (
         "cluster",
         "[clusters.other]\neks = { cluster_name = \"c\", region = \"r\", credentials = \"nope\" }",
