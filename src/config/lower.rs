@@ -13,6 +13,7 @@ mod data_from;
 mod defaults;
 mod entry;
 mod file;
+mod find;
 mod kubernetes;
 mod metadata;
 mod needs;

@@ -1,53 +1,60 @@
-//! `data_from`: checked as far as its shape goes; it has no effect yet.
+//! `data_from`: the keys of an entry that are found when it runs.
 
+use super::data::DefaultStore;
 use super::defaults::on_missing;
 use super::remote_ref::{decoding_strategy, key, read_property, read_version};
-use super::{Lowering, References, StoreFacts, StoreKind};
+use super::{Lowering, References, StoreFacts, StoreKind, find};
+use crate::config::DataFrom;
 use crate::config::problems::Problem;
 use crate::config::tree::{Table, Value};
 
-/// Checks what stands there and refuses it.
-pub(super) fn refuse(cx: &Lowering<'_>, value: Value<'_>, references: &References) {
+pub(super) fn lower(
+    cx: &Lowering<'_>,
+    value: Value<'_>,
+    default: &DefaultStore,
+    references: &References,
+) -> Vec<DataFrom> {
     let at = value.key_at;
-    let Some(tables) = value.tables() else { return };
-    cx.problems.error(at, "`data_from` is not supported yet");
-    for table in tables {
-        item(cx, table, references);
+    let Some(tables) = value.tables() else {
+        return Vec::new();
+    };
+    if tables.is_empty() {
+        cx.problems
+            .push(Problem::absence(at, "`data_from` must not be empty"));
     }
+    tables
+        .into_iter()
+        .filter_map(|table| item(cx, table, default, references))
+        .collect()
 }
 
-fn item(cx: &Lowering<'_>, mut table: Table<'_>, references: &References) {
-    if let Some(text) = table.string("store") {
-        let _ = cx.store(text, references);
-    }
-    let _ = table.choice(
-        "conversion_strategy",
-        &[("default", ()), ("unicode", ())],
-        &[],
-    );
-    let extract = table.take("extract");
-    let find = table.take("find");
-    if extract.is_some() == find.is_some() {
+fn item(
+    cx: &Lowering<'_>,
+    mut table: Table<'_>,
+    default: &DefaultStore,
+    references: &References,
+) -> Option<DataFrom> {
+    let store = default.or_own(cx, &mut table, references);
+    let _ = table.choice("conversion_strategy", &[("default", ())], &["unicode"]);
+    if table.has("extract") == table.has("find") {
         cx.problems.push(Problem::absence(
             table.at,
             "an item of `data_from` needs either `extract` or `find`",
         ));
     }
-    if let Some(inner) = extract.and_then(Value::table) {
-        check_extract(cx, inner.discreetly());
-    }
-    if let Some(inner) = find.and_then(Value::table) {
-        check_find(inner.discreetly());
-    }
-    if let Some(steps) = table.take("rewrite").and_then(Value::tables) {
-        for step in steps {
-            check_rewrite(cx, step);
-        }
-    }
+    table.later("extract", |value| check_extract(cx, value));
+    let facts = references.facts(store.as_ref());
+    let find = table.take("find").and_then(|v| find::lower(cx, v, facts));
+    table.later("rewrite", |value| check_rewrite(cx, value));
     table.finish();
+    Some(DataFrom {
+        store: store?,
+        find: find?,
+    })
 }
 
-fn check_extract(cx: &Lowering<'_>, mut table: Table<'_>) {
+fn check_extract(cx: &Lowering<'_>, value: Value<'_>) -> Option<()> {
+    let mut table = value.table()?.discreetly();
     let unknown = StoreFacts::only(StoreKind::Unknown);
     let _ = key(cx, &mut table, &unknown);
     let _ = table
@@ -59,21 +66,17 @@ fn check_extract(cx: &Lowering<'_>, mut table: Table<'_>) {
     on_missing(&mut table);
     let _ = table.strings("keys");
     table.finish();
+    Some(())
 }
 
-fn check_find(mut table: Table<'_>) {
-    let _ = table.string("path");
-    if let Some(mut name) = table.table("name") {
-        let _ = name.need("regexp").and_then(Value::string);
-        name.finish();
+fn check_rewrite(cx: &Lowering<'_>, value: Value<'_>) -> Option<()> {
+    for step in value.tables()? {
+        check_step(cx, step);
     }
-    let _ = table.take("tags").and_then(Value::string_map);
-    on_missing(&mut table);
-    let _ = table.strings("keys");
-    table.finish();
+    Some(())
 }
 
-fn check_rewrite(cx: &Lowering<'_>, mut table: Table<'_>) {
+fn check_step(cx: &Lowering<'_>, mut table: Table<'_>) {
     let at = table.at;
     let steps = ["regexp", "transform", "merge"];
     if steps.iter().filter(|key| table.has(key)).count() != 1 {

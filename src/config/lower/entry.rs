@@ -8,7 +8,7 @@ use super::scalar::duration;
 use super::{Lowering, References, StoreKind, data, data_from, file, kubernetes, template};
 use crate::config::problems::{At, Problem};
 use crate::config::tree::{Table, Value};
-use crate::config::{Entry, FileTarget, KubernetesTarget, Target};
+use crate::config::{DataFrom, Entry, FileTarget, KubernetesTarget, Target};
 use crate::names::{EntryName, StoreName};
 
 /// The interval of an entry that nobody gave one.
@@ -20,6 +20,7 @@ const SHORTEST_FILE_INTERVAL: Duration = Duration::from_secs(1);
 pub(super) struct Draft {
     pub name: At<EntryName>,
     pub data: Data,
+    data_from: Vec<DataFrom>,
     pub kubernetes: Vec<At<KubernetesTarget>>,
     pub files: Vec<At<FileTarget>>,
     store: Option<StoreName>,
@@ -44,14 +45,15 @@ pub(super) fn lower(
         .unwrap_or_default();
     // With these, `data` is not all that is delivered.
     data.complete &= plain_data;
-    if let Some(value) = table.take("data_from") {
-        data_from::refuse(cx, value, references);
-    }
+    let data_from = table
+        .take("data_from")
+        .map(|value| data_from::lower(cx, value, &default, references))
+        .unwrap_or_default();
     if let Some(value) = table.take("template") {
         template::refuse(cx, value);
     }
-    let (refresh_interval, max_stale) =
-        times(cx, &mut table, defaults, shortest(&data, references));
+    let shortest = shortest(stores(&data_from, &data), references);
+    let (refresh_interval, max_stale) = times(cx, &mut table, defaults, shortest);
     let _ = table.choice("refresh_policy", &[("periodic", ())], &["created_once"]);
     table.later_true("suspend");
     on_missing(&mut table);
@@ -70,7 +72,7 @@ pub(super) fn lower(
     if !has_source {
         cx.problems.push(Problem::absence(
             table.at,
-            "an entry needs a source: `data`",
+            "an entry needs a source: `data` or `data_from`",
         ));
     }
     if !has_target {
@@ -82,6 +84,7 @@ pub(super) fn lower(
     Draft {
         name,
         data,
+        data_from,
         kubernetes,
         files,
         store: default.name,
@@ -116,9 +119,8 @@ pub(super) fn check_nameless(cx: &Lowering<'_>, table: Table<'_>, around: Around
 impl Draft {
     /// The entry, if enough of it was right. Where not, there is an error.
     pub(super) fn into_entry(self) -> Option<(EntryName, Entry)> {
-        let store = self
-            .store
-            .or_else(|| self.data.items.first().map(|item| item.store.clone()))?;
+        let first = || stores(&self.data_from, &self.data).next().cloned();
+        let store = self.store.or_else(first)?;
         let kubernetes = self
             .kubernetes
             .into_iter()
@@ -128,7 +130,7 @@ impl Draft {
             store,
             refresh_interval: self.refresh_interval,
             max_stale: self.max_stale,
-            data_from: Vec::new(),
+            data_from: self.data_from,
             data: self.data.items,
             targets: kubernetes.chain(files).collect(),
         };
@@ -140,15 +142,21 @@ fn tables<'t>(table: &mut Table<'t>, key: &'static str) -> Vec<Table<'t>> {
     table.take(key).and_then(Value::tables).unwrap_or_default()
 }
 
+/// The stores of all sources, in the order in which these are put together.
+fn stores<'a>(from: &'a [DataFrom], data: &'a Data) -> impl Iterator<Item = &'a StoreName> {
+    let from = from.iter().map(|item| &item.store);
+    from.chain(data.items.iter().map(|item| &item.store))
+}
+
 /// How short the interval of an entry with these sources may be.
-fn shortest(data: &Data, references: &References) -> Duration {
-    let remote = data
-        .items
-        .iter()
-        .any(|item| match references.facts(Some(&item.store)).kind {
-            StoreKind::SecretsManager | StoreKind::ParameterStore => true,
-            StoreKind::File | StoreKind::Unknown => false,
-        });
+fn shortest<'a>(
+    mut stores: impl Iterator<Item = &'a StoreName>,
+    references: &References,
+) -> Duration {
+    let remote = stores.any(|store| match references.facts(Some(store)).kind {
+        StoreKind::SecretsManager | StoreKind::ParameterStore => true,
+        StoreKind::File | StoreKind::Unknown => false,
+    });
     if remote {
         SHORTEST_INTERVAL
     } else {

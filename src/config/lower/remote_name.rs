@@ -154,6 +154,74 @@ pub(super) fn prefix(cx: &Lowering<'_>, text: At<&str>, kind: StoreKind) -> Opti
     None
 }
 
+/// `path` of a `find`, behind the prefix. Without one, all that the prefix stands before is searched; `at` is where
+/// that is said.
+pub(super) fn path(
+    cx: &Lowering<'_>,
+    text: Option<At<&str>>,
+    at: Place,
+    facts: &StoreFacts,
+) -> Option<String> {
+    if let Some(text) = text.filter(|text| text.value.is_empty()) {
+        cx.problems.push(
+            Problem::error(text.at, "`path` must not be empty")
+                .help("leave it out to search by `name` and `tags` alone"),
+        );
+        return None;
+    }
+    let path = text.map_or("", |text| text.value);
+    let Some(style) = Style::of(facts.kind) else {
+        return Some(path.to_owned()).filter(|path| !path.is_empty());
+    };
+    let at = text.map_or(at, |text| text.at);
+    if !style.is_part(path) {
+        cx.problems
+            .push(Problem::error(at, "`path` must be what names can begin with").help(style.names));
+        return None;
+    }
+    let whole = format!("{}{path}", facts.prefix.as_deref()?);
+    if style.hierarchy {
+        return level(cx, &whole, (text.is_some(), at), facts);
+    }
+    if whole.len() > style.longest {
+        let message = "`path` behind the store's `prefix` is longer than any name";
+        cx.problems
+            .push(Problem::error(at, message).help(style.names));
+        return None;
+    }
+    Some(whole).filter(|path| !path.is_empty())
+}
+
+/// A level of the hierarchy of parameters, without `/` behind it; the root unless something else is written.
+fn level(
+    cx: &Lowering<'_>,
+    whole: &str,
+    (written, at): (bool, Place),
+    facts: &StoreFacts,
+) -> Option<String> {
+    const HELP: &str = "such as \"/prod/app\": all parameters below it are searched";
+    if matches!(whole, "" | "/") {
+        return Some("/".to_owned());
+    }
+    let level = whole.strip_suffix('/').unwrap_or(whole);
+    if level.starts_with('/') && PARAMETER.is_name(level) {
+        return Some(level.to_owned());
+    }
+    let has_prefix = facts
+        .prefix
+        .as_ref()
+        .is_some_and(|prefix| !prefix.is_empty());
+    let message = match (written, has_prefix) {
+        (true, false) => "`path` must be a level of the hierarchy, which begins with `/`",
+        (true, true) => "`path` behind the store's `prefix` must be a level of the hierarchy",
+        (false, _) => {
+            "`find` searches below the store's `prefix`, which is no level of the hierarchy"
+        }
+    };
+    cx.problems.push(Problem::error(at, message).help(HELP));
+    None
+}
+
 /// Letters, digits and `-`, as the names of regions are.
 pub(super) fn is_region(text: &str) -> bool {
     let legal = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';

@@ -2,7 +2,7 @@
 
 use super::property::{Refused, parameter_version, property, version};
 use super::{Lowering, StoreFacts, StoreKind, remote_name};
-use crate::config::problems::Problem;
+use crate::config::problems::{At, Problem};
 use crate::config::tree::{Table, Value};
 use crate::config::{Property, Source, Version};
 use crate::names::RemoteKey;
@@ -17,14 +17,18 @@ pub(super) fn lower(
     let version = table.take("version");
     let property = read_property(cx, &mut table);
     decoding_strategy(&mut table);
-    table.later_true("metadata");
-    let version = match version {
-        Some(value) => read_version(cx, value, facts.kind),
-        None => Some(Version::Current),
+    let metadata = table.boolean("metadata").filter(|metadata| metadata.value);
+    let source = if let Some(metadata) = metadata {
+        let legal = metadata_fits(cx, metadata, version.as_ref(), facts);
+        key.filter(|_| legal).map(|key| Source::Metadata { key })
+    } else {
+        let version = match version {
+            Some(value) => read_version(cx, value, facts.kind),
+            None => Some(Version::Current),
+        };
+        key.zip(version)
+            .map(|(key, version)| Source::Value { key, version })
     };
-    let source = key
-        .zip(version)
-        .map(|(key, version)| Source::Value { key, version });
     table.finish();
     Some((source?, property?))
 }
@@ -37,6 +41,30 @@ pub(super) fn key(
 ) -> Option<RemoteKey> {
     let text = table.need("key").and_then(Value::string)?;
     remote_name::key(cx, text, facts)
+}
+
+/// Whether there are tags to read, and nothing beside them asks for more.
+fn metadata_fits(
+    cx: &Lowering<'_>,
+    metadata: At<bool>,
+    version: Option<&Value<'_>>,
+    facts: &StoreFacts,
+) -> bool {
+    let has_tags = facts.kind != StoreKind::File;
+    if !has_tags {
+        cx.problems
+            .error(metadata.at, "`metadata`: a file store has no tags");
+    }
+    if let Some(version) = version {
+        cx.problems.push(
+            Problem::error(
+                version.key_at,
+                "`version` has no meaning with `metadata = true`",
+            )
+            .help("tags belong to the whole of a secret, not to one of its versions"),
+        );
+    }
+    has_tags && version.is_none()
 }
 
 /// `version` of a source; `None` when it is wrong.

@@ -70,6 +70,15 @@ const PASTED: &[(&str, &str)] = &[
         "entry",
         "data_from = [{ extract = { M = \"M\", key = \"x\" } }]",
     ),
+    ("entry", "data_from = [{ find = \"M\" }]"),
+    (
+        "entry",
+        "data_from = [{ store = \"prod\", find = { path = \"M M\", name = { regexp = \"(M\", M = 1 }, tags = { M = 1 }, M = 1 } }]",
+    ),
+    (
+        "entry",
+        "data_from = [{ store = \"prod\", find = { tags = { \"M\\u0000\" = \"M\" } } }]",
+    ),
     ("item", "value = \"M\""),
     ("item", "store = \"M\""),
     ("ref", "M = \"x\""),
@@ -78,6 +87,7 @@ const PASTED: &[(&str, &str)] = &[
     ("ref", "version = \"M\""),
     ("ref", "decoding_strategy = \"M\""),
     ("ref", "metadata = \"M\""),
+    ("ref", "metadata = true\nversion = \"M\""),
     (
         "file",
         "[secrets.p]\nstore = \"prod\"\ndata = [{ secret_key = \"a\", remote_ref = { key = \"M M\" } }, { secret_key = \"b\", remote_ref = { key = \"arn:M\" } }]",
@@ -241,6 +251,9 @@ const PIECES: &[&str] = &[
     "\"uuid/\"",
     "[stores.s.aws_parameter_store]\n",
     "prefix",
+    "find",
+    "regexp",
+    "tags",
     "role_chain",
     "\"(\"",
     "\"\\u00e9\"",

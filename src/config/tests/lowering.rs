@@ -435,7 +435,7 @@ fn an_entry_needs_source_and_target_and_a_legal_name() {
         "[secrets.bare]\n[secrets.Upper]\nstore = \"nope\"\n[secrets.a_b]\nstore = \"local\"\ndata = [{ secret_key = \"x.y\", remote_ref = { key = \"x\" } }]\n[[secrets.a_b.kubernetes]]\ncluster = \"k\"\nnamespace = \"n\"\n[[secrets.a_b.file]]\npath = \"/nowhere/env\"\nformat = \"dotenv\"",
     );
     for expected in [
-        "an entry needs a source: `data`",
+        "an entry needs a source: `data` or `data_from`",
         "an entry needs a target: [[secrets.NAME.kubernetes]] or [[secrets.NAME.file]]",
         "an entry's name must be lower-case letters, digits and `.`, `_`, `/`, `-`, at most 253",
         "there is no store of this name",

@@ -1,6 +1,8 @@
-//! What is read: keys behind a prefix, and versions.
+//! What is read: keys behind a prefix, versions, tags, and everything that matches.
 
-use super::super::{Config, Entry, Source, Version};
+use std::collections::BTreeMap;
+
+use super::super::{Config, Entry, Find, NamePattern, Source, Version};
 use super::{Room, messages, report};
 
 /// A store of one kind with `keys`, and an entry with `sources`.
@@ -145,12 +147,206 @@ fn versions_of_parameters_are_numbers_or_labels() {
 }
 
 #[test]
-fn parameters_are_not_read_more_often_than_every_ten_seconds() {
+fn metadata_reads_the_tags_of_the_whole_secret() {
+    for kind in [MANAGER, PARAMETERS] {
+        let source = source(kind, "prefix = \"p\"", "key = \"db\", metadata = true");
+        assert!(matches!(source, Source::Metadata { key } if key.as_str() == "pdb"));
+    }
+    assert_eq!(
+        wrong(
+            MANAGER,
+            "",
+            &data("key = \"db\", metadata = true, version = \"AWSPREVIOUS\"")
+        ),
+        ["`version` has no meaning with `metadata = true`"]
+    );
+    assert_eq!(
+        wrong(
+            "file",
+            "path = \"/nowhere/s\"",
+            &data("key = \"db\", metadata = true")
+        ),
+        ["`metadata`: a file store has no tags"]
+    );
+}
+
+fn find(kind: &str, prefix: &str, find: &str) -> Find {
+    let sources = format!("data_from = [{{ find = {{ {find} }} }}]");
+    let mut entry = entry(kind, &format!("prefix = \"{prefix}\""), &sources);
+    assert!(entry.data.is_empty());
+    entry.data_from.remove(0).find
+}
+
+#[test]
+fn find_is_lowered_with_the_prefix_in_its_path() {
+    assert_eq!(
+        find(
+            MANAGER,
+            "",
+            "path = \"prod/a\", name = { regexp = \"^p\" }, tags = { team = \"x\", none = \"\" }"
+        ),
+        Find {
+            path: Some("prod/a".into()),
+            name: NamePattern::new("^p"),
+            tags: BTreeMap::from([("team".into(), "x".into()), ("none".into(), String::new())]),
+        }
+    );
+    let path = |kind, prefix, written: &str| find(kind, prefix, written).path;
+    let by_name = "name = { regexp = \"x\" }";
+    assert_eq!(path(MANAGER, "", by_name), None);
+    assert_eq!(path(MANAGER, "prod/", by_name).as_deref(), Some("prod/"));
+    assert_eq!(
+        path(MANAGER, "prod/", "path = \"app\"").as_deref(),
+        Some("prod/app")
+    );
+    assert_eq!(path(PARAMETERS, "", by_name).as_deref(), Some("/"));
+    assert_eq!(path(PARAMETERS, "", "path = \"/\"").as_deref(), Some("/"));
+    assert_eq!(
+        path(PARAMETERS, "", "path = \"/prod/\"").as_deref(),
+        Some("/prod")
+    );
+    assert_eq!(
+        path(PARAMETERS, "/prod/", by_name).as_deref(),
+        Some("/prod")
+    );
+    assert_eq!(
+        path(PARAMETERS, "/prod/", "path = \"app\"").as_deref(),
+        Some("/prod/app")
+    );
+}
+
+/// Kind, keys of the store, an item of `data_from`, and all that is said of it.
+const FINDS: &[(&str, &str, &str, &[&str])] = &[
+    (
+        MANAGER,
+        "",
+        "find = {}",
+        &["`find` needs at least one of `path`, `name`, `tags`"],
+    ),
+    (
+        MANAGER,
+        "prefix = \"prod/\"",
+        "find = { tags = {} }",
+        &["`find` needs at least one of `path`, `name`, `tags`"],
+    ),
+    (
+        MANAGER,
+        "",
+        "find = { path = \"\" }",
+        &["`path` must not be empty"],
+    ),
+    (
+        MANAGER,
+        "",
+        "find = { path = \"a b\", name = { regexp = \"(\" }, tags = { \"\" = \"\" } }",
+        &[
+            "`path` must be what names can begin with",
+            "`regexp` must be a regular expression",
+            "a key of `tags` must have 1 to 128 characters, none of them a control character",
+        ],
+    ),
+    (
+        MANAGER,
+        "",
+        "find = { name = { regexp = \"\" } }",
+        &["`regexp` must be a regular expression"],
+    ),
+    (
+        MANAGER,
+        "",
+        "find = { name = {} }",
+        &["`regexp` is missing"],
+    ),
+    (
+        MANAGER,
+        "",
+        "find = { name = 1 }",
+        &["`name` must be a table"],
+    ),
+    (
+        PARAMETERS,
+        "",
+        "find = { path = \"prod\" }",
+        &["`path` must be a level of the hierarchy, which begins with `/`"],
+    ),
+    (
+        PARAMETERS,
+        "prefix = \"/prod/\"",
+        "find = { path = \"/app\" }",
+        &["`path` behind the store's `prefix` must be a level of the hierarchy"],
+    ),
+    (
+        PARAMETERS,
+        "prefix = \"app.\"",
+        "find = { tags = { a = \"b\" } }",
+        &["`find` searches below the store's `prefix`, which is no level of the hierarchy"],
+    ),
+    (
+        "file",
+        "path = \"/nowhere/s\"",
+        "find = { name = { regexp = \"x\" } }",
+        &["`find`: a file store cannot be searched"],
+    ),
+    (
+        MANAGER,
+        "",
+        "store = \"local\", find = { name = { regexp = \"x\" } }",
+        &["`find`: a file store cannot be searched"],
+    ),
+    (
+        MANAGER,
+        "",
+        "",
+        &["an item of `data_from` needs either `extract` or `find`"],
+    ),
+    (
+        MANAGER,
+        "",
+        "store = \"nope\", find = { path = \"x\" }",
+        &["there is no store of this name"],
+    ),
+];
+
+#[test]
+fn every_mistake_of_a_find_is_named() {
+    for (kind, keys, item, expected) in FINDS {
+        let found = wrong(kind, keys, &format!("data_from = [{{ {item} }}]"));
+        assert_eq!(found, *expected, "{item}");
+    }
+    assert_eq!(
+        wrong(MANAGER, "", "data_from = []"),
+        ["`data_from` must not be empty"]
+    );
+}
+
+#[test]
+fn an_entry_is_of_the_store_of_its_first_source_unless_it_says() {
+    let sources = "data_from = [{ store = \"s\", find = { path = \"x\" } }]\ndata = [{ secret_key = \"a\", store = \"local\", remote_ref = { key = \"x\" } }]";
+    let bare = text(MANAGER, "", sources).replace("store = \"s\"\ndata", "data");
+    let config = super::config(&bare);
+    assert_eq!(config.entries["e"].store.as_str(), "s");
+    let local = bare.replace("[secrets.e]", "[secrets.e]\nstore = \"local\"");
+    assert_eq!(super::config(&local).entries["e"].store.as_str(), "local");
+}
+
+#[test]
+fn found_and_parameters_are_not_read_more_often_than_every_ten_seconds() {
     let shortest = "`refresh_interval` must be at least 10 s";
     let quick =
         |kind, sources: &str| wrong(kind, "", &format!("refresh_interval = \"9s\"\n{sources}"));
     assert_eq!(quick(PARAMETERS, &data("key = \"/x\"")), [shortest]);
     assert_eq!(quick(MANAGER, &data("key = \"x\"")), [shortest]);
+    let found = "data_from = [{ find = { path = \"x\" } }]";
+    assert_eq!(quick(MANAGER, found), [shortest]);
+}
+
+/// Which keys are found shows when the entry runs.
+#[test]
+fn a_raw_file_may_hold_a_key_that_is_found() {
+    let text = text(MANAGER, "", "data_from = [{ find = { path = \"x\" } }]")
+        .replace("format = \"json\"", "key = \"tls.crt\"");
+    let room = Room::new(&[("main.toml", &text)]);
+    assert!(room.load().is_ok(), "{}", room.report());
 }
 
 #[test]
@@ -163,6 +359,7 @@ region = "us-east-1"
 [secrets.e]
 store = "s"
 data = [{ secret_key = "a", remote_ref = { key = "/db" } }]
+data_from = [{ find = { name = { regexp = "hunter2(" } } }]
 [[secrets.e.file]]
 path = "e"
 format = "json"
@@ -181,12 +378,16 @@ format = "json"
     --> main.toml:8:50
      = help: names: letters, digits and `.-_/`, at most 1011, `/` before each of at most 15 levels or nowhere; what begins with `aws` or `ssm` is AWS's own
 
+    error: `regexp` must be a regular expression
+    --> main.toml:9:43
+     = help: not empty, not huge, without look-around and back-references; it may match anywhere in a name
+
     error: this ARN is of another region than the store
-    --> main.toml:16:44
+    --> main.toml:17:44
      = help: read it from a store of that region
 
     error: `version` must be a parameter's version number or label
-    --> main.toml:17:59
+    --> main.toml:18:59
      = help: labels: at most 100 letters, digits and `.-_`, not beginning with a digit, `aws` or `ssm`; without `version` the latest is read
     "#);
 }

@@ -23,15 +23,26 @@ const NOT_YET: &[(&str, &str)] = &[
     ("entry", "on_missing = \"keep_last\""),
     ("item", "on_missing = \"keep_last\""),
     ("ref", "decoding_strategy = \"base64\""),
-    ("ref", "metadata = true"),
     ("ref", "property = \"a.#.b\""),
     (
         "entry",
-        "data_from = [{ extract = { key = \"x\", property = \"p\", version = \"v\", decoding_strategy = \"none\", on_missing = \"fail\", keys = [\"a\"] }, conversion_strategy = \"unicode\", store = \"prod\" }]",
+        "data_from = [{ extract = { key = \"x\", property = \"p\", version = \"v\", decoding_strategy = \"none\", on_missing = \"fail\", keys = [\"a\"] }, conversion_strategy = \"default\", store = \"prod\" }]",
     ),
     (
         "entry",
-        "data_from = [{ find = { path = \"p\", name = { regexp = \"r\" }, tags = { a = \"b\" }, keys = [\"a\"], on_missing = \"fail\" }, rewrite = [{ regexp = { source = \"a\", target = \"b\" } }, { transform = { template = \"t\" } }, { merge = { into = \"a\", strategy = \"b\", conflict_policy = \"c\", priority = [\"d\"], priority_policy = \"e\" } }] }]",
+        "data_from = [{ store = \"prod\", find = { path = \"p\" }, conversion_strategy = \"unicode\" }]",
+    ),
+    (
+        "entry",
+        "data_from = [{ store = \"prod\", find = { path = \"p\", keys = [\"a\"] } }]",
+    ),
+    (
+        "entry",
+        "data_from = [{ store = \"prod\", find = { path = \"p\", on_missing = \"drop\" } }]",
+    ),
+    (
+        "entry",
+        "data_from = [{ store = \"prod\", find = { path = \"p\" }, rewrite = [{ regexp = { source = \"a\", target = \"b\" } }, { transform = { template = \"t\" } }, { merge = { into = \"a\", strategy = \"b\", conflict_policy = \"c\", priority = [\"d\"], priority_policy = \"e\" } }] }]",
     ),
     (
         "entry",
@@ -126,24 +137,19 @@ const INSIDE: &[(&str, &str, &str)] = &[
     ),
     ("daemon", "leader = 1", "`leader` must be a table"),
     (
-        "cluster",
-        "[clusters.other]\neks = { cluster_name = \"c\", region = \"r\", credentials = \"nope\" }",
-        "there is no store of this name",
-    ),
-    (
         "entry",
         "data_from = [{ extract = { kye = \"x\" } }]",
         "`key` is missing",
     ),
     (
         "entry",
-        "data_from = [{ find = { name = 1 } }]",
-        "`name` must be a table",
+        "data_from = [{ rewrite = [{}] }]",
+        "a step of `rewrite` needs exactly one of `regexp`, `transform`, `merge`",
     ),
     (
-        "entry",
-        "data_from = [{}]",
-        "an item of `data_from` needs either `extract` or `find`",
+        "cluster",
+        "[clusters.other]\neks = { cluster_name = \"c\", region = \"r\", credentials = \"nope\" }",
+        "there is no store of this name",
     ),
     (
         "entry",
