@@ -111,37 +111,18 @@ async fn steps(run: Run) -> End {
         .iter()
         .map(|(read, seen)| (read.clone(), version_of(seen)))
         .collect();
-    let not_assembled = |stage, versions: BTreeMap<_, _>, failure| End::NotAssembled {
-        stage,
-        versions: versions.into_iter().collect(),
-        failure,
-    };
-    if let Some(failure) = lost(&run, &versions) {
-        return not_assembled(Stage::Fetch, versions, failure);
+    match judged(&run, &versions) {
+        Ok(Verdict::AsDelivered) => {}
+        Ok(Verdict::New) => {
+            which = (0..run.entry.targets.len()).collect();
+            unreachable.clear();
+        }
+        Err(end) => return end,
     }
-    let changes: BTreeMap<&Read, Change> = versions
-        .iter()
-        .map(|(read, version)| (read, change(run.delivered.get(read), version)))
-        .collect();
-    let unconfirmed = unconfirmed(&run, &versions, &changes);
-    if !unconfirmed.is_empty() {
-        return End::Unconfirmed(unconfirmed);
-    }
-    if changes.values().any(|change| *change != Change::Same) {
-        which = (0..run.entry.targets.len()).collect();
-        unreachable.clear();
-    }
-    let assembled = staged(&run.reporter, Stage::Assemble, async {
-        assemble_entry(&run.entry, &seen)
-    });
-    let payload = match assembled.await {
+    let payload = match content(&run, &seen, &versions).await {
         Ok(payload) => payload,
-        Err(failure) => return not_assembled(Stage::Assemble, versions, failure),
+        Err(end) => return end,
     };
-    if let Err(failure) = remember_found(&run, &versions).await {
-        // Nothing was attempted: the next answer tries again.
-        return not_assembled(Stage::Apply, BTreeMap::new(), failure);
-    }
     let used = versions
         .into_iter()
         .map(|(read, version)| {
@@ -161,6 +142,62 @@ async fn steps(run: Run) -> End {
     End::Delivered {
         seen: used,
         targets,
+    }
+}
+
+/// What the answers are, beside what was delivered.
+enum Verdict {
+    AsDelivered,
+    New,
+}
+
+/// Whether these answers may be used.
+fn judged(run: &Run, versions: &BTreeMap<Read, Version>) -> Result<Verdict, End> {
+    if let Some(failure) = lost(run, versions) {
+        return Err(not_assembled(Stage::Fetch, versions, failure));
+    }
+    let changes: BTreeMap<&Read, Change> = versions
+        .iter()
+        .map(|(read, version)| (read, change(run.delivered.get(read), version)))
+        .collect();
+    let unconfirmed = unconfirmed(run, versions, &changes);
+    if !unconfirmed.is_empty() {
+        return Err(End::Unconfirmed(unconfirmed));
+    }
+    let is_new = changes.values().any(|change| *change != Change::Same);
+    Ok(if is_new {
+        Verdict::New
+    } else {
+        Verdict::AsDelivered
+    })
+}
+
+/// What is to be delivered; what it was found by is on disk before.
+async fn content(
+    run: &Run,
+    seen: &BTreeMap<Read, Seen>,
+    versions: &BTreeMap<Read, Version>,
+) -> Result<Payload, End> {
+    let assembled = staged(&run.reporter, Stage::Assemble, async {
+        assemble_entry(&run.entry, seen)
+    });
+    let payload = assembled
+        .await
+        .map_err(|failure| not_assembled(Stage::Assemble, versions, failure))?;
+    // Where it is not, nothing was attempted: the next answer tries again.
+    let remembered = remember_found(run, versions).await;
+    remembered.map_err(|failure| not_assembled(Stage::Apply, &BTreeMap::new(), failure))?;
+    Ok(payload)
+}
+
+fn not_assembled(stage: Stage, versions: &BTreeMap<Read, Version>, failure: Failure) -> End {
+    let versions = versions.iter();
+    End::NotAssembled {
+        stage,
+        versions: versions
+            .map(|(read, it)| (read.clone(), it.clone()))
+            .collect(),
+        failure,
     }
 }
 

@@ -17,6 +17,8 @@ use crate::failure::{Failure, Reason};
 /// Instance metadata answers in milliseconds or is not there.
 const LOOKUP_LIMIT: Duration = Duration::from_secs(5);
 
+const HELP: &str = "set `region` in the store's table";
+
 /// A failed look-up is not repeated for this long: every waiting call would try it in turn.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
 
@@ -80,7 +82,6 @@ impl Place {
         let chain = RegionProviderChain::first_try(EnvironmentVariableRegionProvider::new())
             .or_else(profile.build())
             .or_else(ImdsRegionProvider::builder().configure(&self.sdk).build());
-        const HELP: &str = "set `region` in the store's table";
         let region = timeout(LOOKUP_LIMIT, chain.region()).await.map_err(|_| {
             Failure::new(Reason::Timeout, "looking for the AWS region took too long")
                 .with_help(HELP)

@@ -23,7 +23,7 @@ struct Cohort<K, T> {
 #[derive(Debug)]
 pub struct Cohorts<K, T> {
     start: Instant,
-    cohorts: BTreeMap<CohortId, Cohort<K, T>>,
+    by_id: BTreeMap<CohortId, Cohort<K, T>>,
     of: HashMap<T, CohortId>,
     /// Cohorts of one kind that have room.
     open: BTreeMap<(K, Duration), Vec<CohortId>>,
@@ -36,7 +36,7 @@ impl<K: Clone + Ord, T: Clone + Eq + Hash> Cohorts<K, T> {
     pub fn new(start: Instant) -> Self {
         Self {
             start,
-            cohorts: BTreeMap::new(),
+            by_id: BTreeMap::new(),
             of: HashMap::new(),
             open: BTreeMap::new(),
             count: BTreeMap::new(),
@@ -56,7 +56,7 @@ impl<K: Clone + Ord, T: Clone + Eq + Hash> Cohorts<K, T> {
         let kind = (kind, interval);
         let open = self.open.entry(kind.clone()).or_default();
         if let Some(id) = open.last().copied()
-            && let Some(cohort) = self.cohorts.get_mut(&id)
+            && let Some(cohort) = self.by_id.get_mut(&id)
         {
             cohort.members.push(member.clone());
             if cohort.members.len() >= cohort.size {
@@ -75,7 +75,7 @@ impl<K: Clone + Ord, T: Clone + Eq + Hash> Cohorts<K, T> {
         }
         self.of.insert(member.clone(), id);
         let members = vec![member];
-        self.cohorts.insert(
+        self.by_id.insert(
             id,
             Cohort {
                 kind,
@@ -90,7 +90,7 @@ impl<K: Clone + Ord, T: Clone + Eq + Hash> Cohorts<K, T> {
     /// Takes it out of its cohort. Returns the cohort where it was the last one.
     pub fn leave(&mut self, member: &T) -> Option<CohortId> {
         let id = self.of.remove(member)?;
-        let cohort = self.cohorts.get_mut(&id)?;
+        let cohort = self.by_id.get_mut(&id)?;
         cohort.members.retain(|it| it != member);
         let open = self.open.entry(cohort.kind.clone()).or_default();
         if !cohort.members.is_empty() {
@@ -103,7 +103,7 @@ impl<K: Clone + Ord, T: Clone + Eq + Hash> Cohorts<K, T> {
         if let Some((count, _)) = self.count.get_mut(&cohort.kind) {
             *count = count.saturating_sub(1);
         }
-        self.cohorts.remove(&id);
+        self.by_id.remove(&id);
         Some(id)
     }
 
@@ -112,21 +112,21 @@ impl<K: Clone + Ord, T: Clone + Eq + Hash> Cohorts<K, T> {
     }
 
     pub fn members(&self, id: CohortId) -> &[T] {
-        self.cohorts.get(&id).map_or(&[], |cohort| &cohort.members)
+        self.by_id.get(&id).map_or(&[], |cohort| &cohort.members)
     }
 
     pub fn interval(&self, id: CohortId) -> Option<Duration> {
-        Some(self.cohorts.get(&id)?.kind.1)
+        Some(self.by_id.get(&id)?.kind.1)
     }
 
     pub fn ids(&self) -> impl Iterator<Item = CohortId> {
-        self.cohorts.keys().copied()
+        self.by_id.keys().copied()
     }
 
     /// When the cohort comes round after `now`. Jitter never moves it past its neighbour, so the whole stays as flat as
     /// the grid. `random` is in `[0, 1)`.
     pub fn next(&self, id: CohortId, now: Instant, random: f64) -> Option<Instant> {
-        let cohort = self.cohorts.get(&id)?;
+        let cohort = self.by_id.get(&id)?;
         let (count, _) = self.count.get(&cohort.kind).copied().unwrap_or((1, 1));
         let interval = cohort.kind.1;
         let most = interval.mul_f64(JITTER).min(interval / count.max(1));

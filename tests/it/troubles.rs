@@ -57,6 +57,7 @@ macro_rules! fault {
     };
 }
 
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn secret_rows() -> Vec<Row> {
     vec![
         row(
@@ -143,6 +144,7 @@ fn secret_rows() -> Vec<Row> {
     ]
 }
 
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn shared_rows() -> Vec<Row> {
     vec![
         fault!(

@@ -40,7 +40,7 @@ static PARAMETER: Style = Style {
     longest: 1011,
     hierarchy: true,
     expected: "a parameter's name or its ARN",
-    names: "names: letters, digits and `.-_/`, at most 1011, `/` before each of at most 15 levels or nowhere; what begins with `aws` or `ssm` is AWS's own",
+    names: "names: letters, digits and `.-_/`, at most 1011, `/` before each of at most 15 levels or nowhere",
     arns: "ARNs: arn:aws:ssm:REGION:ACCOUNT:parameter/NAME",
 };
 
@@ -94,12 +94,8 @@ fn is_in_hierarchy(name: &str) -> bool {
         Some(levels) => (true, levels),
         None => (false, name),
     };
-    let begins = levels.get(..3).unwrap_or_default();
-    let reserved = ["aws", "ssm"]
-        .iter()
-        .any(|word| begins.eq_ignore_ascii_case(word));
+    // What begins with `aws` or `ssm` can be made by AWS alone, and be read by everybody: /aws/service/...
     (rooted || !levels.contains('/'))
-        && !reserved
         && levels.split('/').count() <= MOST_LEVELS
         && levels.split('/').all(|level| !level.is_empty())
 }
@@ -305,8 +301,8 @@ mod tests {
             let text = format!("arn:aws-cn:ssm:cn-north-1:123456789012:parameter/{name}");
             Arn::read(&text, &PARAMETER).is_some()
         };
-        assert!(read("db") && read("prod/db"));
-        for bad in ["", "/db", "prod//db", "aws/x", "a:1"] {
+        assert!(read("db") && read("prod/db") && read("aws/service/x"));
+        for bad in ["", "/db", "prod//db", "a:1"] {
             assert!(!read(bad), "{bad}");
         }
     }
@@ -323,9 +319,6 @@ mod tests {
             "prod/db",
             "/prod/",
             "/prod//db",
-            "aws-x",
-            "/AWS/x",
-            "SSM",
             "/a+b",
             "é",
             &deep(16),
@@ -336,7 +329,7 @@ mod tests {
         for good in ["", "/", "app.", "/prod", "/prod/", "/prod/app-"] {
             assert!(PARAMETER.is_beginning(good), "{good}");
         }
-        for bad in ["prod/", "//", "/prod//", "/aws/", "ssm", "a b"] {
+        for bad in ["prod/", "//", "/prod//", "a b"] {
             assert!(!PARAMETER.is_beginning(bad), "{bad}");
         }
     }

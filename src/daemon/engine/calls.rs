@@ -66,7 +66,7 @@ impl Engine {
             match entry.answered(read, &seen.answer.identity, doubted, now) {
                 Wish::Nothing => {}
                 Wish::Run(which) => {
-                    self.start_run(&name, Some((read.clone(), seen.clone())), which)
+                    self.start_run(&name, Some((read.clone(), seen.clone())), which);
                 }
                 Wish::Check => self.start_check(&name),
             }
