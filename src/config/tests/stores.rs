@@ -71,11 +71,6 @@ const SINGLE_VALUES: &[(&str, &str, &str)] = &[
         "`prefix` must be what names can begin with",
     ),
     (
-        "ps",
-        "prefix = \"/aws/\"",
-        "`prefix` must be what names can begin with",
-    ),
-    (
         "prod",
         "requests_per_second = { batch = 101 }",
         "`batch`: AWS allows 100 of these calls per second",
