@@ -1,7 +1,10 @@
 //! One file per subcommand; each returns its exit code (design 5, after `sysexits.h`).
 
 pub mod check;
+#[cfg(test)]
+mod fixture;
 mod once;
+mod reads;
 mod run;
 
 use std::io::IsTerminal as _;

@@ -3,10 +3,12 @@
 //! Diagnostics go to stderr, a summary to stdout. The summary names what the configuration names, never what is
 //! written beside a name.
 
-use std::collections::BTreeSet;
+mod cost;
+
 use std::io::{self, Write};
 use std::path::Path;
 
+use super::reads;
 use crate::config::{Config, Diagnostics, Store, Surroundings, Target, load};
 use crate::names::ClusterName;
 
@@ -48,7 +50,7 @@ fn check(path: &Path, options: Options, surroundings: &Surroundings) -> Answer {
         Some(config) => Answer {
             code: OK,
             diagnostics: render(&diagnostics, options),
-            summary: summary(&config),
+            summary: summary(&config) + &cost::text(&config),
         },
         None => Answer {
             code: BAD_CONFIG,
@@ -94,12 +96,6 @@ fn summary(config: &Config) -> String {
         })
         .collect();
     let clusters: Vec<&str> = config.clusters.keys().map(ClusterName::as_str).collect();
-    let reads: BTreeSet<_> = config
-        .entries
-        .values()
-        .flat_map(|entry| &entry.data)
-        .map(|item| (&item.store, &item.source))
-        .collect();
     let targets = || config.entries.values().flat_map(|entry| &entry.targets);
     let files = targets().filter(|t| matches!(t, Target::File(_))).count();
     let secrets = targets().count() - files;
@@ -109,7 +105,7 @@ fn summary(config: &Config) -> String {
         (
             "entries",
             config.entries.len(),
-            count(reads.len(), "distinct read"),
+            count(reads::of(config).len(), "distinct read"),
         ),
         (
             "targets",

@@ -1,0 +1,109 @@
+//! Configurations as typed values, for tests.
+
+use std::time::Duration;
+
+use crate::config::{
+    AwsAuth, AwsStore, Config, Daemon, DataFrom, DataItem, Entry, Fetch, FileStore, Find, Rates,
+    Source, Store, Version,
+};
+use crate::names::{EntryName, Instance, RemoteKey, SecretKey, StoreName};
+
+pub(super) fn config(
+    stores: impl IntoIterator<Item = (&'static str, Store)>,
+    entries: impl IntoIterator<Item = Entry>,
+) -> Config {
+    let stores = stores.into_iter();
+    let entries = entries.into_iter().enumerate();
+    Config {
+        daemon: Daemon {
+            instance: Instance::new("default").unwrap(),
+            listen: "127.0.0.1:9785".parse().unwrap(),
+            state_dir: "/nowhere/state".into(),
+            control_socket: "/nowhere/control.sock".into(),
+            control_group: None,
+            shutdown_grace: Duration::from_secs(20),
+            prune_after: Duration::from_hours(24),
+            per_secret_metrics: true,
+        },
+        stores: stores
+            .map(|(name, store)| (StoreName::new(name).unwrap(), store))
+            .collect(),
+        clusters: [].into(),
+        entries: entries
+            .map(|(n, entry)| (EntryName::new(format!("e{n}")).unwrap(), entry))
+            .collect(),
+        files: Vec::new(),
+    }
+}
+
+pub(super) fn entry(
+    store: &str,
+    refresh_interval: Duration,
+    sources: impl IntoIterator<Item = Source>,
+) -> Entry {
+    let store = StoreName::new(store).unwrap();
+    let mut entry = Entry {
+        store: store.clone(),
+        refresh_interval,
+        max_stale: refresh_interval,
+        data_from: Vec::new(),
+        data: Vec::new(),
+        targets: Vec::new(),
+    };
+    for (n, source) in sources.into_iter().enumerate() {
+        let store = store.clone();
+        match source {
+            Source::Find(find) => entry.data_from.push(DataFrom { store, find }),
+            source => entry.data.push(DataItem {
+                secret_key: SecretKey::new(format!("k{n}")).unwrap(),
+                store,
+                source,
+                property: None,
+            }),
+        }
+    }
+    entry
+}
+
+pub(super) fn aws() -> AwsStore {
+    AwsStore {
+        region: Some("eu-west-1".to_owned()),
+        account: None,
+        fetch: Fetch::Auto,
+        requests_per_second: Rates::SECRETS_MANAGER,
+        endpoint_url: None,
+        auth: AwsAuth::DEFAULT,
+    }
+}
+
+pub(super) fn secrets_manager() -> Store {
+    Store::SecretsManager(aws())
+}
+
+pub(super) fn file() -> Store {
+    Store::File(FileStore {
+        path: "/nowhere/secrets".into(),
+    })
+}
+
+pub(super) fn value(key: &str) -> Source {
+    Source::Value {
+        key: RemoteKey::new(key).unwrap(),
+        version: Version::Current,
+    }
+}
+
+pub(super) fn metadata(key: &str) -> Source {
+    Source::Metadata {
+        key: RemoteKey::new(key).unwrap(),
+    }
+}
+
+pub(super) fn find<const N: usize>(path: &str, tags: [(&str, &str); N]) -> Source {
+    let tags = tags.map(|(key, value)| (key.to_owned(), value.to_owned()));
+    Source::Find(Find {
+        path: Some(path.to_owned()).filter(|path| !path.is_empty()),
+        name: None,
+        tags: tags.into(),
+    })
+}
