@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 use crate::logging::{Format, Level};
-use crate::names::EntryName;
+use crate::names::{EntryName, StoreName};
 
 /// Keeps Kubernetes Secrets and files in step with AWS Secrets Manager.
 #[derive(Debug, Parser)]
@@ -43,11 +43,20 @@ pub enum Command {
         #[arg(value_name = "NAME", value_parser = entry_name)]
         names: Vec<EntryName>,
     },
-    /// Report every problem of the configuration, without any call.
+    /// Report every problem of the configuration, and what its reads cost, without any call.
     Check {
         /// Warnings count as errors.
         #[arg(long)]
         strict: bool,
+    },
+    /// Print the least AWS policy that the stores' identities need, as JSON, without any call.
+    ///
+    /// One policy document where all AWS stores have one identity, else one object with a member for each store. Why
+    /// each statement is needed goes to stderr.
+    IamPolicy {
+        /// Only what this store needs.
+        #[arg(value_name = "STORE", value_parser = store_name)]
+        store: Option<StoreName>,
     },
 }
 
@@ -61,6 +70,10 @@ Exit codes:
 
 fn entry_name(text: &str) -> Result<EntryName, String> {
     EntryName::new(text).map_err(|expected| format!("expected {expected}"))
+}
+
+fn store_name(text: &str) -> Result<StoreName, String> {
+    StoreName::new(text).map_err(|expected| format!("expected {expected}"))
 }
 
 #[cfg(test)]

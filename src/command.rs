@@ -3,6 +3,7 @@
 pub mod check;
 #[cfg(test)]
 mod fixture;
+mod iam_policy;
 mod once;
 mod reads;
 mod run;
@@ -32,6 +33,7 @@ pub async fn execute(cli: Cli) -> ExitCode {
             };
             ExitCode::from(check::run(&cli.config, options))
         }
+        Command::IamPolicy { store } => iam_policy::run(&cli.config, store.as_ref()),
     }
 }
 
@@ -47,6 +49,20 @@ fn load(path: &Path) -> Result<Config, ExitCode> {
             Err(ExitCode::from(check::BAD_CONFIG))
         }
     }
+}
+
+/// A name on the command line that the configuration does not have.
+fn no_such<'a>(what: &str, unknown: &str, known: impl Iterator<Item = &'a str>) -> String {
+    let similar = |name: &&str| strsim::jaro_winkler(name, unknown);
+    let nearest = known
+        .filter(|name| similar(name) > 0.8)
+        .max_by(|a, b| similar(a).total_cmp(&similar(b)));
+    let help = match (nearest, what) {
+        (Some(name), _) => format!("did you mean `{name}`?"),
+        (None, "entry") => "the entries are the names of the [secrets.*] tables".to_owned(),
+        (None, _) => format!("the {what}s are the names of the [{what}s.*] tables"),
+    };
+    format!("error: there is no {what} `{unknown}`\n  help: {help}")
 }
 
 fn colour() -> bool {

@@ -54,7 +54,7 @@ pub(super) fn entry(
         let store = store.clone();
         match source {
             Source::Find(find) => entry.data_from.push(DataFrom { store, find }),
-            source => entry.data.push(DataItem {
+            Source::Value { .. } | Source::Metadata { .. } => entry.data.push(DataItem {
                 secret_key: SecretKey::new(format!("k{n}")).unwrap(),
                 store,
                 source,

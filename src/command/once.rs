@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 
-use super::{FAILED, PARTIAL, TEMPORARY, USAGE, load, show};
+use super::{FAILED, PARTIAL, TEMPORARY, USAGE, load, no_such, show};
 use crate::daemon::{self, Stopped};
 use crate::names::EntryName;
 use crate::report::Condition;
@@ -19,7 +19,8 @@ pub(super) async fn run(path: &Path, names: &[EntryName]) -> ExitCode {
         .iter()
         .find(|name| !config.entries.contains_key(*name))
     {
-        show(&no_such_entry(unknown, config.entries.keys()));
+        let known = config.entries.keys().map(EntryName::as_str);
+        show(&no_such("entry", unknown.as_str(), known));
         return ExitCode::from(USAGE);
     }
     match daemon::once(config, names).await {
@@ -37,18 +38,6 @@ pub(super) async fn run(path: &Path, names: &[EntryName]) -> ExitCode {
             ExitCode::from(FAILED)
         }
     }
-}
-
-fn no_such_entry<'a>(unknown: &EntryName, known: impl Iterator<Item = &'a EntryName>) -> String {
-    let similar = |name: &&EntryName| strsim::jaro_winkler(name.as_str(), unknown.as_str());
-    let nearest = known
-        .filter(|name| similar(name) > 0.8)
-        .max_by(|a, b| similar(a).total_cmp(&similar(b)));
-    let help = match nearest {
-        Some(name) => format!("did you mean `{name}`?"),
-        None => "the entries are the names of the [secrets.*] tables".to_owned(),
-    };
-    format!("error: there is no entry `{unknown}`\n  help: {help}")
 }
 
 fn exit_code(entries: &[EntryStatus]) -> u8 {
