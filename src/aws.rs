@@ -6,6 +6,7 @@
 
 pub mod credentials;
 mod guard;
+pub mod identity;
 pub mod login;
 pub mod rate;
 pub mod region;

@@ -48,6 +48,9 @@ pub enum Command {
         /// Warnings count as errors.
         #[arg(long)]
         strict: bool,
+        /// Then read everything once and say what is not answered, and why; nothing is written.
+        #[arg(long)]
+        online: bool,
     },
     /// Print the least AWS policy that the stores' identities need, as JSON, without any call.
     ///
@@ -63,7 +66,8 @@ pub enum Command {
 const EXIT_CODES: &str = "\
 Exit codes:
   0   done
-  1   failed; `once`: an entry is not delivered, or not to all its targets
+  1   failed; `once`: an entry is not delivered, or not to all its targets;
+      `check --online`: a read is not answered
   64  usage error
   75  `once`: a daemon holds the state directory
   78  the configuration has errors";

@@ -26,12 +26,12 @@ pub async fn execute(cli: Cli) -> ExitCode {
     match cli.command {
         Command::Run => run::run(&cli.config).await,
         Command::Once { names } => once::run(&cli.config, &names).await,
-        Command::Check { strict } => {
+        Command::Check { strict, online } => {
             let options = check::Options {
                 strict,
                 color: colour(),
             };
-            ExitCode::from(check::run(&cli.config, options))
+            ExitCode::from(check::run(&cli.config, options, online).await)
         }
         Command::IamPolicy { store } => iam_policy::run(&cli.config, store.as_ref()),
     }

@@ -1,9 +1,10 @@
-//! `check`: every problem of a configuration, offline.
+//! `check`: every problem of a configuration, offline; with `--online`, whether its stores answer, too.
 //!
 //! Diagnostics go to stderr, a summary to stdout. The summary names what the configuration names, never what is
 //! written beside a name.
 
 mod cost;
+mod online;
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -25,17 +26,22 @@ pub struct Options {
     pub color: bool,
 }
 
-/// Checks the configuration at `path` and returns the exit code.
-pub fn run(path: &Path, options: Options) -> u8 {
+/// Checks the configuration at `path`, and where it is in order and `online` says so, its stores. Returns the exit code.
+pub async fn run(path: &Path, options: Options, online: bool) -> u8 {
     let answer = check(path, options, &Surroundings::from_process());
     // Whoever closed the other end of a pipe has seen what he wanted; the exit code is the same.
     let _ = io::stderr().lock().write_all(answer.diagnostics.as_bytes());
     let _ = io::stdout().lock().write_all(answer.summary.as_bytes());
-    answer.code
+    match answer.config.filter(|_| online) {
+        Some(config) => online::run(&config).await,
+        None => answer.code,
+    }
 }
 
 struct Answer {
     code: u8,
+    /// Absent where it is refused.
+    config: Option<Config>,
     diagnostics: String,
     summary: String,
 }
@@ -51,11 +57,13 @@ fn check(path: &Path, options: Options, surroundings: &Surroundings) -> Answer {
             code: OK,
             diagnostics: render(&diagnostics, options),
             summary: summary(&config) + &cost::text(&config),
+            config: Some(config),
         },
         None => Answer {
             code: BAD_CONFIG,
             diagnostics: render(&diagnostics, options),
             summary: String::new(),
+            config: None,
         },
     }
 }
