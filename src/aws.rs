@@ -8,6 +8,7 @@ pub mod credentials;
 mod guard;
 pub mod identity;
 pub mod login;
+mod proxy;
 pub mod rate;
 pub mod region;
 pub mod trouble;
@@ -19,7 +20,6 @@ use std::time::Duration;
 
 use aws_config::BehaviorVersion;
 use aws_config::provider_config::ProviderConfig;
-use aws_smithy_http_client::tls::{self, rustls_provider::CryptoMode};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_smithy_runtime_api::client::identity::SharedIdentityCache;
 use aws_smithy_types::retry::RetryConfig;
@@ -57,7 +57,7 @@ struct Where {
 impl Default for Aws {
     fn default() -> Self {
         Self {
-            http_client: http_client(),
+            http_client: proxy::http_client(),
             shared: Mutex::default(),
         }
     }
@@ -123,13 +123,4 @@ pub fn no_identity_cache() -> SharedIdentityCache {
 /// `standard`, never `adaptive`: one throttled call would stall all others for up to 20 s.
 pub fn retries() -> RetryConfig {
     RetryConfig::standard().with_max_attempts(3)
-}
-
-/// Connections are let go soon after the last read: values are not kept in idle buffers, and no idle connection
-/// outlives a NAT's patience.
-fn http_client() -> SharedHttpClient {
-    aws_smithy_http_client::Builder::new()
-        .pool_idle_timeout(Duration::from_secs(20))
-        .tls_provider(tls::Provider::Rustls(CryptoMode::AwsLc))
-        .build_https()
 }
