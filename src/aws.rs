@@ -1,21 +1,27 @@
 //! What every AWS service needs: a region, credentials, an HTTP client, a rate, and one way to tell its errors apart.
 //!
-//! Below `store` and `kube`, and sees neither. No endpoint of a store is taken from the environment: the service clients
-//! are built from this session alone. (What the SDK's own credential providers call, STS above all, still follows
-//! `AWS_ENDPOINT_URL`; the SDK leaves no way to forbid it.)
+//! Below `store` and `kube`, and sees neither. No endpoint of a store is taken from the environment, nor that of STS: the
+//! clients are built from this session alone. (What the SDK's own credential providers call, STS for a profile's roles
+//! above all, still follows `AWS_ENDPOINT_URL`; the SDK leaves no way to forbid it.)
 
-pub mod credentials;
+mod base;
+mod chain;
+mod files;
 mod guard;
 pub mod identity;
+mod keys;
 pub mod login;
 mod proxy;
 pub mod rate;
 pub mod region;
+mod role;
+mod sts;
 pub mod trouble;
 pub mod upstream;
+mod web_identity;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use aws_config::BehaviorVersion;
@@ -24,9 +30,11 @@ use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_smithy_runtime_api::client::identity::SharedIdentityCache;
 use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
+use futures_util::future::join_all;
 
+use self::chain::Logins;
 pub use self::guard::Guard;
-use self::login::Login;
+pub use self::keys::ClusterKeys;
 use self::region::Place;
 pub use self::trouble::Trouble;
 pub use self::upstream::{Service, Session, Upstream, UpstreamId};
@@ -35,13 +43,13 @@ use crate::config::{AwsAuth, AwsStore};
 /// Everything that stores share of AWS. Making one does no I/O.
 #[derive(Debug)]
 pub struct Aws {
-    http_client: SharedHttpClient,
+    sdk: Sdk,
     shared: Mutex<Shared>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Shared {
-    logins: BTreeMap<AwsAuth, Arc<Login>>,
+    logins: Logins,
     upstreams: BTreeMap<Where, Arc<Upstream>>,
 }
 
@@ -54,19 +62,34 @@ struct Where {
     auth: AwsAuth,
 }
 
+/// What is handed to the SDK's own providers. Their configuration is made anew each time: it remembers what was in the
+/// profile files.
+#[derive(Clone, Debug)]
+struct Sdk(SharedHttpClient);
+
+/// With no cluster to take keys from.
 impl Default for Aws {
     fn default() -> Self {
-        Self {
-            http_client: proxy::http_client(),
-            shared: Mutex::default(),
-        }
+        Self::new(ClusterKeys::default())
     }
 }
 
 impl Aws {
+    pub fn new(clusters: ClusterKeys) -> Self {
+        let sdk = Sdk(proxy::http_client());
+        let shared = Shared {
+            logins: Logins::new(sdk.clone(), clusters),
+            upstreams: BTreeMap::new(),
+        };
+        Self {
+            sdk,
+            shared: Mutex::new(shared),
+        }
+    }
+
     /// The upstream of a store, shared with every store that is there as the same identity.
     pub fn upstream(&self, service: Service, spec: &AwsStore) -> Arc<Upstream> {
-        let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut shared = self.shared();
         let at = Where {
             service,
             region: spec.region.clone(),
@@ -77,25 +100,38 @@ impl Aws {
             upstream.join(spec.requests_per_second);
             return Arc::clone(upstream);
         }
-        let sdk = self.sdk();
-        let place = Arc::new(Place::new(
-            spec.region.as_deref(),
-            &spec.auth.base,
-            sdk.clone(),
-        ));
-        let login = Arc::new(Login::new(spec.auth.clone(), Arc::clone(&place), sdk));
-        let login = shared.logins.entry(spec.auth.clone()).or_insert(login);
-        let parts = (place, Arc::clone(login));
+        let (region, sdk) = (spec.region.as_deref(), self.sdk.clone());
+        let place = Arc::new(Place::new(region, &spec.auth.base, sdk));
+        let login = shared.logins.get(&spec.auth, &place);
         let id = UpstreamId(shared.upstreams.len());
-        let upstream = Arc::new(Upstream::new(id, spec, parts, self.http_client.clone()));
+        let http_client = self.sdk.http_client();
+        let upstream = Arc::new(Upstream::new(id, spec, (place, login), http_client));
         shared.upstreams.insert(at, Arc::clone(&upstream));
         upstream
     }
 
-    fn sdk(&self) -> ProviderConfig {
+    /// Renews all credentials ahead of their end. Never returns; for logins that are there when it starts. One that hangs
+    /// holds up no other.
+    pub async fn keep_fresh(&self) {
+        let logins = self.shared().logins.all();
+        join_all(logins.iter().map(|login| login.keep_fresh())).await;
+        std::future::pending::<()>().await;
+    }
+
+    fn shared(&self) -> MutexGuard<'_, Shared> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Sdk {
+    fn http_client(&self) -> SharedHttpClient {
+        self.0.clone()
+    }
+
+    fn config(&self) -> ProviderConfig {
         ProviderConfig::without_region()
             .with_behavior_version(Some(behavior()))
-            .with_http_client(self.http_client.clone())
+            .with_http_client(self.http_client())
     }
 }
 

@@ -64,8 +64,7 @@ impl Intercept for Guard {
             | StoreOperation::ListTagsForResource
             | StoreOperation::ReadFile => MANY_VALUES,
         };
-        let body = context.response_mut().take_body();
-        *context.response_mut().body_mut() = SdkBody::from_body_1_x(Limited::new(body, most));
+        limit(context, most);
         Ok(())
     }
 
@@ -80,4 +79,29 @@ impl Intercept for Guard {
         }
         Ok(())
     }
+}
+
+/// For calls that are no store's: how large their answer may be.
+#[derive(Debug)]
+pub(super) struct AtMost(pub(super) usize);
+
+impl Intercept for AtMost {
+    fn name(&self) -> &'static str {
+        "AtMost"
+    }
+
+    fn modify_before_deserialization(
+        &self,
+        context: &mut BeforeDeserializationInterceptorContextMut<'_>,
+        _components: &RuntimeComponents,
+        _bag: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        limit(context, self.0);
+        Ok(())
+    }
+}
+
+fn limit(context: &mut BeforeDeserializationInterceptorContextMut<'_>, most: usize) {
+    let body = context.response_mut().take_body();
+    *context.response_mut().body_mut() = SdkBody::from_body_1_x(Limited::new(body, most));
 }

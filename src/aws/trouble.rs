@@ -10,7 +10,7 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use http_body_util::LengthLimitError;
 use jiff::Timestamp;
 
-use super::credentials::KeyUnavailable;
+use super::login::LoginFailed;
 use crate::clock;
 use crate::failure::{Failure, Reason};
 use crate::report::RequestCode;
@@ -243,31 +243,34 @@ fn caused_by<'a, C: std::error::Error + 'static>(
 
 /// Credentials that could not be loaded surface in several variants; the cause is always in the source chain.
 fn credentials_failure(error: &(dyn std::error::Error + 'static)) -> Option<Failure> {
-    if let Some(key) = caused_by::<KeyUnavailable>(error) {
-        let failure = Failure::new(Reason::Credentials, key.to_string());
-        return Some(
-            failure.with_help("put the key there, readable for the user that runs secretsyncd"),
-        );
+    if let Some(LoginFailed(failure)) = caused_by::<LoginFailed>(error) {
+        return Some(failure.clone());
     }
     caused_by::<CredentialsError>(error).map(loading_failure)
 }
 
-fn loading_failure(error: &CredentialsError) -> Failure {
-    let fact = match error {
-        CredentialsError::CredentialsNotLoaded(_) => "no AWS credentials were found",
-        CredentialsError::ProviderTimedOut(_) => "loading AWS credentials took too long",
-        CredentialsError::InvalidConfiguration(_) => {
-            return Failure::new(
-                Reason::Credentials,
-                "the AWS profile cannot be used: it is invalid, or it uses `credential_process` or SSO",
-            )
-            .with_help("correct the profile; `credential_process` and SSO are not supported yet");
+const GIVE_CREDENTIALS: &str = "the store's `auth` (or, without it, the environment, the AWS profile files, and the instance's or container's role) must give credentials";
+
+/// What the SDK's own providers fail with.
+pub(super) fn loading_failure(error: &CredentialsError) -> Failure {
+    let (fact, help) = match error {
+        CredentialsError::CredentialsNotLoaded(_) => {
+            ("no AWS credentials were found", GIVE_CREDENTIALS)
         }
-        CredentialsError::ProviderError(_) | CredentialsError::Unhandled(_) | _ => {
-            "AWS credentials could not be loaded"
-        }
+        CredentialsError::ProviderTimedOut(_) => return loading_took_too_long(),
+        CredentialsError::InvalidConfiguration(_) => (
+            "the AWS profile cannot be used: it is invalid",
+            "correct the profile in the AWS profile files",
+        ),
+        CredentialsError::ProviderError(_) | CredentialsError::Unhandled(_) | _ => (
+            "AWS credentials could not be loaded",
+            "the store's `auth` (or, without it, the environment, the AWS profile files, and the instance's or container's role) must give credentials; for a profile see whether its SSO login has ended or its `credential_process` fails",
+        ),
     };
-    Failure::new(Reason::Credentials, fact).with_help(
-        "the store's `auth` (or, without it, the environment, the AWS profile files, and the instance's or container's role) must give credentials",
-    )
+    Failure::new(Reason::Credentials, fact).with_help(help)
+}
+
+pub(super) fn loading_took_too_long() -> Failure {
+    Failure::new(Reason::Credentials, "loading AWS credentials took too long")
+        .with_help(GIVE_CREDENTIALS)
 }
