@@ -75,7 +75,7 @@ impl Caller {
             Ok(output) => (RequestCode::Status(200), Ok(output)),
             Err(error) => {
                 let (code, trouble) = aws::trouble::classify(&error);
-                (code, Err(self.placed(trouble)))
+                (code, Err(self.placed(code, trouble)))
             }
         };
         self.reporter.record(&Fact::StoreRequest {
@@ -87,10 +87,14 @@ impl Caller {
         ended
     }
 
-    /// Names the endpoint where it is not AWS's own and cannot be reached.
-    fn placed(&self, trouble: Trouble) -> Trouble {
+    /// Names the endpoint where it is not AWS's own and cannot be reached. What failed before a request was made did not
+    /// go there.
+    fn placed(&self, code: RequestCode, trouble: Trouble) -> Trouble {
+        let went_there = !matches!(code, RequestCode::Failed(_));
         match (trouble, &self.endpoint_url) {
-            (Trouble::Shared(failure), Some(url)) if failure.reason == Reason::Network => {
+            (Trouble::Shared(failure), Some(url))
+                if went_there && failure.reason == Reason::Network =>
+            {
                 let fact = format!("{} ({url})", failure.fact);
                 Trouble::Shared(Failure::new(Reason::Network, fact))
             }
