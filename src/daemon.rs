@@ -16,14 +16,16 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use zeroize::Zeroizing;
 
 pub use self::engine::Pulse;
 use self::engine::{Engine, Mode, Parts};
+use crate::aws::{Aws, ClusterKeys};
 use crate::config::{self, Config};
-use crate::failure::Failure;
+use crate::failure::{Failure, Reason};
 use crate::kube;
 use crate::metrics::Metrics;
-use crate::names::EntryName;
+use crate::names::{ClusterName, EntryName};
 use crate::report::Reporter;
 use crate::server;
 use crate::state::{FoundId, OpenError, SecretId, SecretPart, State};
@@ -71,6 +73,7 @@ pub async fn run(config: Config) -> Result<(), Stopped> {
         "secretsyncd started"
     );
     let mut vital = JoinSet::new();
+    vital.spawn(keep_fresh(built.aws));
     let mut engine = Engine::new(built.parts);
     let engine_stop = stop.clone();
     let engine = vital.spawn(async move {
@@ -137,6 +140,7 @@ pub async fn once(config: Config, names: &[EntryName]) -> Result<Vec<EntryStatus
 struct Built {
     parts: Parts,
     metrics: Arc<Metrics>,
+    aws: Arc<Aws>,
 }
 
 impl Built {
@@ -164,32 +168,72 @@ impl Built {
         })?;
         let (state, metrics) = (Arc::new(state), Arc::new(metrics));
         let reporter = metrics.reporter();
+        let clusters = clusters(config, &reporter);
+        let aws = Arc::new(Aws::new(cluster_keys(&clusters)));
         let parts = Parts {
             instance: config.daemon.instance.clone(),
-            stores: stores(config, &state, &reporter),
-            entries: entries(config, &state, &reporter),
+            stores: stores(config, &aws, &state, &reporter),
+            entries: entries(config, &state, &clusters),
             state,
             reporter,
             pulse: Arc::default(),
             mode,
         };
-        Ok(Self { parts, metrics })
+        Ok(Self {
+            parts,
+            metrics,
+            aws,
+        })
     }
+}
+
+async fn keep_fresh(aws: Arc<Aws>) -> &'static str {
+    aws.keep_fresh().await;
+    "the renewal of credentials"
+}
+
+type Clusters = BTreeMap<ClusterName, Arc<kube::Client>>;
+
+fn clusters(config: &Config, reporter: &Reporter) -> Clusters {
+    let client = |(name, cluster): (&ClusterName, &config::Cluster)| {
+        let client = kube::Client::new(name.clone(), cluster.clone(), reporter.clone());
+        (name.clone(), Arc::new(client))
+    };
+    config.clusters.iter().map(client).collect()
+}
+
+/// Lets `aws`, which knows no clusters, read keys from their Secrets.
+fn cluster_keys(clusters: &Clusters) -> ClusterKeys {
+    let clusters = clusters.clone();
+    ClusterKeys::new(move |at| {
+        let client = clusters.get(&at.cluster).cloned();
+        Box::pin(async move {
+            let missing = |fact: String| Failure::new(Reason::Credentials, fact);
+            let absent = || missing(format!("there is no Secret {}/{}", at.namespace, at.name));
+            let client = client.ok_or_else(absent)?;
+            let secret = client.get_secret(&at.namespace, &at.name).await?;
+            let text = secret.ok_or_else(absent)?.data.remove(&at.key);
+            text.and_then(|text| String::from_utf8(text.expose().to_vec()).ok())
+                .map(Zeroizing::new)
+                .ok_or_else(|| {
+                    let (namespace, name) = (&at.namespace, &at.name);
+                    missing(format!(
+                        "the Secret {namespace}/{name} holds no text as `{}`",
+                        at.key
+                    ))
+                })
+        })
+    })
 }
 
 fn stores(
     config: &Config,
+    aws: &Aws,
     state: &State,
     reporter: &Reporter,
 ) -> BTreeMap<crate::names::StoreName, Store> {
-    let aws = crate::aws::Aws::default();
     let make = |(name, spec)| {
-        let store = Store::new(
-            name,
-            spec,
-            (&aws, state.fingerprint_key()),
-            reporter.clone(),
-        );
+        let store = Store::new(name, spec, (aws, state.fingerprint_key()), reporter.clone());
         (name.clone(), store)
     };
     config.stores.iter().map(make).collect()
@@ -230,15 +274,7 @@ impl Configured {
     }
 }
 
-fn entries(config: &Config, state: &Arc<State>, reporter: &Reporter) -> Vec<Entry> {
-    let clusters: BTreeMap<_, _> = config
-        .clusters
-        .iter()
-        .map(|(name, cluster)| {
-            let client = kube::Client::new(name.clone(), cluster.clone(), reporter.clone());
-            (name, Arc::new(client))
-        })
-        .collect();
+fn entries(config: &Config, state: &Arc<State>, clusters: &Clusters) -> Vec<Entry> {
     let instance = &config.daemon.instance;
     let seats = Seats::default();
     let target = |entry: &EntryName, target: &config::Target| match target {
