@@ -115,3 +115,41 @@ fn keys_rotated_after_the_old_one_is_refused_are_used() {
     wait_content(&home, "targets/db", "second");
     daemon.wait_state("db", "fresh");
 }
+
+/// A home whose store is read as a profile, found where the SDK looks for it.
+fn home_with_profile(aws: &SecretsManager, profile: &str) -> Home {
+    let mut home = Home::new();
+    aws.put("prod/db", "first");
+    let config = home.write("aws-config", format!("[profile sync]\n{profile}"));
+    home.set_env("AWS_CONFIG_FILE", config.to_str().unwrap());
+    let auth = "[stores.prod.aws_secrets_manager.auth]\nprofile = \"sync\"\n\n";
+    home.configure(&[&aws.store("prod"), auth, &entry(&home)].concat());
+    home
+}
+
+#[test]
+fn a_profile_with_a_credential_process_works() {
+    let aws = SecretsManager::start();
+    let keys = format!(
+        "{{\"Version\": 1, \"AccessKeyId\": \"{NEW}\", \"SecretAccessKey\": \"s\", \"SessionToken\": \"t\"}}"
+    );
+    let home = home_with_profile(&aws, &format!("credential_process = echo '{keys}'\n"));
+    let done = home.once(&[]);
+    assert_eq!(done.code, Some(0), "{done:?}");
+    assert!(uses(&aws, NEW));
+}
+
+/// Bug: the profile files were read once in the life of the daemon.
+#[test]
+fn a_profile_that_changes_is_read_again_before_its_old_keys_are_refused() {
+    let aws = SecretsManager::start();
+    let keys =
+        |id: &str| format!("aws_access_key_id = {id}\naws_secret_access_key = secret-of-{id}\n");
+    let home = home_with_profile(&aws, &keys(OLD));
+    let daemon = home.start_ready();
+    wait_content(&home, "targets/db", "first");
+    assert!(uses(&aws, OLD));
+    home.write("aws-config", format!("[profile sync]\n{}", keys(NEW)));
+    wait_until(PATIENCE, "the new key to be used", || uses(&aws, NEW));
+    daemon.wait_state("db", "fresh");
+}
