@@ -10,6 +10,7 @@ mod reads;
 use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -37,6 +38,8 @@ use crate::target::file::Seats;
 
 /// Questions to the engine that wait for their turn; one more asker waits.
 const QUERIES: usize = 16;
+
+const RENEW_AFTER_PANIC: Duration = Duration::from_mins(1);
 
 /// Why the daemon did not start or did not stay.
 #[derive(Debug, thiserror::Error)]
@@ -187,9 +190,22 @@ impl Built {
     }
 }
 
+/// Renews credentials ahead of their end. What panics there is not vital: reads load what they need themselves.
 async fn keep_fresh(aws: Arc<Aws>) -> &'static str {
-    aws.keep_fresh().await;
-    "the renewal of credentials"
+    let mut renewal = JoinSet::new();
+    loop {
+        let aws = Arc::clone(&aws);
+        renewal.spawn(async move { aws.keep_fresh().await });
+        if let Some(Err(_)) = renewal.join_next().await {
+            tracing::error!("the renewal of credentials panicked; it begins again in a minute");
+        }
+        tokio::time::sleep(RENEW_AFTER_PANIC).await;
+    }
+}
+
+/// What stores share of AWS, with the clusters that keys may come from; for whoever asks stores without being the daemon.
+pub(crate) fn aws(config: &Config, reporter: &Reporter) -> Aws {
+    Aws::new(cluster_keys(&clusters(config, reporter)))
 }
 
 type Clusters = BTreeMap<ClusterName, Arc<kube::Client>>;

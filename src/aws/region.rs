@@ -23,8 +23,6 @@ const HELP: &str = "set `region` in the store's table";
 /// A failed look-up is not repeated for this long: every waiting call would try it in turn.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
 
-const HELP: &str = "set `region` in the store's table";
-
 /// Where the stores are that share a login.
 #[derive(Debug)]
 pub(super) struct Places(SyncMutex<Arc<Place>>);

@@ -149,3 +149,50 @@ impl Limits {
             .or_insert_with(|| Bucket::new(per_second, now))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::aws::Aws;
+    use crate::config::{AwsAuth, Fetch};
+
+    fn spec(rates: Rates) -> AwsStore {
+        AwsStore {
+            region: Some("eu-west-1".into()),
+            account: None,
+            fetch: Fetch::Auto,
+            requests_per_second: rates,
+            endpoint_url: None,
+            auth: AwsAuth::DEFAULT,
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn batches_that_were_refused_are_tried_again_after_an_hour() {
+        let upstream =
+            Aws::default().upstream(Service::SecretsManager, &spec(Rates::SECRETS_MANAGER));
+        let now = Instant::now();
+        assert!(upstream.takes_batches(now));
+        upstream.refused_batches(now);
+        assert!(!upstream.takes_batches(now + Duration::from_mins(59)));
+        assert!(upstream.takes_batches(now + Duration::from_hours(1)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn stores_that_share_an_identity_and_a_region_share_the_lowest_rate() {
+        let aws = Aws::default();
+        let first = aws.upstream(Service::SecretsManager, &spec(Rates::SECRETS_MANAGER));
+        let slow = Rates {
+            get: 1,
+            ..Rates::SECRETS_MANAGER
+        };
+        let second = aws.upstream(Service::SecretsManager, &spec(slow));
+        assert_eq!(first.id, second.id);
+        let now = Instant::now();
+        let get = StoreOperation::GetSecretValue;
+        assert_eq!(first.turn(get, now), Ok(()));
+        assert!(second.turn(get, now).is_err());
+        let other = aws.upstream(Service::ParameterStore, &spec(slow));
+        assert_ne!(other.id, first.id);
+    }
+}

@@ -8,6 +8,7 @@ use std::sync::Mutex;
 use crate::support::daemon::{Home, SECRET_ACCESS_KEY, wait_content};
 use crate::support::leak::Markers;
 use crate::support::secrets_manager::{Fault, SecretsManager};
+use crate::support::sts::Sts;
 
 const VALUE: &str = "MARKER-secret-value-93ab20f7";
 const NEXT_VALUE: &str = "MARKER-rotated-value-58e11c6d";
@@ -197,4 +198,92 @@ fn access_denied_on_a_name_with_kms_in_it_is_not_about_kms() {
         let found = status.entry(name).reason();
         assert_eq!(found.as_deref(), Some(reason), "{name}");
     }
+}
+
+/// A name does not say whose secret is meant, so the store's `account`, its role, or its first answer does.
+#[test]
+fn an_answer_of_another_account_is_malformed_for_a_name_too() {
+    let account = "account = \"123456789012\"\n";
+    let role = "auth = { role_arn = \"arn:aws:iam::123456789012:role/read\", sts_endpoint_url = \"STS\" }\n";
+    for says in [account, role, ""] {
+        let (aws, sts, home) = (SecretsManager::start(), Sts::start(), Home::new());
+        for name in ["prod/db", "prod/other"] {
+            aws.put(name, VALUE);
+        }
+        let entry = |name: &str| {
+            format!(
+                "[secrets.{name}]\nstore = \"prod\"\nrefresh_interval = \"10s\"\ndata = [{{ secret_key = \"v\", remote_ref = {{ key = \"prod/{name}\" }} }}]\n[[secrets.{name}.file]]\npath = {}\nkey = \"v\"\n",
+                home.quoted(&format!("targets/{name}"))
+            )
+        };
+        let says = says.replace("STS", &sts.endpoint());
+        let store = aws.store("prod").replace("region =", &(says + "region ="));
+        home.configure(&(store + &entry("db") + &entry("other")));
+        let daemon = home.start_ready();
+        wait_content(&home, "targets/db", VALUE);
+        aws.put("prod/db", NEXT_VALUE);
+        aws.fail("prod/db", Fault::OtherAccount);
+        let status = daemon.wait_state("db", "failing");
+        assert_eq!(status.entry("db").reason().as_deref(), Some("malformed"));
+        assert_eq!(home.read_text("targets/db").unwrap(), VALUE);
+        assert_eq!(daemon.status().entry("other").state(), "fresh");
+    }
+}
+
+/// Each in a batch with a healthy one, which is delivered all the same.
+#[test]
+fn a_spoilt_item_of_a_batch_spoils_no_other() {
+    const FAULTS: [Fault; 7] = [
+        Fault::OtherName,
+        Fault::OtherAccount,
+        Fault::OtherRegion,
+        Fault::OtherStage,
+        Fault::Twice,
+        Fault::LeftOut,
+        Fault::EmptyString,
+    ];
+    let (aws, home) = (SecretsManager::start(), Home::new());
+    let name = |fault: Fault| format!("{fault:?}").to_lowercase();
+    let mut config = aws.store("prod");
+    for name in FAULTS.map(name).into_iter().chain(["well".to_owned()]) {
+        aws.put(&name, "first");
+        let entry = format!(
+            "[secrets.{name}]\nstore = \"prod\"\nrefresh_interval = \"10s\"\ndata = [{{ secret_key = \"v\", remote_ref = {{ key = \"{name}\" }} }}]\n[[secrets.{name}.file]]\npath = {}\nkey = \"v\"\n",
+            home.quoted(&format!("targets/{name}"))
+        );
+        config += &entry;
+    }
+    home.configure(&config);
+    let daemon = home.start_ready();
+    for fault in FAULTS {
+        aws.put(&name(fault), "second");
+        aws.fail(&name(fault), fault);
+    }
+    for fault in FAULTS {
+        let status = daemon.wait_state(&name(fault), "failing");
+        let reason = status.entry(&name(fault)).reason();
+        assert_eq!(reason.as_deref(), Some("malformed"), "{fault:?}");
+        let content = home.read_text(&format!("targets/{}", name(fault)));
+        assert_eq!(content.as_deref(), Some("first"), "{fault:?}");
+    }
+    aws.put("well", "second");
+    wait_content(&home, "targets/well", "second");
+}
+
+#[test]
+fn a_secret_of_another_account_is_read_by_its_arn() {
+    let (aws, home) = (SecretsManager::start(), Home::new());
+    let arn = aws.put_foreign("999999999999", "shared/db", "theirs");
+    aws.put("prod/db", "ours");
+    let entry = |name: &str, key: &str| {
+        format!(
+            "[secrets.{name}]\nstore = \"prod\"\ndata = [{{ secret_key = \"v\", remote_ref = {{ key = \"{key}\" }} }}]\n[[secrets.{name}.file]]\npath = {}\nkey = \"v\"\n",
+            home.quoted(&format!("targets/{name}"))
+        )
+    };
+    home.configure(&(aws.store("prod") + &entry("theirs", &arn) + &entry("ours", "prod/db")));
+    let done = home.once(&[]);
+    assert_eq!(done.code, Some(0), "{done:?}");
+    assert_eq!(home.read_text("targets/theirs").unwrap(), "theirs");
+    assert_eq!(home.read_text("targets/ours").unwrap(), "ours");
 }

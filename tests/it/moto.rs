@@ -58,7 +58,8 @@ key = \"value\"
 cluster = \"main\"
 namespace = \"app\"
 ",
-        store = moto.store("prod"),
+        // After a rollback moto's batches still answer with the version before it.
+        store = moto.store("prod") + "fetch = \"single\"\n",
         cluster = kubernetes.cluster("main"),
         path = home.quoted("targets/db"),
     ));

@@ -125,79 +125,85 @@ fn one_denied_name_of_ten_loses_no_other() {
     assert!(singles <= 10 + 2 * 6, "{singles} single reads");
 }
 
+type Breaks = fn(&ParameterStore);
+
+const WRONG: [(&str, Breaks, &str); 8] = [
+    ("gone", |aws| aws.delete("/app/db"), "not_found"),
+    (
+        "denied",
+        |aws| aws.fail("/app/db", Fault::AccessDenied),
+        "access_denied",
+    ),
+    (
+        "throttled",
+        |aws| aws.fail("/app/db", Fault::Throttling),
+        "throttled",
+    ),
+    (
+        "another name",
+        |aws| aws.fail("/app/db", Fault::OtherName),
+        "malformed",
+    ),
+    (
+        ANOTHER_VERSION,
+        |aws| aws.fail("/app/db", Fault::OtherVersion),
+        "malformed",
+    ),
+    (
+        "another account",
+        |aws| aws.fail("/app/db", Fault::OtherAccount),
+        "malformed",
+    ),
+    (
+        "twice",
+        |aws| aws.fail("/app/db", Fault::Twice),
+        "malformed",
+    ),
+    (
+        "left out",
+        |aws| aws.fail("/app/db", Fault::LeftOut),
+        "malformed",
+    ),
+];
+
+/// It shows only where a number is asked for.
+const ANOTHER_VERSION: &str = "another version";
+
 #[test]
 fn what_is_wrong_is_named_and_nothing_is_written() {
-    let cases: [(&str, fn(&ParameterStore), &str); 8] = [
-        ("gone", |aws| aws.delete("/app/db"), "not_found"),
-        (
-            "denied",
-            |aws| aws.fail("/app/db", Fault::AccessDenied),
-            "access_denied",
-        ),
-        (
-            "throttled",
-            |aws| aws.fail("/app/db", Fault::Throttling),
-            "throttled",
-        ),
-        (
-            "another name",
-            |aws| aws.fail("/app/db", Fault::OtherName),
-            "malformed",
-        ),
-        (
-            "another version",
-            |aws| aws.fail("/app/db", Fault::OtherVersion),
-            "malformed",
-        ),
-        (
-            "another account",
-            |aws| aws.fail("/app/db", Fault::OtherAccount),
-            "malformed",
-        ),
-        (
-            "twice",
-            |aws| aws.fail("/app/db", Fault::Twice),
-            "malformed",
-        ),
-        (
-            "left out",
-            |aws| aws.fail("/app/db", Fault::LeftOut),
-            "malformed",
-        ),
-    ];
     std::thread::scope(|scope| {
-        for (name, breaks, reason) in cases {
-            scope.spawn(move || {
-                let (aws, home) = (ParameterStore::start(), Home::new());
-                aws.put("/app/db", "first");
-                let number = aws.put("/app/db", "second");
-                let version = if name == "another version" {
-                    format!(", version = \"{number}\"")
-                } else {
-                    String::new()
-                };
-                let sources = data(&[item("v", &format!("key = \"/app/db\"{version}"))]);
-                home.configure(&(aws.store("ps") + &entry(&home, "db", &sources)));
-                let daemon = home.start_ready();
-                wait_content(&home, "targets/db", "{\"v\":\"second\"}\n");
-                if name != "another version" {
-                    aws.put("/app/db", "third");
-                }
-                breaks(&aws);
-                let status = daemon.wait_state("db", "failing");
-                assert_eq!(
-                    status.entry("db").reason().as_deref(),
-                    Some(reason),
-                    "{name}"
-                );
-                assert_eq!(
-                    home.read_text("targets/db").unwrap(),
-                    "{\"v\":\"second\"}\n",
-                    "{name}"
-                );
-            });
+        for case in WRONG {
+            scope.spawn(move || is_named(case));
         }
     });
+}
+
+fn is_named((name, breaks, reason): (&str, Breaks, &str)) {
+    let (aws, home) = (ParameterStore::start(), Home::new());
+    aws.put("/app/db", "first");
+    let number = aws.put("/app/db", "second");
+    let by_number = name == ANOTHER_VERSION;
+    let version = if by_number {
+        format!(", version = \"{number}\"")
+    } else {
+        String::new()
+    };
+    let sources = data(&[item("v", &format!("key = \"/app/db\"{version}"))]);
+    home.configure(&(aws.store("ps") + &entry(&home, "db", &sources)));
+    let daemon = home.start_ready();
+    wait_content(&home, "targets/db", "{\"v\":\"second\"}\n");
+    if !by_number {
+        aws.put("/app/db", "third");
+    }
+    breaks(&aws);
+    let status = daemon.wait_state("db", "failing");
+    assert_eq!(
+        status.entry("db").reason().as_deref(),
+        Some(reason),
+        "{name}"
+    );
+    let content = home.read_text("targets/db");
+    assert_eq!(content.as_deref(), Some("{\"v\":\"second\"}\n"), "{name}");
 }
 
 #[test]

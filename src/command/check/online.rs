@@ -13,6 +13,7 @@ use self::walk::Walk;
 use crate::aws::{Aws, Service, identity};
 use crate::command::{FAILED, reads};
 use crate::config::{AwsStore, Config, Fetch, Store as Spec};
+use crate::daemon;
 use crate::failure::Failure;
 use crate::names::StoreName;
 use crate::report::Reporter;
@@ -31,7 +32,7 @@ pub(super) async fn run(config: &Config) -> u8 {
         say("this machine gives no random bytes\n");
         return FAILED;
     };
-    let aws = Aws::default();
+    let aws = daemon::aws(config, &Reporter::new(|_| {}));
     let mut code = super::OK;
     say("\n");
     for (name, spec) in &config.stores {
