@@ -58,8 +58,7 @@ key = \"value\"
 cluster = \"main\"
 namespace = \"app\"
 ",
-        // After a rollback moto's batches still answer with the version before it.
-        store = moto.store("prod") + "fetch = \"single\"\n",
+        store = moto.store("prod"),
         cluster = kubernetes.cluster("main"),
         path = home.quoted("targets/db"),
     ));

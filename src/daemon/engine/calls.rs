@@ -48,6 +48,8 @@ impl Engine {
             // A find wants it no more.
             return Err(no_answer(read));
         };
+        let before = state.last.as_ref().map(|last| &last.version.identity);
+        let is_news = before != Some(&answer.identity);
         let seen = state.answered(Arc::new(answer), now, clock::now());
         let doubted = state.is_doubted();
         // A doubted answer has its second read set already; else its cohort's time is its own again.
@@ -56,7 +58,7 @@ impl Engine {
             self.schedule.cancel(&Due::Read(read.clone()));
         }
         let users: Vec<EntryName> = state.users.iter().cloned().collect();
-        if let Content::Matches(matches) = &seen.answer.content {
+        if let (Content::Matches(matches), true) = (&seen.answer.content, is_news) {
             self.found(read, matches, &users);
         }
         for name in users {

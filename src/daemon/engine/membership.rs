@@ -84,10 +84,18 @@ impl Engine {
             None => {
                 self.reads.remove(read);
                 self.schedule.cancel(&Due::Read(read.clone()));
-                if let Some(cohort) = self.cohorts.leave(read) {
-                    self.schedule.cancel(&Due::Cohort(cohort));
-                }
+                self.leave_cohort(read);
             }
+        }
+    }
+
+    fn leave_cohort(&mut self, read: &Read) {
+        let Some(left) = self.cohorts.leave(read) else {
+            return;
+        };
+        self.schedule.cancel(&Due::Cohort(left));
+        if let Some(slot) = self.stores.get_mut(&read.store) {
+            slot.mean.remove(&left);
         }
     }
 
@@ -100,9 +108,7 @@ impl Engine {
         let lane = slot.store.lane(read, now);
         let kind = (read.store.clone(), lane);
         let interval = state.interval;
-        if let Some(left) = self.cohorts.leave(read) {
-            self.schedule.cancel(&Due::Cohort(left));
-        }
+        self.leave_cohort(read);
         let new = self.cohorts.join(read.clone(), kind, interval, lane.size);
         if let Some(cohort) = new.filter(|_| self.mode == Mode::Forever)
             && let Some(at) = self.cohorts.next(cohort, now, fastrand::f64())

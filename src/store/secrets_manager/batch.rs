@@ -11,6 +11,7 @@ use super::{Opened, SecretsManager, refusal};
 use crate::aws::Trouble;
 use crate::aws::trouble::Quoted;
 use crate::config::{Source, Version};
+use crate::failure::Failure;
 use crate::names::RemoteKey;
 use crate::report::StoreOperation;
 use crate::store::answers::malformed_batch;
@@ -33,11 +34,10 @@ impl SecretsManager {
             .await;
         match result {
             Ok(output) => {
-                let more = output.next_token.is_some();
                 let values = output.secret_values.unwrap_or_default();
                 let values: Vec<Raw> = values.into_iter().map(Raw::from).collect();
                 let errors = output.errors.unwrap_or_default();
-                self.sorted_out(&opened.region, reads, (values, errors), more)
+                self.sorted_out(&opened.region, reads, (values, errors))
             }
             Err(trouble) => self.not_together(reads, trouble),
         }
@@ -68,13 +68,12 @@ impl SecretsManager {
         }
     }
 
-    /// Gives every read its own answer. `more`: AWS kept some for another page, which may be any.
+    /// Gives every read its own answer.
     fn sorted_out(
         &self,
         region: &str,
         reads: Vec<Read>,
         (values, errors): (Vec<Raw>, Vec<ApiErrorType>),
-        more: bool,
     ) -> Vec<(Read, Fetched)> {
         let now = Instant::now();
         let mut places = claims(region, &reads, &values);
@@ -88,8 +87,7 @@ impl SecretsManager {
                     .find(|e| e.secret_id.as_deref() == Some(key.as_str()))
                 {
                     Some(error) => self.refused(key, error, now),
-                    None if more && self.apart().set(key, Why::Unclear, now) => Fetched::Alone,
-                    None => Fetched::Done(Err(malformed_batch(key, "does not mention it"))),
+                    None => self.unclear(key, malformed_batch(key, "does not mention it"), now),
                 },
                 [place] => {
                     let place = *place;
@@ -103,17 +101,30 @@ impl SecretsManager {
                     let answer = raw.ok_or_else(|| malformed_batch(key, "was taken apart wrongly"));
                     let answer =
                         answer.and_then(|raw| self.checked(region, (key, &Version::Current), raw));
-                    if answer.is_ok() {
-                        self.apart().answered(key, now);
+                    match answer {
+                        Ok(answer) => {
+                            self.apart().answered(key, now);
+                            Fetched::Done(Ok(answer))
+                        }
+                        Err(failure) => self.unclear(key, failure, now),
                     }
-                    Fetched::Done(answer)
                 }
-                _ => Fetched::Done(Err(malformed_batch(key, "holds it more than once"))),
+                _ => self.unclear(key, malformed_batch(key, "holds it more than once"), now),
             };
             places[at].clear();
             fetched.push((read, end));
         }
         fetched
+    }
+
+    /// A batch that is wrong about one secret: alone, it may be answered rightly. (A second page would be one reason, two
+    /// ids of one secret another; what AWS does with either is not documented.)
+    fn unclear(&self, key: &RemoteKey, failure: Failure, now: Instant) -> Fetched {
+        if self.apart().set(key, Why::Unclear, now) {
+            Fetched::Alone
+        } else {
+            Fetched::Done(Err(failure))
+        }
     }
 
     /// An item of `Errors`: alone, the same secret may be readable, and is refused with more precision.
