@@ -333,3 +333,27 @@ fn a_store_that_is_down_gets_one_probe_and_everything_when_it_is_back() {
         .count();
     assert!(lines <= 10, "said once, not by every entry: {lines} lines");
 }
+
+/// Others in the account use up the quota: the rate gives way, and everything arrives all the same.
+#[test]
+fn a_store_that_throttles_is_asked_more_slowly() {
+    let (aws, home) = (SecretsManager::start(), Home::new());
+    aws.limit_batch(10);
+    let keys = secrets(&aws, 2000);
+    let entries = keys.chunks(20).enumerate();
+    let entries =
+        entries.map(|(i, keys)| entry(&home, &format!("e{i}"), Duration::from_mins(10), keys));
+    home.configure(&(aws.store("prod") + &entries.collect::<String>()));
+    let mut daemon = home.start();
+    daemon.wait_ready(PATIENCE * 2);
+    wait_until(PATIENCE * 4, "everything to be fresh", || {
+        let status = daemon.status();
+        status.states().iter().all(|state| *state == "fresh")
+    });
+    let (calls, throttled) = (aws.log().calls(BATCH), aws.throttled());
+    eprintln!("{calls} calls, {throttled} throttled");
+    assert!(
+        throttled < 100,
+        "{throttled} of {calls} calls were throttled"
+    );
+}
