@@ -49,7 +49,7 @@ pub fn assemble<'a>(items: impl IntoIterator<Item = Item<'a>>) -> Result<Payload
             }
             Item::Found(members) => {
                 for (key, (_, value)) in named(members)? {
-                    payload.insert(key, value.clone());
+                    payload.insert_found(key, value.clone());
                 }
             }
         }

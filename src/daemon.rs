@@ -29,7 +29,7 @@ use crate::metrics::Metrics;
 use crate::names::{ClusterName, EntryName};
 use crate::report::Reporter;
 use crate::server;
-use crate::state::{FoundId, OpenError, SecretId, SecretPart, State};
+use crate::state::{OpenError, SecretId, SecretPart, State};
 use crate::status::{EntryStatus, Status};
 use crate::store::Store;
 use crate::sync::Entry;
@@ -157,14 +157,9 @@ impl Built {
             OpenError::HeldByAnother => Stopped::StateHeld(directory.clone()),
             OpenError::Failed(failure) => cannot(failure),
         })?;
-        let Configured {
-            files,
-            secrets,
-            found,
-        } = configured;
+        let Configured { files, secrets } = configured;
         state.keep_only_files(files).map_err(cannot)?;
         state.keep_only_secrets(secrets).map_err(cannot)?;
-        state.keep_only_found(found).map_err(cannot)?;
         let metrics = Metrics::new(config).map_err(|_| Stopped::CannotStart {
             fact: "the metrics could not be registered".to_owned(),
             help: "this is a bug in secretsyncd; please report it".to_owned(),
@@ -225,19 +220,14 @@ fn cluster_keys(clusters: &Clusters) -> ClusterKeys {
         let client = clusters.get(&at.cluster).cloned();
         Box::pin(async move {
             let missing = |fact: String| Failure::new(Reason::Credentials, fact);
-            let absent = || missing(format!("there is no Secret {}/{}", at.namespace, at.name));
+            // What the setting says is not repeated: the key itself may have been typed into it.
+            let absent = || missing(format!("there is no such Secret in cluster {}", at.cluster));
             let client = client.ok_or_else(absent)?;
             let secret = client.get_secret(&at.namespace, &at.name).await?;
             let text = secret.ok_or_else(absent)?.data.remove(&at.key);
             text.and_then(|text| String::from_utf8(text.expose().to_vec()).ok())
                 .map(Zeroizing::new)
-                .ok_or_else(|| {
-                    let (namespace, name) = (&at.namespace, &at.name);
-                    missing(format!(
-                        "the Secret {namespace}/{name} holds no text as `{}`",
-                        at.key
-                    ))
-                })
+                .ok_or_else(|| missing("it holds no text under the `key` that is named".to_owned()))
         })
     })
 }
@@ -260,15 +250,12 @@ fn stores(
 struct Configured {
     files: HashSet<PathBuf>,
     secrets: HashSet<SecretPart>,
-    found: HashSet<FoundId>,
 }
 
 impl Configured {
     fn of(config: &Config) -> Self {
         let mut all = Self::default();
         for (entry, spec) in &config.entries {
-            let reads = Entry::new(entry.clone(), spec, Vec::new());
-            all.found.extend(reads.finds().map(|(_, id)| id));
             for target in &spec.targets {
                 match target {
                     config::Target::File(spec) => {

@@ -104,6 +104,39 @@ const SHELL_VARIABLES: &[&str] = &[
     "_",
 ];
 
+/// Variables that loaders and interpreters take orders from. Whoever names a secret would decide what a service runs.
+const LOADER_VARIABLES: &[&str] = &[
+    "BASH_ENV",
+    "CLASSPATH",
+    "ENV",
+    "GCONV_PATH",
+    "GLIBC_TUNABLES",
+    "JAVA_TOOL_OPTIONS",
+    "JDK_JAVA_OPTIONS",
+    "LUA_CPATH",
+    "LUA_PATH",
+    "NODE_OPTIONS",
+    "NODE_PATH",
+    "OPENSSL_CONF",
+    "OPENSSL_MODULES",
+    "PATH",
+    "PERL5DB",
+    "PERL5LIB",
+    "PERL5OPT",
+    "PERLLIB",
+    "PHPRC",
+    "PHP_INI_SCAN_DIR",
+    "PROMPT_COMMAND",
+    "PS4",
+    "PYTHONHOME",
+    "PYTHONPATH",
+    "PYTHONSTARTUP",
+    "RUBYLIB",
+    "RUBYOPT",
+    "ZDOTDIR",
+    "_JAVA_OPTIONS",
+];
+
 /// Why a key cannot be a variable of every reader of a dotenv file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NoVariable {
@@ -147,6 +180,14 @@ fn role_arn(text: &str) -> bool {
             && account.bytes().all(|b| b.is_ascii_digit())
             && role.strip_prefix("role/").is_some_and(|role| !role.is_empty() && role.bytes().all(name))
             && text.len() <= 2048)
+}
+
+impl SecretKey {
+    /// Whether a dotenv file must not hold it unless somebody wrote it (design 6.1).
+    pub fn is_loader_variable(&self) -> bool {
+        let name = self.as_str();
+        name.starts_with("LD_") || name.starts_with("DYLD_") || LOADER_VARIABLES.contains(&name)
+    }
 }
 
 fn config_name(text: &str, max: usize) -> bool {

@@ -3,7 +3,7 @@
 //! A value may be compared, fingerprinted under a key that never leaves `state_dir`, and exposed at the
 //! few places that hand it to a target. There is no `Display`, no `Serialize`, and `Debug` prints nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use hmac::{Hmac, KeyInit, Mac};
@@ -44,37 +44,53 @@ impl fmt::Debug for SecretBytes {
 
 /// What an entry delivers: keys in their sorted order, so that equal content has equal bytes and fingerprints.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Payload(BTreeMap<SecretKey, SecretBytes>);
+pub struct Payload {
+    values: BTreeMap<SecretKey, SecretBytes>,
+    /// Keys that nobody wrote: they are called after what was found.
+    found: BTreeSet<SecretKey>,
+}
 
 impl Payload {
     pub fn insert(&mut self, key: SecretKey, value: SecretBytes) {
-        self.0.insert(key, value);
+        self.found.remove(&key);
+        self.values.insert(key, value);
+    }
+
+    /// As [`Self::insert`], under a name that was made at run time.
+    pub fn insert_found(&mut self, key: SecretKey, value: SecretBytes) {
+        self.found.insert(key.clone());
+        self.values.insert(key, value);
     }
 
     pub fn get(&self, key: &SecretKey) -> Option<&SecretBytes> {
-        self.0.get(key)
+        self.values.get(key)
+    }
+
+    /// Whether the key's name was made at run time.
+    pub fn is_found(&self, key: &SecretKey) -> bool {
+        self.found.contains(key)
     }
 
     pub fn iter(&self) -> impl Iterator<Item = (&SecretKey, &SecretBytes)> {
-        self.0.iter()
+        self.values.iter()
     }
 
     pub fn keys(&self) -> impl Iterator<Item = &SecretKey> {
-        self.0.keys()
+        self.values.keys()
     }
 
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.values.len()
     }
 
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.values.is_empty()
     }
 
     /// True when nothing in it could be of use to a reader: no key, or only empty values. Such content is never
     /// written (P1).
     pub fn is_blank(&self) -> bool {
-        self.0.values().all(SecretBytes::is_empty)
+        self.values.values().all(SecretBytes::is_empty)
     }
 }
 
@@ -142,7 +158,7 @@ mod tests {
         );
         assert_eq!(
             format!("{payload:?}"),
-            r#"Payload({SecretKey("password"): [secret]})"#
+            r#"Payload { values: {SecretKey("password"): [secret]}, found: {} }"#
         );
     }
 

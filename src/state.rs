@@ -97,15 +97,11 @@ impl State {
         self.ledger.found(id)
     }
 
-    /// Says what is about to be delivered from a `find`, so that what it loses later is missed after a restart, too.
+    /// Says what is about to be delivered from a `find`, so that what it loses later is missed after a restart, too. Kept
+    /// while the entry is out of the configuration: its targets stay as they are, and so does what is in them.
     /// Durable when it returns. Blocks.
     pub fn set_found(&self, id: FoundId, arns: Arns) -> Result<(), Failure> {
         self.ledger.record(Change::Found(id, arns))
-    }
-
-    /// Says which finds the configuration has; the others are forgotten. Durable when it returns. Blocks.
-    pub fn keep_only_found(&self, ids: HashSet<FoundId>) -> Result<(), Failure> {
-        self.ledger.record(Change::OnlyFound(ids))
     }
 
     /// Says what an entry has delivered to a Secret. Durable when it returns. Blocks.

@@ -234,10 +234,17 @@ fn unconfirmed(
 }
 
 /// A `find` that no longer lists what was delivered from it. A list is no proof that something is gone (design 6.2).
+///
+/// The record says more than what is known to be delivered: it was there before a write whose end nobody saw.
 fn lost(run: &Run, versions: &BTreeMap<Read, Version>) -> Option<Failure> {
+    let known: BTreeMap<&Read, Identity> = run
+        .entry
+        .finds()
+        .filter_map(|(read, id)| Some((read, Identity::Arns(run.state.found(&id)?))))
+        .collect();
     versions.iter().find_map(|(read, version)| {
-        let delivered = run.delivered.get(read)?;
-        let name = found::lost(&delivered.identity, &version.identity)?;
+        let delivered = known.get(read)?;
+        let name = found::lost(delivered, &version.identity)?;
         let fact = format!(
             "`{}` no longer lists `{name}`, which was delivered",
             read.source

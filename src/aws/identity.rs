@@ -1,6 +1,6 @@
 //! Whose credentials these are, as STS says (`GetCallerIdentity`, which needs no permission).
 //!
-//! For people, never for decisions: a store works without STS being reachable.
+//! For people, and for answers that do not say whose they are: values and lists work without STS being reachable.
 
 use std::fmt;
 

@@ -135,10 +135,8 @@ pub(super) fn issued(
         let fact = format!("the role {role} could not be assumed: the answer of STS {what}");
         Failure::new(Reason::Malformed, fact)
     };
-    let account = role.account();
-    let elsewhere = |user: &AssumedRoleUser| user.arn().split(':').nth(4) != Some(account.as_str());
-    if user.is_some_and(elsewhere) {
-        return Err(malformed("is of another account"));
+    if !user.is_some_and(|user| is_of(role, user.arn())) {
+        return Err(malformed("is of another role"));
     }
     // Of what an answer does not have, the SDK makes empty texts, and a time of 0.
     let whole = |issued: &Issued| {
@@ -161,6 +159,15 @@ pub(super) fn issued(
         Some(expiry),
         "secretsyncd role",
     ))
+}
+
+/// `arn:PARTITION:sts::ACCOUNT:assumed-role/NAME/SESSION`; the role's path is not in it (IAM user guide, identifiers).
+fn is_of(role: &RoleArn, assumed: &str) -> bool {
+    let (account, name) = (role.account(), role.as_str().rsplit('/').next());
+    let parts: Vec<&str> = assumed.split(':').collect();
+    matches!(parts.as_slice(), ["arn", _, "sts", "", of, user]
+        if *of == account.as_str() && matches!(user.split('/').collect::<Vec<_>>().as_slice(),
+            ["assumed-role", assumed, _session] if Some(*assumed) == name))
 }
 
 pub(super) fn late(role: &RoleArn) -> Failure {

@@ -92,7 +92,7 @@ impl WebIdentity {
                 Reason::Credentials,
                 format!(
                     "the role {role} may not be assumed with the token in {}",
-                    self.token_file.display()
+                    self.place()
                 ),
             )
             .with_help(format!(
@@ -103,10 +103,16 @@ impl WebIdentity {
     }
 
     fn about_token(&self, what: &str) -> Failure {
-        let fact = format!(
-            "the web identity token in {} {what}",
-            self.token_file.display()
-        );
+        let fact = format!("the web identity token in {} {what}", self.place());
         Failure::new(Reason::Credentials, fact)
+    }
+
+    /// The path, where something is at it: the token itself may have been typed into the setting.
+    fn place(&self) -> String {
+        if self.token_file.symlink_metadata().is_err() {
+            "the file that `token_file` names".to_owned()
+        } else {
+            self.token_file.display().to_string()
+        }
     }
 }

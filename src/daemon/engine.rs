@@ -179,9 +179,7 @@ impl Engine {
             .map(|(place, entry)| {
                 let rhythm = Rhythm::new(entry.refresh_interval, now, place);
                 let name = entry.name.clone();
-                let mut state = EntryState::new(Arc::new(entry), rhythm, now);
-                state.remember(&parts.state);
-                (name, state)
+                (name, EntryState::new(Arc::new(entry), rhythm, now))
             })
             .collect();
         let mut engine = Self {
@@ -355,7 +353,7 @@ impl Engine {
 }
 
 fn no_answer(read: &Read) -> Failure {
-    let fact = format!("store `{}` did not answer within a minute", read.store);
+    let fact = format!("store `{}` did not answer in time", read.store);
     Failure::new(Reason::Timeout, fact)
 }
 

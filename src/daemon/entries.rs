@@ -14,7 +14,6 @@ use crate::failure::{Failure, Reason, Retry};
 use crate::report::{Condition, Stage};
 use crate::schedule::backoff;
 use crate::schedule::rhythm::Rhythm;
-use crate::state::State;
 use crate::store::{Identity, Match, Read};
 use crate::sync::{Entry, Which, read_of};
 
@@ -198,19 +197,6 @@ impl EntryState {
             next_sync: None,
             condition: Condition::Pending,
             undelivered: None,
-        }
-    }
-
-    /// What its finds matched before a restart; what else was delivered is not known.
-    pub(super) fn remember(&mut self, state: &State) {
-        for (read, id) in self.entry.finds() {
-            let version = |arns| Version {
-                identity: Identity::Arns(arns),
-                created: None,
-            };
-            if let Some(arns) = state.found(&id) {
-                self.delivered.insert(read.clone(), version(arns));
-            }
         }
     }
 

@@ -76,6 +76,8 @@ pub struct Known<'a> {
     pub own: Option<&'a DeliveredSecret>,
     /// What the entry delivered that the Secret names as its writer.
     pub writer: Option<&'a DeliveredSecret>,
+    /// The entry's keys come from a `find`: one that is not wanted may merely not have been listed.
+    pub found: bool,
 }
 
 /// The fields whose values are there because of us. One that somebody else already had with the same value is not:
@@ -209,6 +211,9 @@ pub fn judge(
         )?;
         same_type(wanted, live)?;
     }
+    if known.found && ledger.is_none() {
+        omits_nothing(wanted, live)?;
+    }
     let difference = fields::compare(wanted, live, ledger)?;
     if live.immutable && difference.content {
         return Err(Failure::new(
@@ -218,6 +223,23 @@ pub fn judge(
         .with_help("delete the Secret, so that it is made anew, or deliver under another name"));
     }
     Ok(verdict((wanted, live), difference, same_content))
+}
+
+/// Without a record of what was delivered, nothing tells a key that no longer matches from one that was not listed.
+fn omits_nothing(wanted: &Wanted, live: &LiveSecret) -> Result<(), Failure> {
+    let ours = live.managers.iter().filter(|it| it.is(&wanted.manager));
+    let held: BTreeSet<&str> = ours.flat_map(|it| &it.data).map(String::as_str).collect();
+    let omitted = |key: &&SecretKey| held.contains(key.as_str()) && wanted.data.get(key).is_none();
+    let Some(key) = live.data.keys().find(omitted) else {
+        return Ok(());
+    };
+    Err(Failure::new(
+        Reason::Conflict,
+        format!("the Secret holds our key `{key}`, which is not among what was found, and the ledger does not know it"),
+    )
+    .with_help(
+        "see why the `find` does not list it; where it may go, remove that key from the Secret by hand",
+    ))
 }
 
 fn absent(wanted: &Wanted, same_content: bool) -> Result<Verdict, Failure> {

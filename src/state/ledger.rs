@@ -32,8 +32,6 @@ pub(super) enum Change {
     /// No other part is written from now on.
     OnlySecrets(HashSet<SecretPart>),
     Found(FoundId, Arns),
-    /// No other find is asked from now on.
-    OnlyFound(HashSet<FoundId>),
 }
 
 #[derive(Debug)]
@@ -82,7 +80,7 @@ impl Ledger {
 
     pub(super) fn found(&self, id: &FoundId) -> Option<Arns> {
         let records = self.records.read().unwrap_or_else(PoisonError::into_inner);
-        records.found.get(id).cloned().flatten()
+        records.found.get(id).cloned()
     }
 
     /// Returns when the change is committed, by this caller or by another one that took it along.
@@ -141,7 +139,6 @@ impl Ledger {
         records.files.extend(updates.files);
         records.secrets.extend(updates.secrets);
         records.found.extend(updates.found);
-        records.found.retain(|_, arns| arns.is_some());
         Ok(())
     }
 }

@@ -7,24 +7,42 @@ use crate::failure::{Failure, Reason};
 use crate::names::AccountId;
 
 #[derive(Debug)]
-pub(super) struct Account(Mutex<Option<AccountId>>);
+pub(super) struct Account {
+    /// What the configuration says, or else its role.
+    expected: Option<AccountId>,
+    /// What was answered: with a role's credentials, by STS; else by the store itself.
+    proven: Mutex<Option<AccountId>>,
+}
 
 impl Account {
     pub(super) fn of(spec: &AwsStore) -> Self {
-        Self(Mutex::new(
-            spec.account.clone().or_else(|| spec.auth.account()),
-        ))
+        // STS gave out the role's credentials only as those of its account.
+        let role = spec.auth.account();
+        Self {
+            expected: spec.account.clone().or_else(|| role.clone()),
+            proven: Mutex::new(role),
+        }
     }
 
-    pub(super) fn known(&self) -> Option<AccountId> {
+    pub(super) fn expected(&self) -> Option<&AccountId> {
+        self.expected.as_ref()
+    }
+
+    pub(super) fn proven(&self) -> Option<AccountId> {
         self.lock().clone()
     }
 
-    /// Whether an answer of this account is believed; the first one is, where nothing else says whose secrets these are.
-    pub(super) fn is_ours(&self, account: &str) -> Result<(), Failure> {
-        let mut ours = self.lock();
-        match ours.as_ref() {
-            Some(known) if known.as_str() == account => Ok(()),
+    /// Whether an answer of this account is believed: the first one is, where nothing else says whose secrets these are.
+    pub(super) fn agrees(&self, account: &str) -> Result<(), Failure> {
+        let proven = self.lock();
+        let against = |known: &Option<AccountId>| {
+            known
+                .as_ref()
+                .filter(|known| known.as_str() != account)
+                .cloned()
+        };
+        match against(&self.expected).or_else(|| against(&proven)) {
+            None => Ok(()),
             Some(known) => Err(Failure::new(
                 Reason::Malformed,
                 format!("an answer comes from another account than {known}"),
@@ -32,14 +50,18 @@ impl Account {
             .with_help(
                 "see whose credentials this store uses; `account` in the store's table says which account is right",
             )),
-            None => {
-                *ours = AccountId::new(account).ok();
-                Ok(())
-            }
+        }
+    }
+
+    /// An answer of this account was right in all else.
+    pub(super) fn learn(&self, account: &str) {
+        let mut proven = self.lock();
+        if proven.is_none() {
+            *proven = AccountId::new(account).ok();
         }
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<AccountId>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.proven.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

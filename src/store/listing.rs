@@ -10,6 +10,9 @@ use crate::names::RemoteKey;
 /// One entry can hold so many matches: a Secret takes 1 MiB.
 const MATCHES: usize = 20_000;
 
+/// AWS takes no longer ones back (API reference, `NextToken`).
+const TOKEN: usize = 4096;
+
 /// What follows after a page.
 #[derive(Debug)]
 pub(super) enum Next {
@@ -50,6 +53,13 @@ impl<'a> Listing<'a> {
             return Err(
                 Failure::new(Reason::TooLarge, fact).with_help("narrow `path`, `name` or `tags`")
             );
+        }
+        if token.as_ref().is_some_and(|token| token.len() > TOKEN) {
+            let fact = format!(
+                "the list for `{}` goes on by a token larger than any of AWS's",
+                self.find
+            );
+            return Err(Failure::new(Reason::Malformed, fact));
         }
         match token {
             None => Ok(Next::Done(answer_of(std::mem::take(&mut self.matches)))),
@@ -121,5 +131,12 @@ mod tests {
         let mut listing = Listing::new(&find, 2);
         let _ = listing.page([], Some("2".into())).unwrap();
         assert!(listing.page([], Some("3".into())).is_err());
+    }
+
+    #[test]
+    fn a_huge_token_is_refused() {
+        let find = Find::default();
+        let mut listing = Listing::new(&find, 10);
+        assert!(listing.page([], Some("x".repeat(8 << 20))).is_err());
     }
 }

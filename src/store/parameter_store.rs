@@ -42,6 +42,7 @@ pub struct ParameterStore {
     opened: OnceCell<Opened>,
     together: Mutex<Together>,
     account: Account,
+    sts_endpoint_url: Option<String>,
 }
 
 /// What is known of how parameters travel, by the name that is sent.
@@ -69,6 +70,7 @@ impl ParameterStore {
         Self {
             fetch: spec.fetch,
             account: Account::of(&spec),
+            sts_endpoint_url: spec.auth.sts_endpoint_url,
             caller: Caller {
                 name,
                 upstream,

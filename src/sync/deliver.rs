@@ -121,6 +121,7 @@ async fn secret(
         let known = decide::kubernetes::Known {
             own: delivered.as_ref(),
             writer: writer.as_ref(),
+            found: entry.finds().next().is_some(),
         };
         let verdict = decide::kubernetes::judge(wanted, live.as_ref(), known)?;
         match target.apply(wanted, verdict).await? {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::assemble::select::Property;
-use crate::config::{self, Source, Version};
+use crate::config::{self, Find, NamePattern, Source, Version};
 use crate::names::{EntryName, SecretKey, StoreName};
 use crate::state::FoundId;
 use crate::store::{Match, Read};
@@ -82,11 +82,17 @@ impl Entry {
             };
             let id = FoundId {
                 entry: self.name.clone(),
-                question: format!("{} {find}", read.store),
+                question: question(&read.store, find),
             };
             Some((read, id))
         })
     }
+}
+
+/// Equal texts only for equal questions, whatever is in them, and the same in every release.
+fn question(store: &StoreName, find: &Find) -> String {
+    let name = find.name.as_ref().map(NamePattern::as_str);
+    serde_json::json!([store.as_str(), find.path, name, find.tags]).to_string()
 }
 
 /// How a match of `find` is read: by its ARN, which names one life of the secret and no other.

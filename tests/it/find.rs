@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::support::daemon::{Daemon, Home, PATIENCE, wait_content};
-use crate::support::kubernetes::Kubernetes;
+use crate::support::kubernetes::{Fault as KubeFault, Kubernetes, Rule, Verb};
 use crate::support::secrets_manager::{Fault, Operation, SecretsManager};
 use crate::support::wait::{stays_true, wait_until};
 
@@ -318,4 +318,182 @@ fn tags_are_delivered_as_json_and_followed() {
         0
     );
     drop(daemon);
+}
+
+#[test]
+fn a_blank_answer_is_no_empty_list() {
+    let (aws, home) = (SecretsManager::start(), Home::new());
+    put_all(&aws, &["app/a", "app/b", "db"]);
+    let app = entry(&home, "app", "path = \"app/\"").replace(
+        "data_from",
+        "data = [{ secret_key = \"db\", remote_ref = { key = \"db\" } }]\ndata_from",
+    );
+    home.configure(&(aws.store("prod") + &app));
+    aws.blank_lists(false);
+    let done = home.once(&[]);
+    assert_ne!(
+        done.code,
+        Some(0),
+        "told as fresh; written: {:?}",
+        home.read_text("targets/app")
+    );
+}
+
+#[test]
+fn a_blank_second_page_is_no_end_of_the_list() {
+    let (aws, home) = (SecretsManager::start(), Home::new());
+    let names: Vec<String> = (0..150).map(|i| format!("app/{i:03}")).collect();
+    for name in &names {
+        aws.put(name, "x");
+    }
+    home.configure(&(aws.store("prod") + &entry(&home, "app", "path = \"app/\"")));
+    aws.blank_lists(true);
+    let done = home.once(&[]);
+    let written = home.read_text("targets/app").unwrap_or_default();
+    assert_ne!(
+        done.code,
+        Some(0),
+        "told as fresh with {} of 150 keys",
+        written.matches("app_").count()
+    );
+}
+
+#[test]
+fn a_changed_find_with_a_blank_list_takes_away_what_is_there() {
+    let (aws, kubernetes, home) = (SecretsManager::start(), Kubernetes::start(), Home::new());
+    put_all(&aws, &["app/a", "app/b", "db"]);
+    let config = |find: &str| {
+        format!(
+            "{}{}[secrets.app]\nstore = \"prod\"\nrefresh_interval = \"10s\"\ndata = [{{ secret_key = \"db\", remote_ref = {{ key = \"db\" }} }}]\ndata_from = [{{ find = {{ {find} }} }}]\n[[secrets.app.kubernetes]]\ncluster = \"main\"\nnamespace = \"app\"\n",
+            aws.store("prod"),
+            kubernetes.cluster("main"),
+        )
+    };
+    home.configure(&config("path = \"app/\""));
+    assert_eq!(home.once(&[]).code, Some(0));
+    assert_eq!(kubernetes.data("app", "app").unwrap().len(), 3);
+    // A wider one, which matches all that the first did.
+    home.configure(&config("path = \"app\""));
+    aws.blank_lists(false);
+    let done = home.once(&[]);
+    let keys: Vec<String> = kubernetes.data("app", "app").unwrap().into_keys().collect();
+    assert_eq!(keys.len(), 3, "exit {:?}, left: {keys:?}", done.code);
+}
+
+#[test]
+fn what_an_unseen_write_delivered_is_missed_too() {
+    let (aws, kubernetes, home) = (SecretsManager::start(), Kubernetes::start(), Home::new());
+    put_all(&aws, &["app/a", "app/b"]);
+    home.configure(&format!(
+        "{}{}[secrets.app]\nstore = \"prod\"\nrefresh_interval = \"10s\"\ndata_from = [{{ find = {{ path = \"app/\" }} }}]\n[[secrets.app.kubernetes]]\ncluster = \"main\"\nnamespace = \"app\"\n",
+        aws.store("prod"),
+        kubernetes.cluster("main"),
+    ));
+    // The write is done, its answer is lost; then the cluster is out of reach for a while.
+    kubernetes.fail(Rule::any().verb(Verb::Apply), KubeFault::Truncated);
+    kubernetes.fail(Rule::any().verb(Verb::Create), KubeFault::Truncated);
+    let daemon = home.start();
+    wait_until(PATIENCE, "the write", || {
+        kubernetes.data("app", "app").is_some()
+    });
+    kubernetes.heal();
+    kubernetes.fail(Rule::any(), KubeFault::Page(503));
+    daemon.wait_state("app", "failing");
+    assert_eq!(kubernetes.data("app", "app").unwrap().len(), 2);
+    aws.list_hides("app/b");
+    wait_list(&aws);
+    kubernetes.heal();
+    stays_true(Duration::from_secs(20), "both keys are there", || {
+        kubernetes.data("app", "app").unwrap().len() == 2
+    });
+}
+
+fn kube_config(aws: &SecretsManager, kubernetes: &Kubernetes) -> String {
+    format!(
+        "{}{}[secrets.app]\nstore = \"prod\"\nrefresh_interval = \"10s\"\ndata_from = [{{ find = {{ path = \"app/\" }} }}]\n[[secrets.app.kubernetes]]\ncluster = \"main\"\nnamespace = \"app\"\n",
+        aws.store("prod"),
+        kubernetes.cluster("main"),
+    )
+}
+
+#[test]
+fn a_lost_state_loses_no_key() {
+    let (aws, kubernetes, home) = (SecretsManager::start(), Kubernetes::start(), Home::new());
+    put_all(&aws, &["app/a", "app/b"]);
+    home.configure(&kube_config(&aws, &kubernetes));
+    assert_eq!(home.once(&[]).code, Some(0));
+    std::fs::remove_dir_all(home.path("state")).unwrap();
+    aws.list_hides("app/b");
+    let done = home.once(&[]);
+    let keys: Vec<String> = kubernetes.data("app", "app").unwrap().into_keys().collect();
+    assert_eq!(keys.len(), 2, "exit {:?}, left: {keys:?}", done.code);
+}
+
+#[test]
+fn an_entry_that_was_away_loses_no_key() {
+    let (aws, kubernetes, home) = (SecretsManager::start(), Kubernetes::start(), Home::new());
+    put_all(&aws, &["app/a", "app/b", "db"]);
+    home.configure(&kube_config(&aws, &kubernetes));
+    assert_eq!(home.once(&[]).code, Some(0));
+    let other = entry(&home, "x", "path = \"db\"");
+    home.configure(&(aws.store("prod") + &kubernetes.cluster("main") + &other));
+    assert_eq!(home.once(&[]).code, Some(0));
+    home.configure(&kube_config(&aws, &kubernetes));
+    aws.list_hides("app/b");
+    let done = home.once(&[]);
+    let keys: Vec<String> = kubernetes.data("app", "app").unwrap().into_keys().collect();
+    assert_eq!(keys.len(), 2, "exit {:?}, left: {keys:?}", done.code);
+}
+
+#[test]
+fn a_found_loader_variable_is_an_error_in_dotenv() {
+    let (aws, home) = (SecretsManager::start(), Home::new());
+    put_all(&aws, &["GOOD", "LD/PRELOAD"]);
+    aws.tag("GOOD", "team", "a");
+    aws.tag("LD/PRELOAD", "team", "a");
+    let app = entry(&home, "app", "tags = { team = \"a\" }").replace("\"json\"", "\"dotenv\"");
+    home.configure(&(aws.store("prod") + &app));
+    let done = home.once(&[]);
+    assert_eq!(home.read_text("targets/app"), None, "{:?}", done.code);
+}
+
+#[test]
+fn a_secret_by_name_and_by_arn_is_delivered() {
+    let (aws, home) = (SecretsManager::start(), Home::new());
+    put_all(&aws, &["app/a"]);
+    let arn = aws.arn("app/a");
+    let one = |name: &str, key: &str| {
+        format!(
+            "[secrets.{name}]\nstore = \"prod\"\nrefresh_interval = \"10s\"\ndata = [{{ secret_key = \"v\", remote_ref = {{ key = \"{key}\" }} }}]\n[[secrets.{name}.file]]\npath = {}\nkey = \"v\"\n",
+            home.quoted(&format!("targets/{name}"))
+        )
+    };
+    home.configure(&[aws.store("prod"), one("name", "app/a"), one("arn", &arn)].concat());
+    let done = home.once(&[]);
+    assert_eq!(done.code, Some(0), "{done:?}");
+}
+
+#[test]
+fn a_found_secret_that_is_also_named_stays_fresh() {
+    let (aws, home) = (SecretsManager::start(), Home::new());
+    put_all(&aws, &["app/a", "app/b"]);
+    let named = format!(
+        "[secrets.named]\nstore = \"prod\"\nrefresh_interval = \"10s\"\ndata = [{{ secret_key = \"v\", remote_ref = {{ key = \"app/a\" }} }}]\n[[secrets.named.file]]\npath = {}\nkey = \"v\"\n",
+        home.quoted("targets/named")
+    );
+    home.configure(
+        &[
+            aws.store("prod"),
+            named,
+            entry(&home, "app", "path = \"app/\""),
+        ]
+        .concat(),
+    );
+    let daemon = home.start_ready();
+    daemon.wait_state("app", "fresh");
+    daemon.wait_state("named", "fresh");
+    stays_true(Duration::from_secs(35), "both are fresh", || {
+        let status = daemon.status();
+        status.entry("app").state() == "fresh" && status.entry("named").state() == "fresh"
+    });
 }

@@ -268,3 +268,30 @@ fn a_store_that_is_throttled_slows_down_and_recovers() {
     wait_content(&home, "targets/db", "{\"v\":\"second\"}\n");
     daemon.wait_state("db", "fresh");
 }
+
+#[test]
+fn tags_of_another_account_are_not_believed() {
+    let (aws, home) = (ParameterStore::start(), Home::new());
+    aws.put("/prod/db", "value");
+    aws.tag("/prod/db", "team", "of-the-wrong-account");
+    let store = aws
+        .store("ps")
+        .replace("region =", "account = \"999999999999\"\nregion =");
+    let arn = aws.arn("/prod/db").replace("123456789012", "999999999999");
+    let entries = [
+        ("value", "key = \"/prod/db\"".to_owned()),
+        (
+            "tags",
+            "key = \"/prod/db\", metadata = true, property = \"team\"".to_owned(),
+        ),
+        (
+            "arntags",
+            format!("key = \"{arn}\", metadata = true, property = \"team\""),
+        ),
+    ]
+    .map(|(name, remote)| entry(&home, name, &data(&[item("v", &remote)])));
+    home.configure(&(store + &entries.concat()));
+    let done = home.once(&[]);
+    let got = ["value", "tags", "arntags"].map(|name| home.read_text(&format!("targets/{name}")));
+    assert_eq!(got, [None, None, None], "{done:?}");
+}

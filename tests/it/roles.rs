@@ -357,3 +357,25 @@ fn plain_http_goes_through_no_proxy() {
     assert_eq!(done.code, Some(0), "{done:?}");
     assert!(proxy.connects().is_empty() && proxy.refused().is_empty());
 }
+
+#[test]
+fn a_token_typed_into_token_file_is_not_shown() {
+    let (aws, sts, mut home) = (SecretsManager::start(), Sts::start(), Home::new());
+    home.unset_env("AWS_ACCESS_KEY_ID");
+    home.unset_env("AWS_SECRET_ACCESS_KEY");
+    aws.put("prod/db", "first");
+    let keys =
+        format!("web_identity = {{ role_arn = \"{ROLE}\", token_file = \"MARKER-web-token\" }}");
+    let store = aws.store("prod") + &auth("prod", &sts, &keys);
+    home.configure(&(store + &entry(&home, "db", "prod")));
+    let checked = home.check();
+    let done = home.once(&[]);
+    assert!(
+        !format!("{checked:?}").contains("MARKER-web-token"),
+        "{checked:?}"
+    );
+    assert!(
+        !format!("{done:?}").contains("MARKER-web-token"),
+        "{done:?}"
+    );
+}

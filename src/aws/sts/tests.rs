@@ -324,10 +324,10 @@ async fn a_web_identity_shows_its_token_as_it_is_now() {
     };
     let load = || identity.load(Instant::now() + Duration::from_secs(6));
     let absent = load().await.unwrap_err();
-    assert!(
-        absent.fact.contains(token_file.to_str().unwrap()),
-        "{absent:?}"
-    );
+    // The token itself may have been typed where its file belongs.
+    let path = token_file.to_str().unwrap();
+    assert!(absent.fact.contains("the file that `token_file` names"));
+    assert!(!absent.fact.contains(path), "{absent:?}");
     for token in ["one", "two"] {
         std::fs::write(&token_file, format!("{token}\n")).unwrap();
         load().await.unwrap();
@@ -405,4 +405,16 @@ fn an_answer_is_whole_and_of_the_role_s_account_or_refused() {
     }
     assert!(of(whole(), "210987654321").is_err());
     assert!(issued(&role(), None, None).is_err());
+}
+
+#[test]
+fn an_answer_for_another_role_or_for_none_is_refused() {
+    let issued_for =
+        |user: Option<&AssumedRoleUser>| issued(&role(), whole().build().ok(), user).is_ok();
+    let other = AssumedRoleUser::builder()
+        .assumed_role_id("AROA:secretsyncd")
+        .arn("arn:aws:sts::123456789012:assumed-role/another-role/secretsyncd")
+        .build()
+        .unwrap();
+    assert_eq!((issued_for(Some(&other)), issued_for(None)), (false, false));
 }

@@ -39,14 +39,6 @@ fn sts_endpoint_url(
     plain: PlainHttp,
 ) -> Option<At<String>> {
     let text = table.string("sts_endpoint_url")?;
-    let roles = ["web_identity", "role_chain", "role_arn"];
-    if !roles.iter().any(|key| table.has(key)) {
-        cx.problems.push(
-            Problem::warning(text.at, "`sts_endpoint_url` has no effect without a role").help(
-                "it is asked for `web_identity`, `role_chain` and `role_arn`; what the SDK finds itself is not changed",
-            ),
-        );
-    }
     cx.endpoint(text, "sts_endpoint_url", plain)
 }
 

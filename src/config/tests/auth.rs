@@ -186,11 +186,6 @@ const SINGLE_VALUES: &[(bool, &str, &str)] = &[
     ),
     (
         false,
-        "sts_endpoint_url = \"https://h\"",
-        "`sts_endpoint_url` has no effect without a role",
-    ),
-    (
-        false,
         "access_key_id = { kubernetes = { cluster = \"nope\", namespace = \"n\", name = \"x\", key = \"y\" } }\nsecret_access_key = { env = \"K\" }",
         "there is no cluster of this name",
     ),

@@ -21,8 +21,8 @@ use crate::store::{Fetched, Lane, Read};
 /// Calls under way in one line at a time.
 const CALLS_PER_LINE: usize = 32;
 
-/// The longest that a list of many pages may take.
-const LIST_LIMIT: Duration = Duration::from_mins(10);
+/// The longest that a list of many pages may take, its waits for the rate included; each page has its own limit.
+const LIST_LIMIT: Duration = Duration::from_hours(1);
 
 pub(super) type Waiter = oneshot::Sender<Result<Seen, Failure>>;
 

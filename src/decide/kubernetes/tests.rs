@@ -10,7 +10,14 @@ fn judge(
     live: Option<&LiveSecret>,
     own: Option<&DeliveredSecret>,
 ) -> Result<Verdict, Failure> {
-    super::judge(wanted, live, Known { own, writer: None })
+    super::judge(
+        wanted,
+        live,
+        Known {
+            own,
+            ..Known::default()
+        },
+    )
 }
 
 fn key(text: &str) -> SecretKey {
@@ -706,7 +713,14 @@ fn a_renamed_entry_takes_over_what_its_old_name_owned_here() {
     let live = of_another_entry(&wanted);
     let judge = |live: &LiveSecret, writer: &DeliveredSecret| {
         let writer = Some(writer);
-        super::judge(&wanted, Some(live), Known { own: None, writer })
+        super::judge(
+            &wanted,
+            Some(live),
+            Known {
+                writer,
+                ..Known::default()
+            },
+        )
     };
     let left = DeliveredSecret {
         left: true,

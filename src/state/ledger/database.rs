@@ -38,8 +38,7 @@ const CACHE_BYTES: usize = 4 << 20;
 pub(super) struct Records {
     pub(super) files: HashMap<PathBuf, FileRecord>,
     pub(super) secrets: HashMap<SecretPart, DeliveredSecret>,
-    /// `None`: to be forgotten.
-    pub(super) found: HashMap<FoundId, Option<Arns>>,
+    pub(super) found: HashMap<FoundId, Arns>,
 }
 
 impl Records {
@@ -81,7 +80,7 @@ impl Records {
                         question: question.to_owned(),
                     };
                     let arns = arns_from_bytes(value.value())?;
-                    records.found.insert(id, Some(arns));
+                    records.found.insert(id, arns);
                 }
             }
             Err(TableError::TableDoesNotExist(_)) => {}
@@ -102,7 +101,6 @@ impl Records {
             }
             Change::OnlyFiles(paths) => self.left_by(paths).next().is_none(),
             Change::OnlySecrets(parts) => self.parts_left_by(parts).next().is_none(),
-            Change::OnlyFound(ids) => self.found_left_by(ids).next().is_none(),
             Change::FileIntent(_) | Change::Secret(..) | Change::Found(..) => false,
         }
     }
@@ -123,12 +121,6 @@ impl Records {
             !record.left && !parts.contains(*part)
         };
         self.secrets.iter().filter(left)
-    }
-
-    /// The finds that are left behind when only `ids` are asked.
-    fn found_left_by(&self, ids: &HashSet<FoundId>) -> impl Iterator<Item = &FoundId> {
-        let left = |id: &&FoundId| !ids.contains(*id);
-        self.found.keys().filter(left)
     }
 
     /// The records that these changes make, in their order; nothing else.
@@ -160,11 +152,7 @@ impl Records {
                     updates.secrets.insert(part.clone(), record);
                 }
                 Change::Found(id, arns) => {
-                    updates.found.insert(id.clone(), Some(arns.clone()));
-                }
-                Change::OnlyFound(ids) => {
-                    let gone = self.found_left_by(ids).map(|id| (id.clone(), None));
-                    updates.found.extend(gone);
+                    updates.found.insert(id.clone(), arns.clone());
                 }
                 Change::OnlySecrets(parts) => {
                     for (part, record) in self.parts_left_by(parts) {
@@ -199,10 +187,7 @@ impl Records {
             let mut table = transaction.open_table(FOUND)?;
             for (FoundId { entry, question }, arns) in &self.found {
                 let key = (entry.as_str(), question.as_str());
-                match arns {
-                    Some(arns) => table.insert(key, arns_to_bytes(arns).as_slice())?,
-                    None => table.remove(key)?,
-                };
+                table.insert(key, arns_to_bytes(arns).as_slice())?;
             }
         }
         transaction.commit()?;

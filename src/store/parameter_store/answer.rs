@@ -42,6 +42,12 @@ impl ParameterStore {
         let value = SecretBytes::new(text.into_bytes());
         let modified = parameter.last_modified_date.and_then(timestamp);
         let arn = parameter.arn.unwrap_or_default();
+        // An answer to a name that is right in all else says whose parameters these are.
+        if !key.as_str().starts_with("arn:")
+            && let Some(arn) = Arn::parse(&arn).filter(|arn| !arn.account.is_empty())
+        {
+            self.account.learn(arn.account);
+        }
         let identity = if parameter.version > 0 {
             Identity::Parameter {
                 arn,
@@ -81,7 +87,7 @@ impl ParameterStore {
         if arn.account.is_empty() && arn.bare.starts_with("aws/service/") {
             return Ok(());
         }
-        self.account.is_ours(arn.account)
+        self.account.agrees(arn.account)
     }
 }
 
@@ -116,7 +122,9 @@ fn is_asked(key: &RemoteKey, parameter: &Parameter) -> bool {
 fn is_version(asked: Asked<'_>, parameter: &Parameter) -> bool {
     let given = parameter.selector().unwrap_or_default();
     let given = given.strip_prefix(':').unwrap_or(given);
-    let same = given.is_empty() || asked.selector() == Some(given);
+    // A number stands in the answer, too; a label only there.
+    let labelled = matches!(asked.version, Version::Stage(_));
+    let same = (given.is_empty() && !labelled) || asked.selector() == Some(given);
     // A reference to Secrets Manager has no number of its own.
     let reference = parameter
         .name()

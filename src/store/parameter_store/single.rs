@@ -6,7 +6,7 @@ use tokio::time::Instant;
 use super::asked::{Arn, Asked};
 use super::refused::Verdict;
 use super::{Opened, ParameterStore, refusal};
-use crate::aws::Trouble;
+use crate::aws::{Trouble, identity};
 use crate::failure::{Failure, Reason};
 use crate::names::RemoteKey;
 use crate::report::StoreOperation;
@@ -85,6 +85,9 @@ impl ParameterStore {
 
     /// The tags, as a JSON object. The answer names nothing, so what is asked must not mean anything else.
     pub(super) async fn tags(&self, opened: &Opened, key: &RemoteKey) -> Result<Answer, Failure> {
+        if key.as_str().starts_with("arn:") || self.account.expected().is_some() {
+            self.prove_account().await?;
+        }
         let name = self.name_of(&opened.region, key)?;
         let request = opened.client.list_tags_for_resource();
         let request = request
@@ -115,13 +118,31 @@ impl ParameterStore {
         })
     }
 
+    /// Tags come without a word of whose they are. Where it matters, STS says whose credentials ask, unless an answer or
+    /// the role has said so.
+    async fn prove_account(&self) -> Result<(), Failure> {
+        if self.account.proven().is_none() {
+            let session = self.caller.upstream.session().await?;
+            let endpoint = self.sts_endpoint_url.as_deref();
+            let identity = Box::pin(identity::ask(session, endpoint)).await?;
+            self.account.agrees(identity.account().as_str())?;
+            self.account.learn(identity.account().as_str());
+        }
+        match (self.account.expected(), self.account.proven()) {
+            (Some(expected), Some(proven)) if *expected != proven => {
+                self.account.agrees(proven.as_str())
+            }
+            (_, _) => Ok(()),
+        }
+    }
+
     /// Tags are listed by name, in our own account and region: an ARN from elsewhere would give those of a namesake.
     pub(super) fn name_of(&self, region: &str, key: &RemoteKey) -> Result<String, Failure> {
         let text = key.as_str();
         if !text.starts_with("arn:") {
             return Ok(text.to_owned());
         }
-        let known = self.account.known();
+        let known = self.account.proven();
         let here = Arn::parse(text).filter(|arn| {
             arn.region == region
                 && known
@@ -134,7 +155,7 @@ impl ParameterStore {
                 format!("the tags of `{key}` can only be read in its own account and region"),
             )
             .with_help(
-                "name the parameter instead of its ARN, or set `account` in the store's table where it is of that account",
+                "name the parameter instead of its ARN where it is in the store's account, or read it through a store of that account",
             ));
         };
         // A name with a level inside begins with a slash; of others the ARN does not tell, and few do.

@@ -81,7 +81,6 @@ fn the_right_answer_is_taken_by_name_and_arn() {
     taken("/prod/db", number("3"), parameter().selector(":3"));
     taken(ARN, number("3"), parameter().selector("3"));
     taken("/prod/db", label(), parameter().selector(":live"));
-    taken("/prod/db", label(), parameter());
     let bare = "arn:aws:ssm:eu-west-1:123456789012:parameter/x";
     taken("x", Version::Current, parameter().name("x").arn(bare));
     let list = parameter().r#type(ParameterType::StringList);
@@ -95,6 +94,8 @@ fn an_answer_that_is_not_what_was_asked_is_malformed() {
         assert_eq!(reason(key, version, parameter), Some(Reason::Malformed));
     };
     refused("/prod/db", current(), Parameter::builder());
+    // Nothing else in an answer says under which label it was found.
+    refused("/prod/db", Version::Stage("live".into()), parameter());
     refused("/prod/other", current(), parameter());
     refused("/prod/d", current(), parameter());
     refused("prod/db", current(), parameter());
@@ -360,6 +361,7 @@ fn every_tag_and_the_path_are_filters() {
 #[test]
 fn tags_of_an_arn_are_those_of_its_own_account_and_region() {
     let ours = store_with(Fetch::Auto, Some("123456789012"));
+    ours.account.learn("123456789012");
     let name = |store: &ParameterStore, text: &str| store.name_of(REGION, &key(text)).ok();
     assert_eq!(name(&ours, "x"), Some("x".into()));
     assert_eq!(name(&ours, ARN), Some("/prod/db".into()));

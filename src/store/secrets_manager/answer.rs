@@ -30,6 +30,13 @@ pub(super) struct Raw {
     created: Option<DateTime>,
 }
 
+impl Raw {
+    /// Whether both are the same version of the same secret.
+    pub(super) fn is_version_of(&self, other: &Self) -> bool {
+        (&self.arn, &self.version_id) == (&other.arn, &other.version_id)
+    }
+}
+
 impl From<GetSecretValueOutput> for Raw {
     fn from(output: GetSecretValueOutput) -> Self {
         Self {
@@ -88,6 +95,7 @@ impl SecretsManager {
         if value.len() > LARGEST {
             return Err(malformed(key, "is larger than any that AWS gives"));
         }
+        self.learn(key, &raw.arn);
         Ok(Answer {
             identity: Identity::Version {
                 arn: raw.arn,
@@ -96,6 +104,15 @@ impl SecretsManager {
             created: raw.created.and_then(timestamp),
             content: Content::Value(value),
         })
+    }
+
+    /// An answer to a name that is right in all else says whose secrets these are.
+    pub(super) fn learn(&self, key: &RemoteKey, arn: &str) {
+        if !key.as_str().starts_with("arn:")
+            && let Some(account) = arn.split(':').nth(4)
+        {
+            self.account.learn(account);
+        }
     }
 
     /// Whether ARN and name are those that were asked for, of the right region and account.
@@ -117,7 +134,7 @@ impl SecretsManager {
         if key.as_str().starts_with("arn:") {
             return Ok(());
         }
-        self.account.is_ours(account)
+        self.account.agrees(account)
     }
 }
 
@@ -144,20 +161,26 @@ pub(super) fn names_itself<'a>(region: &str, arn: &'a str, name: &str) -> Option
         return None;
     };
     let end = suffixed.strip_prefix(name)?;
-    let complete = end.is_empty() || (end.len() == 7 && end.starts_with('-'));
+    let complete = is_random_end(end);
     (!name.is_empty() && complete && *of == region && !account.is_empty()).then_some(*account)
 }
 
-/// A key is a name, a complete ARN, or an ARN without its random end.
+/// `-` and six characters (API reference, `CreateSecret`).
+fn is_random_end(text: &str) -> bool {
+    text.len() == 7 && text.starts_with('-') && text[1..].bytes().all(|b| b.is_ascii_alphanumeric())
+}
+
+/// A key is a name, a complete ARN, or an ARN without its random end. One that may be complete is taken for complete:
+/// else a secret whose name ends like an ARN would be read in place of one that is gone.
 fn is_asked(key: &RemoteKey, arn: &str, name: &str) -> bool {
     let key = key.as_str();
     if !key.starts_with("arn:") {
         return name == key;
     }
-    arn == key
-        || arn
-            .strip_prefix(key)
-            .is_some_and(|end| end.len() == 7 && end.starts_with('-'))
+    let complete = key.len() > 7
+        && key.is_char_boundary(key.len() - 7)
+        && is_random_end(&key[key.len() - 7..]);
+    arn == key || (!complete && arn.strip_prefix(key).is_some_and(is_random_end))
 }
 
 #[cfg(test)]
@@ -283,5 +306,32 @@ mod tests {
         assert!(!ask(&configured, &other) && ask(&configured, ARN));
         let learnt = store(None);
         assert!(ask(&learnt, ARN) && !ask(&learnt, &other));
+    }
+
+    #[test]
+    fn a_complete_arn_is_no_beginning_of_another() {
+        let planted = output()
+            .arn(format!("{ARN}-ZzZzZz"))
+            .name("prod/db-a1b2c3")
+            .secret_string("planted");
+        assert_eq!(
+            reason(ARN, Version::Current, planted.build()),
+            Some(Reason::Malformed)
+        );
+    }
+
+    #[test]
+    fn an_answer_that_is_refused_teaches_no_account() {
+        let key = RemoteKey::new("prod/db").unwrap();
+        let other = ARN.replace("123456789012", "210987654321");
+        let store = store(None);
+        let ask = |output: GetSecretValueOutput| {
+            store
+                .checked("eu-west-1", (&key, &Version::Current), output.into())
+                .is_ok()
+        };
+        let empty = output().arn(other).set_secret_string(None).build();
+        assert!(!ask(empty));
+        assert!(ask(output().build()));
     }
 }

@@ -76,32 +76,18 @@ impl SecretsManager {
         (values, errors): (Vec<Raw>, Vec<ApiErrorType>),
     ) -> Vec<(Read, Fetched)> {
         let now = Instant::now();
-        let mut places = claims(region, &reads, &values);
-        let mut values: Vec<Option<Raw>> = values.into_iter().map(Some).collect();
+        let mut values = Values::new(region, &reads, values);
         let mut fetched = Vec::with_capacity(reads.len());
         for (at, read) in reads.into_iter().enumerate() {
             let Some(key) = key_of(&read) else { continue };
-            let end = match places[at].as_slice() {
-                [] => match errors
-                    .iter()
-                    .find(|e| e.secret_id.as_deref() == Some(key.as_str()))
-                {
-                    Some(error) => self.refused(key, error, now),
-                    None => self.unclear(key, malformed_batch(key, "does not mention it"), now),
-                },
-                [place] => {
-                    let place = *place;
-                    let wanted_again = places[at + 1..].iter().any(|later| later.contains(&place));
-                    // Two ids of one secret share its answer.
-                    let raw = if wanted_again {
-                        values[place].clone()
-                    } else {
-                        values[place].take()
-                    };
-                    let answer = raw.ok_or_else(|| malformed_batch(key, "was taken apart wrongly"));
-                    let answer =
-                        answer.and_then(|raw| self.checked(region, (key, &Version::Current), raw));
-                    match answer {
+            let names = |error: &&ApiErrorType| error.secret_id.as_deref() == Some(key.as_str());
+            let end = match (values.take(at), errors.iter().find(names)) {
+                (Claim::Nothing, Some(error)) => self.refused(key, error, now),
+                (Claim::Nothing, None) => {
+                    self.unclear(key, malformed_batch(key, "does not mention it"), now)
+                }
+                (Claim::One(raw), None) => {
+                    match self.checked(region, (key, &Version::Current), *raw) {
                         Ok(answer) => {
                             self.apart().answered(key, now);
                             Fetched::Done(Ok(answer))
@@ -109,9 +95,10 @@ impl SecretsManager {
                         Err(failure) => self.unclear(key, failure, now),
                     }
                 }
-                _ => self.unclear(key, malformed_batch(key, "holds it more than once"), now),
+                (Claim::One(_) | Claim::TooMany, _) => {
+                    self.unclear(key, malformed_batch(key, "holds it more than once"), now)
+                }
             };
-            places[at].clear();
             fetched.push((read, end));
         }
         fetched
@@ -148,19 +135,57 @@ impl SecretsManager {
     }
 }
 
-/// For each read, the places of the answers that name it.
-fn claims(region: &str, reads: &[Read], values: &[Raw]) -> Vec<Vec<usize>> {
-    let claimed = |read: &Read| {
-        let key = key_of(read);
-        let named = |(_, raw): &(usize, &Raw)| key.is_some_and(|key| names(key, region, raw));
-        values
-            .iter()
-            .enumerate()
-            .filter(named)
-            .map(|(place, _)| place)
-            .collect()
-    };
-    reads.iter().map(claimed).collect()
+/// The values of a batch, and which read claims which.
+struct Values {
+    raw: Vec<Option<Raw>>,
+    /// For each read, the places of the values that name it.
+    claims: Vec<Vec<usize>>,
+}
+
+/// What a read finds among the values.
+enum Claim {
+    Nothing,
+    One(Box<Raw>),
+    TooMany,
+}
+
+impl Values {
+    fn new(region: &str, reads: &[Read], values: Vec<Raw>) -> Self {
+        let claimed = |read: &Read| {
+            let key = key_of(read);
+            let named = |(_, raw): &(usize, &Raw)| key.is_some_and(|key| names(key, region, raw));
+            let places = values.iter().enumerate().filter(named);
+            places.map(|(place, _)| place).collect()
+        };
+        Self {
+            claims: reads.iter().map(claimed).collect(),
+            raw: values.into_iter().map(Some).collect(),
+        }
+    }
+
+    /// The value of a read. A secret that is asked by several ids may come once or once for each of them, as long as it
+    /// is the same.
+    fn take(&mut self, at: usize) -> Claim {
+        let Some(first) = self.claims[at].first().copied() else {
+            return Claim::Nothing;
+        };
+        let askers = self.claims.iter().filter(|it| it.contains(&first)).count();
+        let same = |place: &usize| match (&self.raw[*place], &self.raw[first]) {
+            (Some(one), Some(other)) => one.is_version_of(other),
+            (_, _) => false,
+        };
+        let places = &self.claims[at];
+        if places.len() > askers || !places.iter().all(same) {
+            return Claim::TooMany;
+        }
+        // Nobody else wants it: no copy is left behind.
+        let raw = if askers == 1 {
+            self.raw[first].take()
+        } else {
+            self.raw[first].clone()
+        };
+        raw.map_or(Claim::TooMany, |raw| Claim::One(Box::new(raw)))
+    }
 }
 
 fn key_of(read: &Read) -> Option<&RemoteKey> {

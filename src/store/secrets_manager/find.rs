@@ -32,7 +32,9 @@ impl SecretsManager {
         loop {
             let output = self.page(opened, find, token).await?;
             let mut found = Vec::new();
-            for entry in output.secret_list.unwrap_or_default() {
+            // `{}` is a success to the SDK; taken for an empty list, it would be the end of all that matched.
+            let list = output.secret_list.ok_or_else(no_list)?;
+            for entry in list {
                 found.extend(self.matched(&opened.region, find, entry)?);
             }
             match listing.page(found, output.next_token)? {
@@ -81,7 +83,7 @@ impl SecretsManager {
             return Err(malformed());
         };
         let account = names_itself(region, &arn, &name).ok_or_else(malformed)?;
-        self.account.is_ours(account)?;
+        self.account.agrees(account)?;
         let tags: BTreeMap<_, _> = entry
             .tags
             .unwrap_or_default()
@@ -107,6 +109,10 @@ impl SecretsManager {
             arn: key(arn)?,
         }))
     }
+}
+
+fn no_list() -> Failure {
+    Failure::new(Reason::Malformed, "the answer to a list holds no list")
 }
 
 /// What narrows the list. A text that a filter cannot hold is left to our own matching.

@@ -80,6 +80,7 @@ impl SecretsManager {
         }
         let given = output.tags.unwrap_or_default();
         let value = answers::tags(key, given.into_iter().map(|tag| (tag.key, tag.value)))?;
+        self.learn(key, &arn);
         Ok(Answer {
             identity: Identity::Fingerprint(self.key.of([arn.as_bytes(), value.expose()])),
             created: None,

@@ -92,6 +92,9 @@ fn dotenv(payload: &Payload) -> Result<SecretBytes, Failure> {
     let mut out = Vec::with_capacity(capacity(payload));
     for (key, value) in payload.iter() {
         check_variable(key)?;
+        if payload.is_found(key) && key.is_loader_variable() {
+            return Err(loader_variable(key));
+        }
         let value = text(key, value, "dotenv")?;
         if let Some(what) = not_for_all_readers(value) {
             return Err(unfit(key, &format!("holds {what}"), "dotenv"));
@@ -126,6 +129,13 @@ fn push_quoted(out: &mut Vec<u8>, value: &str) {
         out.push(byte);
     }
     out.push(b'"');
+}
+
+fn loader_variable(key: &SecretKey) -> Failure {
+    let fact =
+        format!("key `{key}` is named after a secret, and decides what a program loads or runs");
+    Failure::new(Reason::Invalid, fact)
+        .with_help("narrow the `find` so that it does not match, or write the key in `data`")
 }
 
 fn check_variable(key: &SecretKey) -> Result<(), Failure> {

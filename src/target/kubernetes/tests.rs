@@ -114,7 +114,7 @@ async fn a_delivery_is_what_the_ledger_needs_to_know() {
             None,
             Known {
                 own: Some(&delivered),
-                writer: None
+                ..Known::default()
             }
         )
         .unwrap(),

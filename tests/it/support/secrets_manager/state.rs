@@ -30,6 +30,8 @@ pub struct State {
     pub throttled: usize,
     /// What `ListSecrets` does not show yet.
     pub unlisted: BTreeSet<String>,
+    /// `ListSecrets` answers `{}`: always, or from the second page on.
+    pub blank_lists: Option<bool>,
     pub pages: Pages,
 }
 

@@ -71,4 +71,9 @@ impl SecretsManager {
         state.put(&arn, Content::Text(value.to_owned()), now());
         arn
     }
+
+    /// `ListSecrets` answers `{}`; `later`: only from the second page on.
+    pub fn blank_lists(&self, later: bool) {
+        self.state().blank_lists = Some(later);
+    }
 }
