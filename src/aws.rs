@@ -150,7 +150,7 @@ pub fn timeouts() -> TimeoutConfig {
         .build()
 }
 
-/// A [`Login`] keeps its credentials itself: the SDK's cache would hold on to refused ones, and renews on the path of a
+/// A login keeps its credentials itself: the SDK's cache would hold on to refused ones, and renews on the path of a
 /// request (measured).
 pub fn no_identity_cache() -> SharedIdentityCache {
     aws_config::identity::IdentityCache::no_cache()
