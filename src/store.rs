@@ -154,6 +154,19 @@ impl Store {
         }
     }
 
+    /// How it travels where nothing stands against it. What comes round together goes by this, for the present lane may
+    /// change with every answer.
+    pub fn usual_lane(&self, read: &Read) -> Lane {
+        match self {
+            Self::SecretsManager(store) => store.usual_lane(read),
+            Self::ParameterStore(store) => store.usual_lane(read),
+            Self::File(_) => Lane {
+                operation: StoreOperation::ReadFile,
+                size: 1,
+            },
+        }
+    }
+
     /// Takes a turn for one call; else says when there will be one.
     pub fn turn(&self, operation: StoreOperation, now: Instant) -> Result<(), Instant> {
         match self {

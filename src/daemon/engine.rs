@@ -10,7 +10,7 @@ mod pauses;
 mod queries;
 mod traffic;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -158,6 +158,8 @@ pub(super) struct Engine {
     state: Arc<State>,
     reporter: Reporter,
     pulse: Arc<Pulse>,
+    /// Entries that something happened to, of which nothing was told yet.
+    unsettled: BTreeSet<EntryName>,
     untried: usize,
     draining: bool,
 }
@@ -202,6 +204,7 @@ impl Engine {
             state: parts.state,
             reporter: parts.reporter,
             pulse: parts.pulse,
+            unsettled: BTreeSet::new(),
             draining: false,
         };
         engine.begin_reads();
@@ -222,7 +225,7 @@ impl Engine {
         while !self.is_done() {
             let due = self.schedule.next().filter(|_| !self.draining);
             tokio::select! {
-                () = stop.cancelled(), if !self.draining => self.draining = true,
+                () = stop.cancelled(), if !self.draining => self.drain(),
                 Some(ended) = self.tasks.join_next_with_id() => self.ended(ended),
                 Some(want) = self.wants.recv() => self.wanted(want),
                 Some(query) = queries.recv() => {
@@ -230,7 +233,7 @@ impl Engine {
                     let _ = query.send(self.status());
                 }
                 () = sleep_until(due), if due.is_some() => self.start_due(),
-                _ = heartbeat.tick() => {}
+                _ = heartbeat.tick() => self.settle_all(),
             }
             self.beat();
         }

@@ -29,6 +29,8 @@ pub(super) struct EntryState {
     pub targets: Vec<TargetState>,
     /// What its finds match, each by the read that says so.
     found: BTreeMap<Read, BTreeSet<Read>>,
+    /// Its own reads, and what its finds match.
+    reads: BTreeSet<Read>,
     /// The newest version any target holds, per read.
     pub delivered: BTreeMap<Read, Version>,
     /// What the last run that got past its reads used, delivered or not; a read that still answers it wakes nobody.
@@ -179,6 +181,7 @@ impl EntryState {
     pub(super) fn new(entry: Arc<Entry>, rhythm: Rhythm, now: Instant) -> Self {
         Self {
             targets: entry.targets.iter().map(|_| TargetState::new()).collect(),
+            reads: entry.reads.iter().cloned().collect(),
             entry,
             found: BTreeMap::new(),
             delivered: BTreeMap::new(),
@@ -200,27 +203,25 @@ impl EntryState {
         }
     }
 
-    /// Its own reads, and what its finds match.
     pub(super) fn reads(&self) -> impl Iterator<Item = &Read> {
-        let own = self.entry.reads.iter();
-        let found = self.found.values().flatten();
-        // A match may be one of its own reads, or that of another find.
-        let distinct: BTreeSet<&Read> = own.chain(found).collect();
-        distinct.into_iter()
+        self.reads.iter()
     }
 
     /// A `find` of it matches these now. Returns the reads that it has gained and lost by that.
     pub(super) fn found(&mut self, find: &Read, matches: &[Match]) -> (Vec<Read>, Vec<Read>) {
-        let before: BTreeSet<Read> = self.reads().cloned().collect();
         let now = matches.iter().map(|found| read_of(find, found));
         self.found.insert(find.clone(), now.collect());
-        let after: BTreeSet<Read> = self.reads().cloned().collect();
-        let lost: Vec<Read> = before.difference(&after).cloned().collect();
+        // A match may be one of its own reads, or that of another find.
+        let own = self.entry.reads.iter();
+        let after: BTreeSet<Read> = own.chain(self.found.values().flatten()).cloned().collect();
+        let before = std::mem::replace(&mut self.reads, after);
+        let after = &self.reads;
+        let lost: Vec<Read> = before.difference(after).cloned().collect();
         for read in &lost {
             self.failing_reads.remove(read);
             self.answered.remove(read);
         }
-        (after.difference(&before).cloned().collect(), lost)
+        (self.reads.difference(&before).cloned().collect(), lost)
     }
 
     /// A read answered with `identity`; what now?
@@ -232,13 +233,21 @@ impl EntryState {
         now: Instant,
     ) -> Wish {
         self.failing_reads.remove(read);
-        self.answered.insert(read.clone());
+        if self.reads.contains(read) {
+            self.answered.insert(read.clone());
+        }
         if self.work == Work::UnderWay || !self.tried || doubted {
             return Wish::Nothing;
         }
         let changed = self.attempted.get(read) != Some(identity);
-        let recovered = self.unfinished && self.failing_reads.is_empty();
-        if changed || recovered {
+        if !self.failing_reads.is_empty() {
+            // A run would end at the read that fails; its recovery starts one.
+            self.unfinished |= changed;
+            return Wish::Nothing;
+        }
+        // What is tried again by itself is not tried with every answer.
+        let waits = self.retry.is_some_and(|retry| retry > now);
+        if (changed && !waits) || self.unfinished {
             return Wish::Run(Which::All);
         }
         let wish = self.wish(now, Occasion::Answer);
@@ -252,8 +261,9 @@ impl EntryState {
     }
 
     fn is_check_due(&self, now: Instant) -> bool {
-        self.check.is_some_and(|check| check <= now)
-            && self.reads().all(|read| self.answered.contains(read))
+        // Only its own reads are among those that answered.
+        let all_answered = self.answered.len() == self.reads.len();
+        all_answered && self.check.is_some_and(|check| check <= now)
     }
 
     /// What is due by now.
@@ -337,12 +347,13 @@ impl EntryState {
     }
 
     /// A run wrote nothing, for a reason of the entry's own. Equal answers give equal content, so only a panic, which
-    /// is nobody's content, is tried again by itself.
+    /// is nobody's content, and what is no matter of content are tried again by themselves.
     pub(super) fn fail(&mut self, stage: Stage, failure: Failure, now: Instant) -> &Streak {
         let before = self.trouble.take().map(|(_, streak)| streak);
         let streak = Streak::next(before.as_ref(), failure);
         let interval = self.entry.refresh_interval;
-        self.retry = (streak.failure.reason == Reason::Panic).then(|| now + streak.wait(interval));
+        let by_itself = streak.failure.reason == Reason::Panic || stage == Stage::Apply;
+        self.retry = by_itself.then(|| now + streak.wait(interval));
         self.unfinished = false;
         &self.trouble.insert((stage, streak)).1
     }

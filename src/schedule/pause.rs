@@ -24,6 +24,7 @@ pub struct Pause {
     /// Probes that failed, and the call that began it.
     pub failures: u32,
     pub until: Instant,
+    since: Instant,
     probing: bool,
 }
 
@@ -56,6 +57,11 @@ impl Reason {
             Self::Throttled | Self::Credentials | Self::Clock | Self::Network | Self::Timeout
         )
     }
+
+    /// Whether one call may meet it while all others do well.
+    pub fn may_be_lonely(self) -> bool {
+        matches!(self, Self::Throttled | Self::Network | Self::Timeout)
+    }
 }
 
 impl Health {
@@ -75,13 +81,14 @@ impl Health {
         }
     }
 
-    /// A call that began at `began` was answered.
-    pub fn answered(&mut self, now: Instant) -> News {
+    /// A call that began at `began` was answered. One that left before the pause says nothing of its end.
+    pub fn answered(&mut self, began: Instant, now: Instant) -> News {
         self.answered = Some(now);
-        match self.pause.take() {
-            Some(_) => News::Resumed,
-            None => News::Nothing,
+        if self.pause.as_ref().is_none_or(|pause| began < pause.since) {
+            return News::Nothing;
         }
+        self.pause = None;
+        News::Resumed
     }
 
     /// A call that began at `began` failed for a reason that may be shared. `longest` bounds the pause; `random` is in
@@ -93,17 +100,14 @@ impl Health {
         longest: Duration,
         random: f64,
     ) -> News {
-        let lonely = matches!(
-            failure.reason,
-            Reason::Throttled | Reason::Network | Reason::Timeout
-        );
         let others_do_well = self.answered.is_some_and(|at| at > began);
-        if !failure.reason.is_shared() || (lonely && others_do_well) {
+        let is_lonely = failure.reason.may_be_lonely() && others_do_well;
+        if !failure.reason.is_shared() || is_lonely {
             return News::Nothing;
         }
         // Calls that left before the pause say nothing new.
         if let Some(pause) = &self.pause
-            && !(pause.probing && now >= pause.until)
+            && !(pause.probing && began >= pause.until)
         {
             return News::Nothing;
         }
@@ -113,17 +117,11 @@ impl Health {
         self.pause = Some(Pause {
             failure: failure.clone(),
             failures,
+            since: now,
             until: now + wait,
             probing: false,
         });
         News::Paused
-    }
-
-    /// The probe came to nothing either way: another one may leave.
-    pub fn probe_lost(&mut self) {
-        if let Some(pause) = &mut self.pause {
-            pause.probing = false;
-        }
     }
 }
 
@@ -164,7 +162,9 @@ mod tests {
         );
         let last = later + Duration::from_secs(2);
         assert_eq!(health.gate(last), Gate::Probe);
-        assert_eq!(health.answered(last), News::Resumed);
+        // What left before the pause does not end it.
+        assert_eq!(health.answered(now, last), News::Nothing);
+        assert_eq!(health.answered(last, last), News::Resumed);
         assert_eq!(health.gate(last), Gate::Open);
     }
 
@@ -176,7 +176,7 @@ mod tests {
             began + Duration::from_secs(20),
         );
         let mut health = Health::default();
-        assert_eq!(health.answered(answered), News::Nothing);
+        assert_eq!(health.answered(began, answered), News::Nothing);
         for reason in [Reason::Timeout, Reason::Network, Reason::Throttled] {
             let failed = health.failed(&failure(reason), (began, now), LONGEST, 0.0);
             assert_eq!(failed, News::Nothing, "{reason}");

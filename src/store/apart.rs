@@ -98,8 +98,11 @@ impl<K: Eq + Hash + Clone> Apart<K> {
         end
     }
 
-    /// It was not answered alone.
+    /// It was not answered alone. What may strike everything says nothing of this one.
     pub(super) fn failed(&mut self, key: &K, why: Reason) {
+        if why.is_shared() {
+            return;
+        }
         if let Some(alone) = self.0.get_mut(key) {
             alone.failed = Some(why);
         }
@@ -170,5 +173,19 @@ mod tests {
             held(Some(Reason::Throttled), &many),
             (Spoilt::Failed, false)
         );
+    }
+
+    /// Bug: after an outage, a secret that is denied in batches and readable alone was not asked alone any more.
+    #[tokio::test(start_paused = true)]
+    async fn an_outage_is_no_reason_not_to_ask_alone() {
+        let now = Instant::now();
+        let key = "prod/db";
+        let mut apart = Apart::default();
+        assert!(apart.set(&key, Why::Denied, now));
+        apart.answered(&key, now);
+        apart.failed(&key, Reason::Network);
+        let later = now + Duration::from_hours(1);
+        assert!(!apart.holds(&key, later));
+        assert!(apart.set(&key, Why::Denied, later));
     }
 }

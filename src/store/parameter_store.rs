@@ -96,6 +96,28 @@ impl ParameterStore {
         }
     }
 
+    /// How it travels where nothing stands against it.
+    pub fn usual_lane(&self, read: &Read) -> Lane {
+        match (&read.source, self.fetch) {
+            (Source::Value { .. }, Fetch::Auto) => Lane {
+                operation: StoreOperation::GetParameters,
+                size: BATCH,
+            },
+            (Source::Value { .. }, Fetch::Single) => Lane {
+                operation: StoreOperation::GetParameter,
+                size: 1,
+            },
+            (Source::Metadata { .. }, _) => Lane {
+                operation: StoreOperation::ListTagsForResource,
+                size: 1,
+            },
+            (Source::Find(find), _) => Lane {
+                operation: find::operation(find),
+                size: 1,
+            },
+        }
+    }
+
     fn value_lane(&self, name: &String, now: Instant) -> Lane {
         let together = self.together();
         let waits = together.apart.holds(name, now);

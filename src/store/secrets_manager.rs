@@ -74,24 +74,32 @@ impl SecretsManager {
     }
 
     pub fn lane(&self, read: &Read, now: Instant) -> Lane {
+        let usual = self.usual_lane(read);
+        let (StoreOperation::BatchGetSecretValue, Source::Value { key, .. }) =
+            (usual.operation, &read.source)
+        else {
+            return usual;
+        };
+        if self.caller.upstream.takes_batches(now) && !self.apart().holds(key, now) {
+            return usual;
+        }
+        Lane {
+            operation: StoreOperation::GetSecretValue,
+            size: 1,
+        }
+    }
+
+    /// How it travels where nothing stands against it.
+    pub fn usual_lane(&self, read: &Read) -> Lane {
         let alone = |operation| Lane { operation, size: 1 };
         match &read.source {
             Source::Value {
-                key,
                 version: Version::Current,
-            } => {
-                let together = self.fetch == Fetch::Auto
-                    && self.caller.upstream.takes_batches(now)
-                    && !self.apart().holds(key, now);
-                if together {
-                    Lane {
-                        operation: StoreOperation::BatchGetSecretValue,
-                        size: BATCH,
-                    }
-                } else {
-                    alone(StoreOperation::GetSecretValue)
-                }
-            }
+                ..
+            } if self.fetch == Fetch::Auto => Lane {
+                operation: StoreOperation::BatchGetSecretValue,
+                size: BATCH,
+            },
             Source::Value { .. } => alone(StoreOperation::GetSecretValue),
             Source::Metadata { .. } => alone(StoreOperation::DescribeSecret),
             Source::Find(_) => alone(StoreOperation::ListSecrets),

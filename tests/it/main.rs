@@ -23,6 +23,7 @@ mod isolation;
 mod kubernetes;
 mod kubernetes_real;
 mod leak;
+mod liveness;
 mod moto;
 mod online;
 mod parameter_store;

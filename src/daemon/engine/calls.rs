@@ -72,7 +72,7 @@ impl Engine {
                 }
                 Wish::Check => self.start_check(&name),
             }
-            self.settle(&name);
+            self.unsettled.insert(name);
         }
         Ok(seen)
     }
@@ -120,7 +120,7 @@ impl Engine {
             }
             streak.loud &= voice == Voice::Own;
             self.tell_failure(&name, Stage::Fetch, &streak, None);
-            self.settle(&name);
+            self.unsettled.insert(name);
         }
     }
 
@@ -131,16 +131,16 @@ impl Engine {
             return;
         };
         state.next = Some(now + CALL_LIMIT);
-        for name in state.users.clone() {
+        for name in &state.users {
             let waits = |entry: &EntryState| entry.waits_for_reads(now);
-            if self.entries.get(&name).is_some_and(waits) {
-                self.arm(&name);
+            if self.entries.get(name).is_some_and(waits) {
+                self.unsettled.insert(name.clone());
             }
         }
     }
 
     /// Gives the read a time of its own.
-    fn due_at(&mut self, read: &Read, at: Instant) {
+    pub(super) fn due_at(&mut self, read: &Read, at: Instant) {
         if self.mode == Mode::Once {
             return;
         }

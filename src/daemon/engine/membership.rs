@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::{Due, Engine, Mode};
+use crate::daemon::entries::Streak;
 use crate::daemon::reads::ReadState;
 use crate::names::EntryName;
 use crate::store::{Match, Read};
@@ -62,8 +63,16 @@ impl Engine {
             .entry(read.clone())
             .or_insert_with(|| ReadState::new(interval));
         state.users.insert(user.clone());
+        // It fails for this one, too; that was said by those who used it before.
+        let failing = state.failing.clone().map(|streak| Streak {
+            loud: false,
+            ..streak
+        });
         let shorter = interval < state.interval;
         state.interval = interval.min(state.interval);
+        if let (Some(streak), Some(entry)) = (failing, self.entries.get_mut(user)) {
+            entry.failing_reads.insert(read.clone(), streak);
+        }
         !known || shorter
     }
 
@@ -101,17 +110,16 @@ impl Engine {
 
     /// Puts the read among those that travel as it does, at its interval.
     fn join_cohort(&mut self, read: &Read) {
-        let now = Instant::now();
         let (Some(state), Some(slot)) = (self.reads.get(read), self.stores.get(&read.store)) else {
             return;
         };
-        let lane = slot.store.lane(read, now);
+        let lane = slot.store.usual_lane(read);
         let kind = (read.store.clone(), lane);
         let interval = state.interval;
         self.leave_cohort(read);
         let new = self.cohorts.join(read.clone(), kind, interval, lane.size);
         if let Some(cohort) = new.filter(|_| self.mode == Mode::Forever)
-            && let Some(at) = self.cohorts.next(cohort, now, fastrand::f64())
+            && let Some(at) = self.cohorts.next(cohort, Instant::now(), fastrand::f64())
         {
             self.schedule.set(Due::Cohort(cohort), at);
         }

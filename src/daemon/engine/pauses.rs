@@ -1,12 +1,13 @@
 //! What stores share fails for all at once: then everything behind it is held, and one probe leaves instead.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::{Due, Engine, Mode};
 use crate::aws::UpstreamId;
+use crate::daemon::reads::ReadState;
 use crate::failure::{Failure, Reason};
 use crate::names::StoreName;
 use crate::report::Fact;
@@ -19,6 +20,10 @@ use crate::store::{Fetched, Read};
 pub(super) struct Shared {
     pub health: Health,
     held: VecDeque<Read>,
+    /// The reads of the call that began the pause.
+    culprits: BTreeSet<Read>,
+    /// Reads that failed like everything, while everything else was well. Until one of them is answered, it pauses nobody.
+    lonely: BTreeSet<Read>,
 }
 
 impl Engine {
@@ -70,16 +75,25 @@ impl Engine {
         let Some(id) = self.upstream(store) else {
             return false;
         };
-        let longest = fetched
-            .iter()
-            .filter_map(|(read, _)| Some(self.reads.get(read)?.interval));
-        let longest = longest.min().unwrap_or(Duration::MAX);
+        let longest = self.shortest_interval(id);
         let failure = shared_failure(fetched);
+        let shared = self.shared.entry(id).or_default();
+        let alone = fetched.iter().all(|(read, _)| shared.lonely.contains(read));
         let now = Instant::now();
-        let health = &mut self.shared.entry(id).or_default().health;
         let news = match failure {
-            Some(failure) => health.failed(failure, (began, now), longest, fastrand::f64()),
-            None => health.answered(now),
+            Some(_) if alone => News::Nothing,
+            Some(failure) => {
+                let random = fastrand::f64();
+                let news = shared.health.failed(failure, (began, now), longest, random);
+                if news == News::Paused && shared.culprits.is_empty() {
+                    shared.culprits = reads_of(fetched).collect();
+                }
+                news
+            }
+            None => {
+                shared.lonely.retain(|read| !is_answered(read, fetched));
+                shared.answered(fetched, (began, now))
+            }
         };
         match news {
             News::Nothing => {}
@@ -87,6 +101,15 @@ impl Engine {
             News::Resumed => self.tell_pause(id, None),
         }
         news == News::Resumed
+    }
+
+    /// Nothing behind an upstream waits longer for the end of a pause than its own interval.
+    fn shortest_interval(&self, id: UpstreamId) -> Duration {
+        let behind = |(read, state): (&Read, &ReadState)| {
+            (self.upstream(&read.store) == Some(id)).then_some(state.interval)
+        };
+        let shortest = self.reads.iter().filter_map(behind).min();
+        shortest.unwrap_or(Duration::MAX)
     }
 
     /// Everything that waits behind it is held.
@@ -119,16 +142,39 @@ impl Engine {
             }
         }
         self.tell_held(id);
+        self.settle_all();
     }
 
-    /// The end of a pause: one of the held leaves. Where none is held, the next that is due does.
+    /// The end of a pause: one read leaves, one that did not begin it where there is one. Where none is held, the next that
+    /// is due leaves.
     pub(super) fn probe_due(&mut self, id: UpstreamId) {
-        while let Some(read) = self.shared.get_mut(&id).and_then(|it| it.held.pop_front()) {
-            if self.release(&read) {
-                self.call(&read, None, Urgency::Now);
-                return;
-            }
+        let Some(read) = self.probe(id) else { return };
+        if let Some(shared) = self.shared.get_mut(&id) {
+            shared.held.retain(|held| *held != read);
         }
+        if self.release(&read) {
+            self.call(&read, None, Urgency::Now);
+        }
+    }
+
+    /// What began the pause may be all that is wrong, and would say so again and again.
+    fn probe(&self, id: UpstreamId) -> Option<Read> {
+        let shared = self.shared.get(&id)?;
+        let held = || {
+            let wanted = |read: &&Read| self.reads.contains_key(*read);
+            shared.held.iter().filter(wanted)
+        };
+        let innocent = |read: &Read| !shared.culprits.contains(read);
+        let well = || {
+            let answered = |(read, state): (&Read, &ReadState)| {
+                let here = self.upstream(&read.store) == Some(id);
+                let free = !self.whereabouts.contains_key(read);
+                (here && free && state.last.is_some() && innocent(read)).then(|| read.clone())
+            };
+            self.reads.iter().find_map(answered)
+        };
+        let first = held().find(|read| innocent(read)).cloned();
+        first.or_else(well).or_else(|| held().next().cloned())
     }
 
     /// Everything that was held leaves, under the rate.
@@ -145,8 +191,18 @@ impl Engine {
             .get_mut(&id)
             .map(|shared| std::mem::take(&mut shared.held));
         for read in held.unwrap_or_default() {
-            if self.release(&read) {
-                self.call(&read, None, Urgency::Now);
+            if !self.release(&read) {
+                continue;
+            }
+            let shared = self.shared.get(&id);
+            let lonely = shared.is_some_and(|it| it.lonely.contains(&read));
+            match self.reads.get(&read).filter(|_| lonely) {
+                // It has its own time again.
+                Some(state) => {
+                    let wait = state.failing.as_ref().map(|it| it.wait(state.interval));
+                    self.due_at(&read, Instant::now() + wait.unwrap_or_default());
+                }
+                None => self.call(&read, None, Urgency::Now),
             }
         }
     }
@@ -185,13 +241,38 @@ impl Engine {
             return;
         };
         let users = shared.held.iter().filter_map(|read| self.reads.get(read));
-        let users: std::collections::BTreeSet<_> = users
+        let users: BTreeSet<_> = users
             .flat_map(|state| state.users.iter().cloned())
             .collect();
-        for name in users {
-            self.settle(&name);
-        }
+        self.unsettled.extend(users);
     }
+}
+
+impl Shared {
+    /// A call was answered. Where another one's failure was taken for everybody's, it was alone with it.
+    fn answered(&mut self, fetched: &[(Read, Fetched)], (began, now): (Instant, Instant)) -> News {
+        let reason = self.health.pause().map(|pause| pause.failure.reason);
+        let news = self.health.answered(began, now);
+        if news == News::Resumed {
+            let culprits = std::mem::take(&mut self.culprits);
+            let others = reads_of(fetched).all(|read| !culprits.contains(&read));
+            if others && reason.is_some_and(Reason::may_be_lonely) {
+                self.lonely.extend(culprits);
+            }
+        }
+        news
+    }
+}
+
+fn reads_of(fetched: &[(Read, Fetched)]) -> impl Iterator<Item = Read> {
+    fetched.iter().map(|(read, _)| read.clone())
+}
+
+fn is_answered(read: &Read, fetched: &[(Read, Fetched)]) -> bool {
+    let fails =
+        |end: &Fetched| matches!(end, Fetched::Done(Err(failure)) if failure.reason.is_shared());
+    let answered = |(known, end): &(Read, Fetched)| known == read && !fails(end);
+    fetched.iter().any(answered)
 }
 
 /// The failure that all of a call have in common, where it may be shared by more.

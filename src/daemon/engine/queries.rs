@@ -48,6 +48,13 @@ impl Engine {
         self.arm(name);
     }
 
+    /// Of everything that happened at once, each entry tells once: what it tells takes a look at each of its reads.
+    pub(super) fn settle_all(&mut self) {
+        for name in std::mem::take(&mut self.unsettled) {
+            self.settle(&name);
+        }
+    }
+
     /// Brings the conditions of an entry and its targets up to date and tells what moved.
     fn refresh(&mut self, name: &EntryName) {
         let Some(entry) = self.entries.get_mut(name) else {
@@ -111,7 +118,7 @@ impl Engine {
     }
 
     /// Sets the timers of an entry and says when it is next looked at.
-    pub(super) fn arm(&mut self, name: &EntryName) {
+    fn arm(&mut self, name: &EntryName) {
         let Some(entry) = self
             .entries
             .get(name)

@@ -128,3 +128,199 @@ async fn a_run_that_panics_is_not_started_again_at_once() {
         "a retry waits a second at least"
     );
 }
+
+mod finds {
+    use std::collections::BTreeMap;
+
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::aws::{Aws, Service, Upstream};
+    use crate::config::{AwsAuth, AwsStore, Fetch, Find, Rates, Source};
+    use crate::daemon::entries::Work;
+    use crate::failure::Failure;
+    use crate::report::Stage;
+    use crate::secret::SecretBytes;
+    use crate::store::{Answer, Content, Identity, Match};
+    use crate::sync::{End, Report};
+
+    fn find() -> Read {
+        Read {
+            store: StoreName::new("local").unwrap(),
+            source: Source::Find(Find {
+                path: Some("app/".into()),
+                ..Find::default()
+            }),
+        }
+    }
+
+    fn with_finds(dir: &Path, names: &[&str]) -> (Engine, Arc<Upstream>) {
+        let state = Arc::new(State::open(&dir.join("state")).unwrap());
+        let aws = Aws::default();
+        let spec = AwsStore {
+            region: Some("eu-west-1".into()),
+            account: None,
+            fetch: Fetch::Auto,
+            requests_per_second: Rates::SECRETS_MANAGER,
+            endpoint_url: Some("http://127.0.0.1:9".into()),
+            auth: AwsAuth::DEFAULT,
+        };
+        let name = StoreName::new("local").unwrap();
+        let reporter = Reporter::new(|_| {});
+        let store = Store::new(
+            &name,
+            &config::Store::SecretsManager(spec.clone()),
+            (&aws, state.fingerprint_key()),
+            reporter.clone(),
+        );
+        let upstream = aws.upstream(Service::SecretsManager, &spec);
+        let entries = names.iter().map(|name| {
+            let mut entry = entry(name, dir, &state);
+            entry.refresh_interval = Duration::from_mins(5);
+            entry.reads = vec![find()];
+            entry.items = vec![Item::Found { read: 0 }];
+            entry
+        });
+        let entries = entries.collect();
+        let engine = Engine::new(Parts {
+            instance: Instance::new("test").unwrap(),
+            stores: BTreeMap::from([(name, store)]),
+            entries,
+            state,
+            reporter,
+            pulse: Arc::default(),
+            mode: Mode::Forever,
+        });
+        (engine, upstream)
+    }
+
+    fn matches(count: usize) -> Vec<Match> {
+        let key = |text: String| RemoteKey::new(text).unwrap();
+        let one = |i| Match {
+            name: key(format!("app/{i}")),
+            arn: key(format!(
+                "arn:aws:secretsmanager:eu-west-1:123456789012:secret:app/{i:05}-abcdef"
+            )),
+        };
+        (0..count).map(one).collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_found_while_batches_were_refused_travels_together_later() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = dir.path().canonicalize().unwrap();
+        let (mut engine, upstream) = with_finds(&dir, &["one"]);
+        let one = EntryName::new("one").unwrap();
+        upstream.refused_batches(Instant::now());
+        engine.found(&find(), &matches(200), std::slice::from_ref(&one));
+        tokio::time::advance(Duration::from_hours(3)).await;
+        // The find comes round again, too.
+        engine.found(&find(), &matches(200), std::slice::from_ref(&one));
+        let now = Instant::now();
+        let slot = engine.stores.values().next().unwrap();
+        let read = engine.entries[&one].reads().nth(1).unwrap();
+        assert_eq!(
+            slot.store.lane(read, now).size,
+            20,
+            "batches are tried again"
+        );
+        let cohorts = engine.cohorts.ids().count();
+        assert!(
+            cohorts <= 11,
+            "{cohorts} cohorts for 200 secrets and a list"
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn cohorts_that_went_count_no_longer_for_the_pace() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = dir.path().canonicalize().unwrap();
+        let (mut engine, _upstream) = with_finds(&dir, &["one"]);
+        let one = EntryName::new("one").unwrap();
+        for round in 0..5 {
+            let of_round: Vec<Match> = matches(1000 * (round + 1)).split_off(1000 * round);
+            engine.found(&find(), &of_round, std::slice::from_ref(&one));
+            let ids: Vec<_> = engine.cohorts.ids().collect();
+            for id in ids {
+                engine.cohort_due(id, Instant::now());
+            }
+        }
+        let slot = engine.stores.values().next().unwrap();
+        let mean: f64 = slot.mean.values().sum();
+        assert!(
+            mean * 300.0 < 60.0,
+            "{} calls an interval for 1,000 secrets",
+            mean * 300.0
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_ledger_that_cannot_be_written_is_not_tried_again_at_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = dir.path().canonicalize().unwrap();
+        let (mut engine, _upstream) = with_finds(&dir, &["one"]);
+        let one = EntryName::new("one").unwrap();
+        let answer = Answer {
+            identity: Identity::Arns(["arn".to_owned()].into()),
+            created: None,
+            content: Content::Matches(Vec::new()),
+        };
+        engine.entries.get_mut(&one).unwrap().work = Work::UnderWay;
+        engine.call_ended(&find(), Ok(answer));
+        // What `sync::content` returns when `remember_found` fails.
+        engine.run_ended(
+            &one,
+            Report {
+                end: End::NotAssembled {
+                    stage: Stage::Apply,
+                    versions: Vec::new(),
+                    failure: Failure::new(Reason::Io, "the ledger could not be written"),
+                },
+                took: Duration::ZERO,
+            },
+        );
+        assert_eq!(
+            engine.entries[&one].work,
+            Work::Idle,
+            "started again at once"
+        );
+        let _ = SecretBytes::new(Vec::new());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_probe_is_a_call_of_its_own() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = dir.path().canonicalize().unwrap();
+        let (mut engine, _upstream) = with_finds(&dir, &["one"]);
+        let one = EntryName::new("one").unwrap();
+        engine.found(&find(), &matches(1), std::slice::from_ref(&one));
+        let value = engine.entries[&one]
+            .reads()
+            .find(|read| **read != find())
+            .unwrap()
+            .clone();
+        // The list is under way for minutes: it has many pages.
+        engine.call(&find(), None, crate::schedule::line::Urgency::Now);
+        tokio::time::advance(Duration::from_millis(20)).await;
+        engine.start_due();
+        let began = Instant::now();
+        // Somebody else meets a failure that is shared.
+        let down = Failure::new(Reason::Network, "x");
+        tokio::time::advance(Duration::from_millis(20)).await;
+        let failed = vec![(value.clone(), crate::store::Fetched::Done(Err(down)))];
+        let _ = engine.hear(&value.store, &failed, began);
+        // A run wants the list, which is under way: it is held all the same. Then the value comes round.
+        engine.call(&find(), None, crate::schedule::line::Urgency::Now);
+        engine.call(&value, None, crate::schedule::line::Urgency::Routine);
+        tokio::time::advance(Duration::from_secs(3)).await;
+        engine.start_due();
+        tokio::time::advance(Duration::from_millis(20)).await;
+        engine.start_due();
+        let calls = engine.running.len();
+        let held = engine.reads[&value].held;
+        assert!(
+            calls == 2 && !held,
+            "{calls} call under way, the old one; the pause is over, no probe has left"
+        );
+    }
+}

@@ -1,5 +1,6 @@
 //! Which calls leave, and when: reads wait in lines, and leave in groups as soon as rate, pace and pause allow.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use tokio::time::Instant;
 
 use super::{CALL_LIMIT, Done, Due, Engine, Task, no_answer};
 use crate::daemon::reads::ReadState;
-use crate::failure::Failure;
+use crate::failure::{Failure, Reason};
 use crate::names::StoreName;
 use crate::report::StoreOperation;
 use crate::schedule::cohorts::CohortId;
@@ -40,6 +41,8 @@ pub(super) struct Waiting {
     /// When the rate allows the next call, and when the pace allows the next routine one; where that was refused.
     turn: Option<Instant>,
     paced: Option<Instant>,
+    /// Since when it waits for a turn.
+    refused: Option<Instant>,
 }
 
 /// Where a read is that was asked for.
@@ -107,10 +110,16 @@ impl Engine {
         let Some(slot) = self.stores.get_mut(&first.store) else {
             return;
         };
-        let share = |read| f64::from(u32::try_from(slot.store.lane(read, now).size).unwrap_or(1));
-        let calls: f64 = due.iter().map(|read| 1.0 / share(read)).sum();
+        let mut by_lane: BTreeMap<Lane, usize> = BTreeMap::new();
+        for read in due {
+            *by_lane.entry(slot.store.lane(read, now)).or_default() += 1;
+        }
+        let calls = by_lane
+            .iter()
+            .map(|(lane, count)| count.div_ceil(lane.size));
+        let calls = u32::try_from(calls.sum::<usize>()).unwrap_or(u32::MAX);
         slot.mean
-            .insert(cohort, calls.ceil() / interval.as_secs_f64());
+            .insert(cohort, f64::from(calls) / interval.as_secs_f64());
     }
 
     /// Asks for a read, together with everybody else who does.
@@ -119,7 +128,15 @@ impl Engine {
         if !self.stores.contains_key(&read.store) {
             return;
         }
-        if let Gate::Paused(failure) = self.gate(read) {
+        if self.draining {
+            if let Some(waiter) = waiter {
+                let _ = waiter.send(Err(stopping()));
+            }
+            return;
+        }
+        // What is asked for already costs no call of its own, and is no probe.
+        let known = self.whereabouts.contains_key(read);
+        if !known && let Gate::Paused(failure) = self.gate(read) {
             self.hold(read, &failure);
             if let Some(waiter) = waiter {
                 let _ = waiter.send(Err(failure));
@@ -139,8 +156,28 @@ impl Engine {
         }
     }
 
+    /// Nothing more leaves: whoever waits for what is still in a line is told so.
+    pub(super) fn drain(&mut self) {
+        self.draining = true;
+        let lines = self.lines.values_mut();
+        let waiting: Vec<Read> = lines.flat_map(|it| it.line.take(usize::MAX)).collect();
+        for read in waiting {
+            self.send_away(&read);
+        }
+    }
+
+    fn send_away(&mut self, read: &Read) {
+        self.whereabouts.remove(read);
+        for waiter in self.calls.finish(read) {
+            let _ = waiter.send(Err(stopping()));
+        }
+    }
+
     /// Puts a read into the line that it travels by now.
     pub(super) fn queue(&mut self, read: &Read, urgency: Urgency) {
+        if self.draining {
+            return self.send_away(read);
+        }
         let now = Instant::now();
         let Some(slot) = self.stores.get(&read.store) else {
             return;
@@ -168,10 +205,37 @@ impl Engine {
     /// Lets leave what may.
     pub(super) fn line_due(&mut self, line: &LineId) {
         let now = Instant::now();
-        while let Some(group) = self.next_group(line, now) {
-            self.leave(line, group, now);
+        while let Some(first) = self.first_in_turn(line, now) {
+            let Some(group) = self.next_group(&first, now) else {
+                self.look_at(&first);
+                break;
+            };
+            self.leave(&first, group, now);
+            self.look_at(&first);
         }
         self.look_at(line);
+    }
+
+    /// Of the lines that share this one's rate and may leave: one that somebody waits for, else the one that has waited
+    /// longest for a turn. Else the store whose name comes first would take every turn.
+    fn first_in_turn(&self, line: &LineId, now: Instant) -> Option<LineId> {
+        let upstream = self.stores.get(&line.store)?.store.upstream();
+        let shares = |other: &LineId| {
+            let slot = self.stores.get(&other.store);
+            other == line
+                || other.lane.operation == line.lane.operation
+                    && upstream.is_some()
+                    && slot.is_some_and(|slot| slot.store.upstream() == upstream)
+        };
+        let ready = |(id, waiting): &(&LineId, &Waiting)| {
+            shares(id) && waiting.ready(id.lane).is_some_and(|at| at <= now)
+        };
+        let turn = |(_, waiting): &(&LineId, &Waiting)| {
+            let urgent = waiting.line.urgency() == Urgency::Now;
+            (!urgent, waiting.refused.unwrap_or(now))
+        };
+        let first = self.lines.iter().filter(ready).min_by_key(turn);
+        first.map(|(id, _)| id.clone())
     }
 
     fn next_group(&mut self, line: &LineId, now: Instant) -> Option<Vec<Read>> {
@@ -190,8 +254,10 @@ impl Engine {
         }
         waiting.turn = slot.store.turn(line.lane.operation, now).err();
         if waiting.turn.is_some() {
+            waiting.refused.get_or_insert(now);
             return None;
         }
+        waiting.refused = None;
         if routine {
             slot.pace.left(now);
         }
@@ -263,8 +329,13 @@ impl Engine {
         if resumed {
             self.resume(&line.store);
         }
+        self.settle_all();
         self.look_at(line);
     }
+}
+
+fn stopping() -> Failure {
+    Failure::new(Reason::Io, "secretsyncd is stopping")
 }
 
 fn limit(operation: StoreOperation) -> Duration {

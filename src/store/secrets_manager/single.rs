@@ -39,9 +39,12 @@ impl SecretsManager {
                 Err(refusal::failure((key, version), &code, &message))
             }
         };
-        match &result {
-            Ok(_) => self.apart().answered(key, Instant::now()),
-            Err(failure) => self.apart().failed(key, failure.reason),
+        // Other versions never travel in batches.
+        if *version == Version::Current {
+            match &result {
+                Ok(_) => self.apart().answered(key, Instant::now()),
+                Err(failure) => self.apart().failed(key, failure.reason),
+            }
         }
         result
     }
