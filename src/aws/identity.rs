@@ -6,14 +6,8 @@ use std::fmt;
 
 use aws_sdk_sts::Client;
 use aws_sdk_sts::operation::get_caller_identity::GetCallerIdentityOutput;
-use aws_smithy_runtime_api::box_error::BoxError;
-use aws_smithy_runtime_api::client::interceptors::Intercept;
-use aws_smithy_runtime_api::client::interceptors::context::BeforeDeserializationInterceptorContextMut;
-use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
-use aws_smithy_types::body::SdkBody;
-use aws_smithy_types::config_bag::ConfigBag;
-use http_body_util::Limited;
 
+use super::guard::AtMost;
 use super::{Session, Trouble, trouble};
 use crate::failure::{Failure, Reason};
 use crate::names::AccountId;
@@ -70,7 +64,7 @@ pub async fn ask(session: Session, endpoint_url: Option<&str>) -> Result<Identit
         None => config,
     };
     let request = Client::from_conf(config.build()).get_caller_identity();
-    match request.customize().interceptor(Small).send().await {
+    match request.customize().interceptor(AtMost(ANSWER)).send().await {
         Ok(output) => identity_of(output),
         Err(error) => Err(match trouble::classify(&error).1 {
             Trouble::Shared(failure) => failure,
@@ -84,27 +78,6 @@ pub async fn ask(session: Session, endpoint_url: Option<&str>) -> Result<Identit
 fn identity_of(output: GetCallerIdentityOutput) -> Result<Identity, Failure> {
     let identity = output.arn.and_then(Identity::new);
     identity.ok_or_else(|| Failure::new(Reason::Malformed, "the answer of STS names no principal"))
-}
-
-/// Refuses an answer that is larger than any of STS.
-#[derive(Debug)]
-struct Small;
-
-impl Intercept for Small {
-    fn name(&self) -> &'static str {
-        "Small"
-    }
-
-    fn modify_before_deserialization(
-        &self,
-        context: &mut BeforeDeserializationInterceptorContextMut<'_>,
-        _components: &RuntimeComponents,
-        _bag: &mut ConfigBag,
-    ) -> Result<(), BoxError> {
-        let body = context.response_mut().take_body();
-        *context.response_mut().body_mut() = SdkBody::from_body_1_x(Limited::new(body, ANSWER));
-        Ok(())
-    }
 }
 
 #[cfg(test)]
