@@ -1,25 +1,95 @@
-//! `property`: one place in a JSON value.
+//! `property`: one place in a JSON value, or what a query makes of it.
 //!
-//! The whole property is tried as a literal key of the top-level object first (`tls.crt`), then as a path of keys and
-//! array indexes, as ESO does. The value must be valid JSON; numbers, arrays and objects come out exactly as they are
-//! written, strings unescaped, `null` as nothing. Of equal keys in one object the first counts, as in ESO.
+//! The syntax is that of gjson 1.18, which ESO uses, and so are its answers. As in ESO, a property with a dot is first
+//! tried as one key that holds its dots (`tls.crt`), then as it is written. What differs, on purpose: that first try is
+//! for single keys only (ESO makes it for `x.y|@keys`, too, and then finds something else than what is written); the whole
+//! value must be valid JSON; numbers keep their spelling; syntax that is not understood is refused when the configuration
+//! is loaded, where gjson goes on with a part of it.
 
-use std::borrow::Cow;
+mod budget;
+mod eval;
+mod modify;
+mod parse;
+mod path;
+mod pattern;
+mod query;
+mod refused;
+mod text;
+mod walk;
+
+#[cfg(test)]
+mod tests;
+
 use std::fmt;
 
-use serde::Deserializer as _;
-use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-pub use crate::config::Property;
+use self::budget::{Budget, Stop};
+use self::path::Path;
+pub use self::refused::Refused;
 use crate::secret::SecretBytes;
+
+/// Bytes of a property.
+pub const TEXT_LIMIT: usize = 1024;
+/// Paths in one another, as in queries and multipaths.
+pub const NESTING_LIMIT: usize = 16;
+/// Arrays and objects in one another, of a value.
+pub const DEPTH_LIMIT: usize = 128;
+/// Bytes of a result, and of what is made on the way to it: what a Secret may hold.
+pub const OUTPUT_LIMIT: usize = 1 << 20;
+/// Bytes that one selection may look at or write, again and again: 64 times the largest value.
+pub const WORK_LIMIT: usize = 1 << 26;
+
+/// A property that can be looked up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Property {
+    text: String,
+    path: Path,
+    /// The path whose keys hold the dots.
+    dotted: Option<Path>,
+}
+
+impl Property {
+    pub fn new(text: &str) -> Result<Self, Refused> {
+        if text.is_empty() {
+            return Err(Refused::Empty);
+        }
+        if text.len() > TEXT_LIMIT {
+            return Err(Refused::TooLong);
+        }
+        let path = parse::path(text)?;
+        // More than one key behind each other is no literal key: of `{x.y,x}` that would be half of the answer.
+        let dotted = text.contains('.').then(|| parse::dotted(text)).flatten();
+        let dotted = dotted.filter(Path::is_one_key);
+        Ok(Self {
+            text: text.to_owned(),
+            path,
+            dotted,
+        })
+    }
+
+    /// As it was written.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+}
 
 /// Why there is nothing at a property. Never quotes the value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Missing {
-    NotJson { line: usize, column: usize },
+    NotJson {
+        line: usize,
+        column: usize,
+    },
     NotUtf8,
+    /// No such place; the property.
     Absent(String),
+    /// The value is nested deeper than [`DEPTH_LIMIT`].
+    TooDeep,
+    /// The result is larger than [`OUTPUT_LIMIT`]; the property.
+    TooLarge(String),
+    /// More than [`WORK_LIMIT`]; the property.
+    TooMuchWork(String),
 }
 
 impl fmt::Display for Missing {
@@ -31,163 +101,43 @@ impl fmt::Display for Missing {
             ),
             Self::NotUtf8 => f.write_str("the secret is binary, so it has no properties"),
             Self::Absent(property) => write!(f, "the secret has no property `{property}`"),
+            Self::TooDeep => write!(
+                f,
+                "the secret is JSON of more than {DEPTH_LIMIT} levels, so its properties cannot be read"
+            ),
+            Self::TooLarge(property) => write!(
+                f,
+                "`{property}` makes more than {OUTPUT_LIMIT} bytes of the secret"
+            ),
+            Self::TooMuchWork(property) => {
+                write!(f, "`{property}` takes too much work on a secret like this")
+            }
         }
     }
 }
 
-/// The bytes at `property` of `value`.
+/// The bytes at `property` of `value`: strings without their quotes and escapes, `null` as nothing, everything else as it
+/// is written there.
 pub fn property(value: &SecretBytes, property: &Property) -> Result<SecretBytes, Missing> {
-    let text = std::str::from_utf8(value.expose()).map_err(|_| Missing::NotUtf8)?;
+    let json = std::str::from_utf8(value.expose()).map_err(|_| Missing::NotUtf8)?;
     // Checks the whole text once, so that no half-valid document answers.
-    let document: &RawValue = serde_json::from_str(text).map_err(|error| Missing::NotJson {
+    let _: &RawValue = serde_json::from_str(json).map_err(|error| Missing::NotJson {
         line: error.line(),
         column: error.column(),
     })?;
-    let found = step(document, &property.literal).or_else(|| {
-        property
-            .path
-            .iter()
-            .try_fold(document, |at, name| step(at, name))
-    });
-    found.map_or_else(
-        || Err(Missing::Absent(property.literal.clone())),
-        |raw| Ok(bytes_of(raw)),
-    )
-}
-
-/// One step down: a key of an object, or an index of an array.
-fn step<'a>(at: &'a RawValue, name: &str) -> Option<&'a RawValue> {
-    let mut json = serde_json::Deserializer::from_str(at.get());
-    match at.get().as_bytes().first()? {
-        b'{' => json.deserialize_map(Key(name)).ok().flatten(),
-        b'[' => {
-            let digits = !name.is_empty() && name.bytes().all(|b| b.is_ascii_digit());
-            let index = digits.then(|| name.parse().ok()).flatten()?;
-            json.deserialize_seq(Index(index)).ok().flatten()
-        }
-        _ => None,
+    if text::depth(json) > DEPTH_LIMIT {
+        return Err(Missing::TooDeep);
     }
-}
-
-fn bytes_of(raw: &RawValue) -> SecretBytes {
-    let text = raw.get();
-    match text.as_bytes().first() {
-        Some(b'"') => {
-            // The document parsed, so its strings do.
-            let text: String = serde_json::from_str(text).unwrap_or_default();
-            SecretBytes::new(text.into_bytes())
-        }
-        Some(b'n') => SecretBytes::new(Vec::new()),
-        _ => SecretBytes::new(text.as_bytes().to_vec()),
-    }
-}
-
-struct Key<'k>(&'k str);
-
-impl<'de> Visitor<'de> for Key<'_> {
-    type Value = Option<&'de RawValue>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut found = None;
-        while let Some(key) = map.next_key::<JsonKey<'de>>()? {
-            if found.is_none() && key.0 == self.0 {
-                found = Some(map.next_value()?);
-            } else {
-                map.next_value::<IgnoredAny>()?;
-            }
-        }
-        Ok(found)
-    }
-}
-
-struct Index(usize);
-
-impl<'de> Visitor<'de> for Index {
-    type Value = Option<&'de RawValue>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an array")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-        let mut at = 0;
-        let mut found = None;
-        while let Some(value) = seq.next_element::<&'de RawValue>()? {
-            if at == self.0 {
-                found = Some(value);
-            }
-            at += 1;
-        }
-        Ok(found)
-    }
-}
-
-/// An object key, borrowed where it holds no escapes.
-#[derive(serde::Deserialize)]
-struct JsonKey<'a>(#[serde(borrow)] Cow<'a, str>);
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn select(json: &str, literal: &str) -> Result<String, Missing> {
-        let path = literal.split('.').map(str::to_owned).collect();
-        let property = Property {
-            literal: literal.to_owned(),
-            path,
-        };
-        super::property(&SecretBytes::new(json.as_bytes().to_vec()), &property)
-            .map(|value| String::from_utf8(value.expose().to_vec()).unwrap())
-    }
-
-    #[test]
-    fn what_eso_records_holds_here() {
-        let json = r#"{"s":"a\nb\u00e9","n":1.0,"e":1e5,"big":12345678901234567890,"t":true,"z":null,
-            "o":{"k": [1, {"x":"y"}]},"a.b":"literal","a":{"b":"path"},"d":1,"d":2}"#;
-        for (at, expected) in [
-            ("s", "a\nbé"),
-            ("n", "1.0"),
-            ("e", "1e5"),
-            ("big", "12345678901234567890"),
-            ("t", "true"),
-            ("z", ""),
-            ("o", r#"{"k": [1, {"x":"y"}]}"#),
-            ("o.k.0", "1"),
-            ("o.k.1.x", "y"),
-            ("a.b", "literal"),
-            ("d", "1"),
-        ] {
-            assert_eq!(select(json, at).as_deref(), Ok(expected), "{at}");
-        }
-        for absent in ["x", "o.k.2", "o.k.-1", "s.x", "o.k.x"] {
-            assert_eq!(
-                select(json, absent),
-                Err(Missing::Absent(absent.to_owned()))
-            );
+    let mut budget = Budget::new();
+    for path in property.dotted.iter().chain([&property.path]) {
+        let found = eval::get(json, path, &mut budget).map_err(|stop| match stop {
+            Stop::TooLarge => Missing::TooLarge(property.text.clone()),
+            Stop::TooMuchWork => Missing::TooMuchWork(property.text.clone()),
+        })?;
+        if let Some(found) = found {
+            let bytes = text::content(&found).as_bytes().to_vec();
+            return Ok(SecretBytes::new(bytes));
         }
     }
-
-    #[test]
-    fn a_value_that_is_not_json_has_no_properties_and_is_not_quoted() {
-        for text in ["hunter2", r#"{"a":1"#, r#"{"a":1} x"#, ""] {
-            let missing = select(text, "a").unwrap_err();
-            assert!(matches!(missing, Missing::NotJson { .. }), "{text:?}");
-            assert!(!missing.to_string().contains("hunter2"));
-        }
-        assert!(select("\u{feff}{\"a\":1}", "a").is_err());
-        let deep = "[".repeat(10_000);
-        assert!(matches!(select(&deep, "0"), Err(Missing::NotJson { .. })));
-    }
-
-    proptest! {
-        #[test]
-        fn nothing_panics(text in ".{0,64}", at in ".{0,16}") {
-            let _ = select(&text, &at);
-        }
-    }
+    Err(Missing::Absent(property.text.clone()))
 }
