@@ -5,11 +5,13 @@
 //! `adopt` says to take it; what a controller or another instance holds is never taken.
 
 mod fields;
+mod fits;
 mod ownership;
 #[cfg(test)]
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use crate::config::CreationPolicy;
 use crate::decide::{Drift, Effect};
@@ -37,7 +39,7 @@ const RESERVED_TYPES: [&str; 2] = [
 ];
 
 /// One Secret, or our part of one, as it should be.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Wanted {
     /// Not written under the merge policy: there, the type is somebody else's.
     pub secret_type: String,
@@ -53,6 +55,19 @@ pub struct Wanted {
     pub entry: EntryName,
     /// Of type, data, labels and annotations.
     pub fingerprint: Fingerprint,
+}
+
+/// Labels and annotations may be rendered from values.
+impl fmt::Debug for Wanted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Wanted")
+            .field("secret_type", &self.secret_type)
+            .field("data", &self.data)
+            .field("labels", &self.labels.keys())
+            .field("annotations", &self.annotations.keys())
+            .field("policy", &self.policy)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What the ledger knows of the last delivery.
@@ -162,6 +177,15 @@ pub fn writable(wanted: &Wanted) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Refuses content that whoever reads a Secret of that type could not use. Under the merge policy the type is known
+/// only from the Secret itself: there, [`judge`] asks.
+pub fn usable(wanted: &Wanted) -> Result<(), Failure> {
+    match wanted.policy {
+        CreationPolicy::Owner => fits::whole(&wanted.secret_type, &wanted.data),
+        CreationPolicy::Merge => Ok(()),
+    }
+}
+
 /// The entry that wrote the whole Secret last, in whichever installation, if the Secret names one.
 pub fn writer(live: &LiveSecret) -> Option<EntryName> {
     let name = live.annotations.get(ENTRY_ANNOTATION)?.expose();
@@ -200,16 +224,19 @@ pub fn judge(
     let ledger = known.own.filter(|own| {
         own.uid == live.uid && (!own.left || own.resource_version == live.resource_version)
     });
-    if wanted.policy == CreationPolicy::Owner {
-        may_own(
-            wanted,
-            live,
-            Known {
-                own: ledger,
-                ..known
-            },
-        )?;
-        same_type(wanted, live)?;
+    match wanted.policy {
+        CreationPolicy::Owner => {
+            may_own(
+                wanted,
+                live,
+                Known {
+                    own: ledger,
+                    ..known
+                },
+            )?;
+            same_type(wanted, live)?;
+        }
+        CreationPolicy::Merge => fits::part(&live.secret_type, &wanted.data)?,
     }
     if known.found && ledger.is_none() {
         omits_nothing(wanted, live)?;

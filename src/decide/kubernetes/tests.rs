@@ -974,3 +974,19 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_pair_that_is_merged_into_a_tls_secret_is_read_first() {
+    let mut wanted = wanted(Merge);
+    for half in ["tls.crt", "tls.key"] {
+        wanted
+            .data
+            .insert(key(half), SecretBytes::new(b"x".to_vec()));
+    }
+    let mut live = stranger(&[]);
+    assert!(judge(&wanted, Some(&live), None).is_ok());
+    live.secret_type = "kubernetes.io/tls".into();
+    let (reason, fact) = refusal(&wanted, &live, None);
+    assert_eq!(reason, Reason::Invalid);
+    assert_eq!(fact, "`tls.crt` holds no PEM certificate");
+}
