@@ -2,10 +2,16 @@
 //!
 //! Pure: no I/O, no clock, not async. `sync` asks it before every write.
 
+pub mod brake;
 pub mod change;
+pub mod contested;
+#[cfg(test)]
+mod exploration;
 pub mod file;
 pub mod found;
 pub mod kubernetes;
+pub mod missing;
+pub mod state;
 
 /// What a verdict does to a target, or what an apply did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

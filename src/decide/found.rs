@@ -2,22 +2,17 @@
 
 use std::collections::BTreeSet;
 
-use crate::store::Identity;
-
-/// The name of a secret that was delivered from a `find` and is not among its matches now, if there is one. A secret
-/// that was deleted and made anew has another ARN and the same name.
-pub fn lost(delivered: &Identity, answered: &Identity) -> Option<String> {
-    let (Identity::Arns(delivered), Identity::Arns(answered)) = (delivered, answered) else {
-        return None;
-    };
-    let listed: BTreeSet<&str> = answered.iter().map(|arn| name_of(arn)).collect();
-    let mut names = delivered.iter().map(|arn| name_of(arn));
-    names.find(|name| !listed.contains(name)).map(str::to_owned)
+/// The ARNs of what was delivered from a `find` and is not among its matches now. A secret that was deleted and made
+/// anew has another ARN and the same name; it is not lost.
+pub fn lost(delivered: &BTreeSet<String>, listed: &BTreeSet<String>) -> Vec<String> {
+    let names: BTreeSet<&str> = listed.iter().map(|arn| name_of(arn)).collect();
+    let lost = delivered.iter().filter(|arn| !names.contains(name_of(arn)));
+    lost.cloned().collect()
 }
 
 /// `arn:PARTITION:SERVICE:REGION:ACCOUNT:secret:NAME-XXXXXX`, or `arn:...:ssm:REGION:ACCOUNT:parameter/NAME`. What is
 /// neither is shown as it is.
-fn name_of(arn: &str) -> &str {
+pub fn name_of(arn: &str) -> &str {
     let parts: Vec<&str> = arn.splitn(7, ':').collect();
     match parts.as_slice() {
         [_, _, "secretsmanager", _, _, "secret", name] => match name.rsplit_once('-') {
@@ -33,38 +28,33 @@ fn name_of(arn: &str) -> &str {
 mod tests {
     use super::*;
 
-    fn secrets(names: &[&str]) -> Identity {
+    fn secrets(names: &[&str]) -> BTreeSet<String> {
         let arn =
             |name: &&str| format!("arn:aws:secretsmanager:eu-west-1:123456789012:secret:{name}");
-        Identity::Arns(names.iter().map(arn).collect())
+        names.iter().map(arn).collect()
+    }
+
+    fn lost_names(delivered: &[&str], listed: &[&str]) -> Vec<String> {
+        let lost = lost(&secrets(delivered), &secrets(listed));
+        lost.iter().map(|arn| name_of(arn).to_owned()).collect()
     }
 
     #[test]
     fn a_name_that_left_is_lost_and_one_that_came_is_not() {
-        let delivered = secrets(&["a-AbCdEf", "b-AbCdEf"]);
-        let more = secrets(&["a-AbCdEf", "b-AbCdEf", "c-AbCdEf"]);
-        assert_eq!(lost(&delivered, &more), None);
-        let other = secrets(&["a-AbCdEf", "c-AbCdEf"]);
-        assert_eq!(lost(&delivered, &other), Some("b".to_owned()));
-        assert_eq!(lost(&delivered, &secrets(&[])), Some("a".to_owned()));
+        let delivered = ["a-AbCdEf", "b-AbCdEf"];
+        assert!(lost_names(&delivered, &["a-AbCdEf", "b-AbCdEf", "c-AbCdEf"]).is_empty());
+        assert_eq!(lost_names(&delivered, &["a-AbCdEf", "c-AbCdEf"]), ["b"]);
+        assert_eq!(lost_names(&delivered, &[]), ["a", "b"]);
     }
 
     #[test]
     fn a_name_made_anew_is_not_lost() {
-        assert_eq!(lost(&secrets(&["a-AbCdEf"]), &secrets(&["a-FeDcBa"])), None);
+        assert!(lost_names(&["a-AbCdEf"], &["a-FeDcBa"]).is_empty());
     }
 
     #[test]
     fn parameters_are_named_as_they_are_called() {
-        let parameter = |name: &str| {
-            Identity::Arns(
-                [format!(
-                    "arn:aws:ssm:eu-west-1:123456789012:parameter{name}"
-                )]
-                .into(),
-            )
-        };
-        let lost = lost(&parameter("/a/b"), &parameter("/a/c"));
-        assert_eq!(lost, Some("/a/b".to_owned()));
+        let arn = "arn:aws:ssm:eu-west-1:123456789012:parameter/a/b";
+        assert_eq!(name_of(arn), "/a/b");
     }
 }
