@@ -68,6 +68,7 @@ Exit codes:
   0   done
   1   failed; `once`: an entry is not delivered, or not to all its targets;
       `check --online`: a read is not answered
+  3   `once`: some entries are partial, none worse
   64  usage error
   75  `once`: a daemon holds the state directory
   78  the configuration has errors";

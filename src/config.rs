@@ -19,6 +19,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::assemble::Templates;
 use crate::names::{
     ClusterName, EntryName, Instance, LabelValue, MetadataKey, Namespace, ObjectName, SecretKey,
     StoreName,
@@ -27,7 +28,9 @@ use crate::names::{
 pub use self::aws::{AwsAuth, AwsBase, AwsRole, AwsStore, Fetch, Rates, SecretRef, ValueSource};
 pub use self::diagnostic::{Diagnostic, Diagnostics, Severity};
 pub use self::load::{Loaded, load};
-pub use self::remote::{DataFrom, DataItem, Find, NamePattern, Property, Source, Version};
+pub use self::remote::{
+    BulkSource, DataFrom, DataItem, Find, NamePattern, OnMissing, Source, Version,
+};
 pub use self::surroundings::Surroundings;
 
 /// A whole configuration: the main file and everything it includes.
@@ -102,6 +105,10 @@ pub struct Entry {
     /// Before `data`; later items win.
     pub data_from: Vec<DataFrom>,
     pub data: Vec<DataItem>,
+    /// Absent: what was fetched is delivered as it is.
+    pub templates: Option<Templates>,
+    /// The files that hold some of them. Absolute.
+    pub template_files: Vec<PathBuf>,
     pub targets: Vec<Target>,
 }
 

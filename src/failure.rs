@@ -7,6 +7,8 @@ use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
+use crate::names::AccountId;
+
 macro_rules! reasons {
     ($($(#[$doc:meta])* $name:ident = $label:literal, $retry:ident, $help:literal;)*) => {
         /// Why something failed. The closed set of design 6.4: label of metrics, word in logs and status.
@@ -81,6 +83,8 @@ pub struct Failure {
     help: Option<Cow<'static, str>>,
     /// Set where a shorter or longer wait than the reason's own is known to be right (a server's `Retry-After`).
     pub retry_after: Option<Duration>,
+    /// Where it says that an ARN is gone: its account, if that is known to have been told so. Else it proves nothing.
+    pub witness: Option<AccountId>,
 }
 
 impl Failure {
@@ -90,6 +94,7 @@ impl Failure {
             fact: fact.into(),
             help: None,
             retry_after: None,
+            witness: None,
         }
     }
 

@@ -62,6 +62,25 @@ impl Payload {
         self.values.insert(key, value);
     }
 
+    pub fn remove(&mut self, key: &SecretKey) {
+        self.found.remove(key);
+        self.values.remove(key);
+    }
+
+    /// This, with the values of `other` in place of those of the same keys.
+    #[must_use]
+    pub fn merged(mut self, other: Self) -> Self {
+        let Self { values, found } = other;
+        for (key, value) in values {
+            if found.contains(&key) {
+                self.insert_found(key, value);
+            } else {
+                self.insert(key, value);
+            }
+        }
+        self
+    }
+
     pub fn get(&self, key: &SecretKey) -> Option<&SecretBytes> {
         self.values.get(key)
     }

@@ -14,6 +14,7 @@ pub mod file;
 mod listing;
 pub mod parameter_store;
 pub mod secrets_manager;
+mod witness;
 
 use std::collections::BTreeSet;
 
@@ -23,7 +24,7 @@ use tokio::time::Instant;
 use crate::aws::{Aws, UpstreamId};
 use crate::config::{self, Source};
 use crate::failure::Failure;
-use crate::names::{RemoteKey, StoreName};
+use crate::names::{AccountId, RemoteKey, StoreName};
 use crate::report::{Reporter, StoreOperation};
 use crate::secret::{Fingerprint, FingerprintKey, SecretBytes};
 
@@ -142,6 +143,15 @@ impl Store {
         }
     }
 
+    /// Whose secrets it reads, as far as that was proven. A file store's are nobody's.
+    pub fn account(&self) -> Option<AccountId> {
+        match self {
+            Self::SecretsManager(store) => store.account(),
+            Self::ParameterStore(store) => store.account(),
+            Self::File(_) => None,
+        }
+    }
+
     /// How this read would travel now.
     pub fn lane(&self, read: &Read, now: Instant) -> Lane {
         match self {
@@ -179,8 +189,14 @@ impl Store {
     /// Asks upstream once for all these reads, which have this operation as their lane. Every read comes back.
     pub async fn fetch(&self, operation: StoreOperation, reads: Vec<Read>) -> Vec<(Read, Fetched)> {
         match self {
-            Self::SecretsManager(store) => store.fetch(operation, reads).await,
-            Self::ParameterStore(store) => store.fetch(operation, reads).await,
+            Self::SecretsManager(store) => {
+                let fetched = store.fetch(operation, reads).await;
+                store.witness.note(&store.caller, fetched).await
+            }
+            Self::ParameterStore(store) => {
+                let fetched = store.fetch(operation, reads).await;
+                store.witness.note(&store.caller, fetched).await
+            }
             Self::File(store) => store.fetch(reads).await,
         }
     }

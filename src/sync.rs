@@ -3,28 +3,34 @@
 //! Nothing is written before everything was read and assembled and every target's content rendered. After that the
 //! targets go their own ways: one that fails or hangs holds back no other.
 
+mod absent;
 mod deliver;
 mod entry;
+mod heard;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
+use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use tokio::time::Instant;
 
+use self::absent::Absences;
+pub use self::absent::{matches_no_longer, proof_of, proofs_of_lost};
 pub use self::deliver::{Checked, Delivery, check};
 pub use self::entry::{Entry, Item, read_of};
-use crate::assemble;
+pub use self::heard::{Heard, Proofs, Said};
+use crate::assemble::Content;
 use crate::decide::change::{Change, Version, change};
-use crate::decide::found;
+use crate::decide::missing::Gone;
 use crate::failure::{Failure, Reason};
 use crate::report::{Fact, Reporter, Stage};
-use crate::secret::Payload;
+use crate::secret::SecretBytes;
 use crate::state::State;
 use crate::store::desk::{Desk, Seen};
-use crate::store::{Content, Identity, Match, Read};
+use crate::store::{self, Identity, Match, Read};
 
 /// Everything one run needs; nothing of it is shared with another entry's run but the ledger and the desk.
 #[derive(Debug)]
@@ -39,6 +45,10 @@ pub struct Run {
     pub delivered: BTreeMap<Read, Version>,
     /// Older versions that a second read has confirmed.
     pub confirmed: BTreeMap<Read, Identity>,
+    /// What has answered before.
+    pub known: BTreeSet<Read>,
+    /// What direct reads have said about those that are gone or list less.
+    pub proofs: BTreeMap<Read, Proofs>,
     pub which: Which,
 }
 
@@ -60,13 +70,16 @@ pub enum End {
     /// The answers do not make content; nothing was written.
     NotAssembled {
         stage: Stage,
-        versions: Vec<(Read, Version)>,
+        heard: Vec<(Read, Heard)>,
         failure: Failure,
     },
     /// The targets that were to be retried are still out of reach; nothing was read.
     NotReachable(Vec<(usize, Failure)>),
     Delivered {
         seen: Vec<(Read, SeenVersion)>,
+        heard: Vec<(Read, Heard)>,
+        /// Why the last value of something was kept.
+        kept: Option<Failure>,
         targets: Vec<(usize, Delivery)>,
     },
 }
@@ -103,45 +116,98 @@ async fn steps(run: Run) -> End {
             return End::NotReachable(unreachable);
         }
     }
-    let seen = match staged(&run.reporter, Stage::Fetch, read_all(&run)).await {
-        Ok(seen) => seen,
+    let answers = match staged(&run.reporter, Stage::Fetch, read_all(&run)).await {
+        Ok(answers) => answers,
         Err(NotRead) => return End::NotRead,
     };
-    let versions: BTreeMap<Read, Version> = seen
-        .iter()
-        .map(|(read, seen)| (read.clone(), version_of(seen)))
-        .collect();
-    match judged(&run, &versions) {
+    let heard = answers.heard(&run);
+    match judged(&run, &answers) {
         Ok(Verdict::AsDelivered) => {}
         Ok(Verdict::New) => {
             which = (0..run.entry.targets.len()).collect();
             unreachable.clear();
         }
-        Err(end) => return end,
+        Err(unconfirmed) => return End::Unconfirmed(unconfirmed),
     }
-    let payload = match content(&run, &seen, &versions).await {
-        Ok(payload) => payload,
-        Err(end) => return end,
+    let (answers, absences, content) = match content(&run, answers).await {
+        Ok(content) => content,
+        Err((stage, failure)) => {
+            // Where nothing was attempted, the next answer tries again.
+            let heard = if stage == Stage::Apply {
+                Vec::new()
+            } else {
+                heard
+            };
+            return End::NotAssembled {
+                stage,
+                heard,
+                failure,
+            };
+        }
     };
-    let used = versions
-        .into_iter()
-        .map(|(read, version)| {
-            let before = seen.get(&read).and_then(|seen| seen.before);
-            (read, SeenVersion { version, before })
-        })
-        .collect();
+    let used = answers.seen.iter().map(|(read, seen)| {
+        let (version, before) = (version_of(seen), seen.before);
+        (read.clone(), SeenVersion { version, before })
+    });
+    let used = used.collect();
     // Values are let go before the writes, which may have to wait.
-    drop(seen);
+    drop(answers);
     let targets = staged(
         &run.reporter,
         Stage::Apply,
-        deliver::all(&run.entry, which, &payload, &run.state),
+        deliver::all(&run.entry, which, &content, &run.state),
     );
     let mut targets = targets.await;
     targets.extend(unreachable.into_iter().map(Delivery::not_tried));
     End::Delivered {
         seen: used,
+        heard,
+        kept: absences.why,
         targets,
+    }
+}
+
+/// What the reads of a run gave.
+#[derive(Debug, Default)]
+struct Answers {
+    seen: BTreeMap<Read, Seen>,
+    /// Those that are gone, which the entry may do without.
+    missing: BTreeMap<Read, Failure>,
+}
+
+impl Answers {
+    /// What a `find` matches.
+    fn matches(&self, find: &Read) -> &[Match] {
+        match self.seen.get(find).map(|seen| &seen.answer.content) {
+            Some(store::Content::Matches(found)) => found,
+            Some(store::Content::Value(_)) | None => &[],
+        }
+    }
+
+    /// The value that a read answered with.
+    fn value(&self, read: &Read) -> Option<&SecretBytes> {
+        match self.seen.get(read).map(|seen| &seen.answer.content) {
+            Some(store::Content::Value(value)) => Some(value),
+            Some(store::Content::Matches(_)) | None => None,
+        }
+    }
+
+    /// What each said, for the next time.
+    fn heard(&self, run: &Run) -> Vec<(Read, Heard)> {
+        let proofs = |read: &Read| run.proofs.get(read).cloned().unwrap_or_default();
+        let seen = self.seen.iter().map(|(read, seen)| {
+            let said = Said::Version(seen.answer.identity.clone());
+            (read, said)
+        });
+        let missing = self.missing.iter().filter_map(|(read, failure)| {
+            let gone = Gone::of(failure.reason, &read.source)?;
+            Some((read, Said::Missing(gone)))
+        });
+        let heard = seen.chain(missing).map(|(read, said)| {
+            let proofs = proofs(read);
+            (read.clone(), Heard { said, proofs })
+        });
+        heard.collect()
     }
 }
 
@@ -151,53 +217,65 @@ enum Verdict {
     New,
 }
 
-/// Whether these answers may be used.
-fn judged(run: &Run, versions: &BTreeMap<Read, Version>) -> Result<Verdict, End> {
-    if let Some(failure) = lost(run, versions) {
-        return Err(not_assembled(Stage::Fetch, versions, failure));
-    }
+/// Whether these answers may be used; else which of them need a second read.
+fn judged(run: &Run, answers: &Answers) -> Result<Verdict, Vec<(Read, Version)>> {
+    let versions: BTreeMap<&Read, Version> = answers
+        .seen
+        .iter()
+        .map(|(read, seen)| (read, version_of(seen)))
+        .collect();
     let changes: BTreeMap<&Read, Change> = versions
         .iter()
-        .map(|(read, version)| (read, change(run.delivered.get(read), version)))
+        .map(|(read, version)| (*read, change(run.delivered.get(*read), version)))
         .collect();
-    let unconfirmed = unconfirmed(run, versions, &changes);
+    let unconfirmed = unconfirmed(run, &versions, &changes);
     if !unconfirmed.is_empty() {
-        return Err(End::Unconfirmed(unconfirmed));
+        return Err(unconfirmed);
     }
     let is_new = changes.values().any(|change| *change != Change::Same);
-    Ok(if is_new {
+    // Without something, the content may be another one.
+    Ok(if is_new || !answers.missing.is_empty() {
         Verdict::New
     } else {
         Verdict::AsDelivered
     })
 }
 
-/// What is to be delivered; what it was found by is on disk before.
+/// What is to be delivered, and without what; what it was found by is on disk before.
 async fn content(
     run: &Run,
-    seen: &BTreeMap<Read, Seen>,
-    versions: &BTreeMap<Read, Version>,
-) -> Result<Payload, End> {
-    let assembled = staged(&run.reporter, Stage::Assemble, async {
-        assemble_entry(&run.entry, seen)
-    });
-    let payload = assembled
-        .await
-        .map_err(|failure| not_assembled(Stage::Assemble, versions, failure))?;
-    // Where it is not, nothing was attempted: the next answer tries again.
-    let remembered = remember_found(run, versions).await;
-    remembered.map_err(|failure| not_assembled(Stage::Apply, &BTreeMap::new(), failure))?;
-    Ok(payload)
+    answers: Answers,
+) -> Result<(Answers, Absences, Content), (Stage, Failure)> {
+    let absences = absent::judge(run, &answers).await;
+    let absences = absences.map_err(|failure| (Stage::Fetch, failure))?;
+    let assembled = assembled(run, answers, absences);
+    let assembled = staged(&run.reporter, Stage::Assemble, assembled).await;
+    let (answers, absences, content) = assembled.map_err(|failure| (Stage::Assemble, failure))?;
+    let remembered = remember_found(run, &answers, &absences).await;
+    remembered.map_err(|failure| (Stage::Apply, failure))?;
+    Ok((answers, absences, content))
 }
 
-fn not_assembled(stage: Stage, versions: &BTreeMap<Read, Version>, failure: Failure) -> End {
-    let versions = versions.iter();
-    End::NotAssembled {
-        stage,
-        versions: versions
-            .map(|(read, it)| (read.clone(), it.clone()))
-            .collect(),
-        failure,
+/// Templates may compute for long (`htpasswd`, PKCS#12), so they are no guests of the threads
+/// that everybody else's work waits for.
+async fn assembled(
+    run: &Run,
+    answers: Answers,
+    absences: Absences,
+) -> Result<(Answers, Absences, Content), Failure> {
+    let entry = Arc::clone(&run.entry);
+    let has_templates = entry.templates.is_some();
+    let work = move || {
+        let content = entry::assemble(&entry, &answers, &absences)?;
+        Ok((answers, absences, content))
+    };
+    if !has_templates {
+        return work();
+    }
+    match tokio::task::spawn_blocking(work).await {
+        Ok(assembled) => assembled,
+        Err(error) if error.is_panic() => resume_unwind(error.into_panic()),
+        Err(_) => Err(Failure::new(Reason::Io, "secretsyncd is stopping")),
     }
 }
 
@@ -220,51 +298,33 @@ fn version_of(seen: &Seen) -> Version {
 
 fn unconfirmed(
     run: &Run,
-    versions: &BTreeMap<Read, Version>,
+    versions: &BTreeMap<&Read, Version>,
     changes: &BTreeMap<&Read, Change>,
 ) -> Vec<(Read, Version)> {
-    let doubtful = |(read, version): &(&Read, &Version)| {
-        changes.get(read) == Some(&Change::Older)
-            && run.confirmed.get(*read) != Some(&version.identity)
+    let doubtful = |(read, version): &(&&Read, &Version)| {
+        changes.get(*read) == Some(&Change::Older)
+            && run.confirmed.get(**read) != Some(&version.identity)
     };
     let doubtful = versions.iter().filter(doubtful);
     doubtful
-        .map(|(read, version)| (read.clone(), version.clone()))
+        .map(|(read, version)| ((*read).clone(), version.clone()))
         .collect()
 }
 
-/// A `find` that no longer lists what was delivered from it. A list is no proof that something is gone (design 6.2).
-///
-/// The record says more than what is known to be delivered: it was there before a write whose end nobody saw.
-fn lost(run: &Run, versions: &BTreeMap<Read, Version>) -> Option<Failure> {
-    let known: BTreeMap<&Read, Identity> = run
-        .entry
-        .finds()
-        .filter_map(|(read, id)| Some((read, Identity::Arns(run.state.found(&id)?))))
-        .collect();
-    versions.iter().find_map(|(read, version)| {
-        let delivered = known.get(read)?;
-        let name = found::lost(delivered, &version.identity)?;
-        let fact = format!(
-            "`{}` no longer lists `{name}`, which was delivered",
-            read.source
-        );
-        Some(Failure::new(Reason::NotFound, fact).with_help(
-            "everything keeps its content; put the secret or its tags back, or change the `find`",
-        ))
-    })
-}
-
 /// What the finds match is on disk before any of it is written: else a restart would not miss what they lose later.
-async fn remember_found(run: &Run, versions: &BTreeMap<Read, Version>) -> Result<(), Failure> {
+async fn remember_found(run: &Run, answers: &Answers, absences: &Absences) -> Result<(), Failure> {
     for (read, id) in run.entry.finds() {
-        let Some(Identity::Arns(arns)) = versions.get(read).map(|version| &version.identity) else {
+        let Some(Identity::Arns(listed)) = answers.seen.get(read).map(|it| &it.answer.identity)
+        else {
             continue;
         };
-        if run.state.found(&id).as_ref() == Some(arns) {
+        // What is lost and kept would be missed no more, once it is forgotten.
+        let mut arns = absent::kept_of(run, read, (listed, absences));
+        arns.extend(listed.iter().cloned());
+        if run.state.found(&id).as_ref() == Some(&arns) {
             continue;
         }
-        let (state, arns) = (Arc::clone(&run.state), arns.clone());
+        let state = Arc::clone(&run.state);
         tokio::task::spawn_blocking(move || state.set_found(id, arns))
             .await
             .unwrap_or_else(|_| Err(Failure::new(Reason::Io, "the ledger could not be written")))?;
@@ -276,94 +336,63 @@ async fn remember_found(run: &Run, versions: &BTreeMap<Read, Version>) -> Result
 struct NotRead;
 
 /// Every read of the entry, and then everything that its finds match.
-async fn read_all(run: &Run) -> Result<BTreeMap<Read, Seen>, NotRead> {
-    let mut seen = BTreeMap::new();
-    read_these(run, run.entry.reads.clone(), &mut seen).await?;
-    let found = matches(&run.entry, &seen).map(|(read, _)| read).collect();
-    read_these(run, found, &mut seen).await?;
-    Ok(seen)
+async fn read_all(run: &Run) -> Result<Answers, NotRead> {
+    let mut answers = Answers::default();
+    let reads = run.entry.reads.iter();
+    let reads = reads.map(|read| (read.clone(), run.entry.tolerates(read, [])));
+    read_these(run, reads.collect(), &mut answers).await?;
+    let found = found(&run.entry, &answers);
+    read_these(run, found, &mut answers).await?;
+    Ok(answers)
 }
 
-/// All at once.
+/// All at once; the entry can do without some of them.
 async fn read_these(
     run: &Run,
-    reads: Vec<Read>,
-    seen: &mut BTreeMap<Read, Seen>,
+    reads: BTreeMap<Read, bool>,
+    answers: &mut Answers,
 ) -> Result<(), NotRead> {
     // Asked all at once, then waited for: the waits overlap.
     let mut asked = Vec::new();
-    for read in reads {
+    for (read, tolerated) in reads {
         match &run.handed {
             Some((handed, answer)) if *handed == read => {
-                seen.insert(read, answer.clone());
+                answers.seen.insert(read, answer.clone());
             }
-            Some(_) | None if seen.contains_key(&read) => {}
+            Some(_) | None if answers.seen.contains_key(&read) => {}
             Some(_) | None => {
                 let answer = run.desk.ask(&read);
-                asked.push((read, answer));
+                asked.push((read, tolerated, answer));
             }
         }
     }
     let mut failed = false;
-    for (read, answer) in asked {
+    for (read, tolerated, answer) in asked {
         match answer.await {
-            Ok(answer) => drop(seen.insert(read, answer)),
-            Err(_) => failed = true,
+            Ok(answer) => drop(answers.seen.insert(read, answer)),
+            Err(failure) => {
+                let gone = Gone::of(failure.reason, &read.source).filter(|_| tolerated);
+                match gone {
+                    Some(_) => drop(answers.missing.insert(read, failure)),
+                    None => failed = true,
+                }
+            }
         }
     }
     if failed { Err(NotRead) } else { Ok(()) }
 }
 
-/// What the finds of an entry match, with the names.
-fn matches<'a>(
-    entry: &'a Entry,
-    seen: &'a BTreeMap<Read, Seen>,
-) -> impl Iterator<Item = (Read, &'a Match)> {
-    entry.reads.iter().flat_map(|find| {
-        let found: &[Match] = match seen.get(find).map(|seen| &seen.answer.content) {
-            Some(Content::Matches(found)) => found,
-            Some(Content::Value(_)) | None => &[],
-        };
-        found.iter().map(move |found| (read_of(find, found), found))
-    })
-}
-
-fn assemble_entry(entry: &Entry, seen: &BTreeMap<Read, Seen>) -> Result<Payload, Failure> {
-    let value = |read: &Read| match seen.get(read).map(|seen| &seen.answer.content) {
-        Some(Content::Value(value)) => Some(value),
-        Some(Content::Matches(_)) | None => None,
-    };
-    let mut items = Vec::with_capacity(entry.items.len());
-    for item in &entry.items {
-        match item {
-            Item::One {
-                secret_key,
-                property,
-                read,
-            } => {
-                let read = &entry.reads[*read];
-                items.extend(value(read).map(|value| assemble::Item::One {
-                    secret_key,
-                    from: &read.source,
-                    property: property.as_ref(),
-                    value,
-                }));
-            }
-            Item::Found { read } => {
-                let find = &entry.reads[*read];
-                let Some(Content::Matches(found)) = seen.get(find).map(|it| &it.answer.content)
-                else {
-                    continue;
-                };
-                let members = found.iter().filter_map(|found| {
-                    let value = value(&read_of(find, found))?;
-                    Some((&found.name, value))
-                });
-                items.push(assemble::Item::Found(members.collect()));
-            }
+/// What the finds of an entry match, and whether it can do without.
+fn found(entry: &Entry, answers: &Answers) -> BTreeMap<Read, bool> {
+    let mut reads = BTreeMap::new();
+    for find in &entry.reads {
+        for found in answers.matches(find) {
+            let read = read_of(find, found);
+            let tolerated = entry.tolerates(&read, [find]);
+            *reads.entry(read).or_insert(true) &= tolerated;
         }
     }
-    assemble::assemble(items)
+    reads
 }
 
 /// Which of the failed targets could be written now.

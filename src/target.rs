@@ -4,6 +4,7 @@
 //! targets is closed, so it is an enum. Sees no store.
 
 pub mod file;
+pub mod holdings;
 pub mod kubernetes;
 
 use std::fmt;

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use crate::assemble::bulk::Shape;
+use crate::assemble::decode::Decoding;
 use crate::config::{
-    AwsAuth, AwsStore, Config, Daemon, DataFrom, DataItem, Entry, Fetch, FileStore, Find, Rates,
-    Source, Store, Version,
+    AwsAuth, AwsStore, BulkSource, Config, Daemon, DataFrom, DataItem, Entry, Fetch, FileStore,
+    Find, OnMissing, Rates, Source, Store, Version,
 };
 use crate::names::{EntryName, Instance, RemoteKey, SecretKey, StoreName};
 
@@ -48,17 +50,26 @@ pub(super) fn entry(
         max_stale: refresh_interval,
         data_from: Vec::new(),
         data: Vec::new(),
+        templates: None,
+        template_files: Vec::new(),
         targets: Vec::new(),
     };
     for (n, source) in sources.into_iter().enumerate() {
         let store = store.clone();
         match source {
-            Source::Find(find) => entry.data_from.push(DataFrom { store, find }),
+            Source::Find(find) => entry.data_from.push(DataFrom {
+                store,
+                bulk: BulkSource::Find(find),
+                shape: Shape::default(),
+                on_missing: OnMissing::Fail,
+            }),
             Source::Value { .. } | Source::Metadata { .. } => entry.data.push(DataItem {
                 secret_key: SecretKey::new(format!("k{n}")).unwrap(),
                 store,
                 source,
                 property: None,
+                decoding: Decoding::None,
+                on_missing: OnMissing::Fail,
             }),
         }
     }
@@ -104,6 +115,7 @@ pub(super) fn find<const N: usize>(path: &str, tags: [(&str, &str); N]) -> Sourc
     Source::Find(Find {
         path: Some(path.to_owned()).filter(|path| !path.is_empty()),
         name: None,
+        keys: None,
         tags: tags.into(),
     })
 }

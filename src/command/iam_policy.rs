@@ -17,7 +17,7 @@ use serde::Serialize;
 use self::grants::Grants;
 use super::{USAGE, load, no_such, reads, show};
 use crate::aws::Service;
-use crate::config::{AwsAuth, AwsBase, AwsStore, Config, Store};
+use crate::config::{AwsAuth, AwsBase, AwsStore, Config, Source, Store};
 use crate::names::{RoleArn, StoreName};
 
 pub(super) fn run(path: &Path, named: Option<&StoreName>) -> ExitCode {
@@ -134,10 +134,16 @@ fn stores<'a>(config: &'a Config, named: Option<&StoreName>) -> Vec<AwsOne<'a>> 
 /// What the reads of these stores need, which have one identity.
 fn policy(config: &Config, stores: &[AwsOne<'_>]) -> Policy {
     let reads = reads::of(config);
+    let losing = reads::finds_that_may_lose(config);
     let mut grants = Grants::default();
     for store in stores {
         let own = reads.keys().filter(|read| read.store == *store.name);
-        own.for_each(|read| grants.add(store, &read.source));
+        own.for_each(|read| {
+            grants.add(store, &read.source);
+            if let (Source::Find(find), true) = (&read.source, losing.contains(read)) {
+                grants.add_lost(store, find);
+            }
+        });
     }
     Policy {
         version: "2012-10-17",

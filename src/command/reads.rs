@@ -1,9 +1,9 @@
 //! The distinct reads of a configuration.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::config::{Config, Source};
+use crate::config::{Config, OnMissing};
 use crate::store::Read;
 
 /// Each distinct read, at the shortest interval of the entries that use it.
@@ -11,9 +11,9 @@ pub(super) fn of(config: &Config) -> BTreeMap<Read, Duration> {
     let mut reads = BTreeMap::new();
     for entry in config.entries.values() {
         let items = entry.data.iter().map(|it| (&it.store, it.source.clone()));
-        let finds = entry.data_from.iter();
-        let finds = finds.map(|it| (&it.store, Source::Find(it.find.clone())));
-        for (store, source) in items.chain(finds) {
+        let from = entry.data_from.iter();
+        let from = from.map(|it| (&it.store, it.source()));
+        for (store, source) in items.chain(from) {
             let store = store.clone();
             let interval = entry.refresh_interval;
             let shortest = reads.entry(Read { store, source }).or_insert(interval);
@@ -21,4 +21,16 @@ pub(super) fn of(config: &Config) -> BTreeMap<Read, Duration> {
         }
     }
     reads
+}
+
+/// The finds that go on without what they no longer list: whether it is gone is seen by the tags of each.
+pub(super) fn finds_that_may_lose(config: &Config) -> BTreeSet<Read> {
+    let items = config.entries.values().flat_map(|entry| &entry.data_from);
+    let losing = items.filter(|item| item.on_missing != OnMissing::Fail);
+    losing
+        .map(|item| Read {
+            store: item.store.clone(),
+            source: item.source(),
+        })
+        .collect()
 }

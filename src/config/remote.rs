@@ -1,12 +1,15 @@
 //! What an entry reads: one value, its metadata, or everything that matches.
 
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::hash::{Hash, Hasher};
 
 use regex::{Regex, RegexBuilder};
 
+use crate::assemble::bulk::Shape;
+use crate::assemble::decode::Decoding;
+use crate::assemble::select::Property;
 use crate::names::{RemoteKey, SecretKey, StoreName};
 
 /// One item of `data`: one key of the result.
@@ -17,13 +20,51 @@ pub struct DataItem {
     pub source: Source,
     /// Absent: the whole value.
     pub property: Option<Property>,
+    pub decoding: Decoding,
+    pub on_missing: OnMissing,
 }
 
-/// One item of `data_from`: a key of the result for each match, named after the match.
+/// What becomes of an entry when one of its sources is gone (design 6.2).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum OnMissing {
+    /// Everything stays as it is, and the entry fails.
+    #[default]
+    Fail,
+    /// The rest is delivered, beside the value that the target holds.
+    KeepLast,
+    /// Once it is certain, the rest is delivered without it.
+    Drop,
+}
+
+/// One item of `data_from`: any number of keys of the result.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DataFrom {
     pub store: StoreName,
-    pub find: Find,
+    pub bulk: BulkSource,
+    pub shape: Shape,
+    pub on_missing: OnMissing,
+}
+
+/// Where the keys of an item of `data_from` come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BulkSource {
+    /// The members of one JSON object.
+    Extract {
+        source: Source,
+        /// Where in the value the object is. Absent: the whole value.
+        property: Option<Property>,
+    },
+    /// Whole secrets, named as they are called.
+    Find(Find),
+}
+
+impl DataFrom {
+    pub fn source(&self) -> Source {
+        match &self.bulk {
+            BulkSource::Extract { source, .. } => source.clone(),
+            BulkSource::Find(find) => Source::Find(find.clone()),
+        }
+    }
 }
 
 /// One question to a store. Equal questions are one read.
@@ -46,8 +87,19 @@ pub struct Find {
     /// Secrets Manager: what names begin with. Parameter Store: the level of the hierarchy below which they are.
     pub path: Option<String>,
     pub name: Option<NamePattern>,
+    /// Only these whole names.
+    pub keys: Option<BTreeSet<String>>,
     /// Each tag of it must be there with exactly that value.
     pub tags: BTreeMap<String, String>,
+}
+
+impl Find {
+    /// Whether a name is one of those that are asked for.
+    pub fn names(&self, name: &str) -> bool {
+        let pattern = self.name.as_ref();
+        pattern.is_none_or(|pattern| pattern.matches(name))
+            && self.keys.as_ref().is_none_or(|keys| keys.contains(name))
+    }
 }
 
 /// Which version of a secret. The current one unless the configuration says otherwise.
@@ -59,15 +111,6 @@ pub enum Version {
     Stage(String),
     /// An id; a number of a parameter.
     Id(String),
-}
-
-/// A place in a JSON value: the text as a literal key, and as a path of steps.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Property {
-    /// As written; tried first as one literal key.
-    pub literal: String,
-    /// The text split at dots that are not escaped by `\`.
-    pub path: Vec<String>,
 }
 
 /// A regular expression over names: unanchored, in linear time.

@@ -214,6 +214,14 @@ impl Unreadable {
     }
 }
 
+/// A file of text that the configuration names, or why it cannot be read.
+pub(super) fn read_text(path: &Path) -> Result<String, &'static str> {
+    read(path).map(|(text, _)| text).map_err(|why| match why {
+        Unreadable::TooLarge => "this file is larger than 1 MiB",
+        Unreadable::Io(_) | Unreadable::NotAFile | Unreadable::NotText => why.sentence(),
+    })
+}
+
 /// What an I/O error means, in our own words.
 pub(super) fn io_sentence(kind: io::ErrorKind) -> &'static str {
     if kind == io::ErrorKind::NotFound {

@@ -2,6 +2,7 @@
 
 mod auth;
 mod conflicts;
+mod content;
 mod diagnostics;
 mod files;
 mod leaks;

@@ -3,6 +3,7 @@
 //! One task, no locks: what is due, what is wanted and what has ended all arrive here, and every decision about
 //! *when* is made here. What is read and written is decided elsewhere.
 
+mod absences;
 mod calls;
 mod ends;
 mod membership;
@@ -27,6 +28,7 @@ use super::entries::{EntryState, Work};
 use super::reads::ReadState;
 use crate::aws::UpstreamId;
 use crate::clock;
+use crate::decide::brake::Brake;
 use crate::failure::{Failure, Reason};
 use crate::names::{EntryName, StoreName};
 use crate::report::{Fact, Reporter};
@@ -158,6 +160,8 @@ pub(super) struct Engine {
     state: Arc<State>,
     reporter: Reporter,
     pulse: Arc<Pulse>,
+    /// Of the removals of all entries; each target by its entry and place.
+    brake: Brake<(EntryName, usize)>,
     /// Entries that something happened to, of which nothing was told yet.
     unsettled: BTreeSet<EntryName>,
     untried: usize,
@@ -204,6 +208,7 @@ impl Engine {
             state: parts.state,
             reporter: parts.reporter,
             pulse: parts.pulse,
+            brake: Brake::new(),
             unsettled: BTreeSet::new(),
             draining: false,
         };
@@ -293,6 +298,12 @@ impl Engine {
             let confirmed = self.reads.get(read)?.confirmed()?;
             Some((read.clone(), confirmed.clone()))
         });
+        let answered = |read: &&Read| {
+            let state = self.reads.get(read);
+            state.is_some_and(|state| state.last.is_some())
+        };
+        let known = entry.reads().filter(answered).cloned().collect();
+        let proofs = entry.all_proofs();
         let run = sync::Run {
             entry: Arc::clone(&entry.entry),
             desk: self.desk.clone(),
@@ -301,6 +312,8 @@ impl Engine {
             handed,
             delivered: entry.delivered.clone(),
             confirmed: confirmed.collect(),
+            known,
+            proofs,
             which,
         };
         let span = tracing::info_span!("sync", entry = %name);

@@ -10,12 +10,15 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use crate::decide::change::Version;
+use crate::decide::missing::{Evidence, Gone, Proof};
+use crate::decide::state::{self, EntryFacts, Sources, TargetFacts, Try, Turn};
 use crate::failure::{Failure, Reason, Retry};
+use crate::names::AccountId;
 use crate::report::{Condition, Stage};
 use crate::schedule::backoff;
 use crate::schedule::rhythm::Rhythm;
-use crate::store::{Identity, Match, Read};
-use crate::sync::{Entry, Which, read_of};
+use crate::store::{Match, Read};
+use crate::sync::{Entry, Heard, Proofs, Which, read_of};
 
 /// A retry that waits for the next routine answer comes due a little before it: reads may come early by their jitter.
 const BEFORE_THE_ANSWER: f64 = 0.85;
@@ -31,14 +34,23 @@ pub(super) struct EntryState {
     found: BTreeMap<Read, BTreeSet<Read>>,
     /// Its own reads, and what its finds match.
     reads: BTreeSet<Read>,
+    /// Of each read that is gone, or lists less than before: the direct reads that may prove it.
+    proofs: BTreeMap<Read, BTreeSet<Read>>,
+    /// What those add up to; the read that is in question comes first.
+    evidence: BTreeMap<(Read, Read), Evidence>,
+    /// By what is certain, the entry may leave something out, or is held back by the brake.
+    allowed: BTreeSet<Read>,
+    held: BTreeSet<Read>,
     /// The newest version any target holds, per read.
     pub delivered: BTreeMap<Read, Version>,
-    /// What the last run that got past its reads used, delivered or not; a read that still answers it wakes nobody.
-    pub attempted: BTreeMap<Read, Identity>,
+    /// What the last run that got past its reads used, delivered or not; a read that still says it wakes nobody.
+    pub attempted: BTreeMap<Read, Heard>,
     /// Reads that fail now.
     pub failing_reads: BTreeMap<Read, Streak>,
     /// Why the last run wrote nothing, where that was not a read.
     pub trouble: Option<(Stage, Streak)>,
+    /// What the last delivery did without: it holds the values from before.
+    pub kept: Option<Streak>,
     /// When such a run is tried again; `None` where only a change of the sources can help.
     pub retry: Option<Instant>,
     /// A run was cut short by its reads, or drift was found: a run has to be made.
@@ -184,10 +196,15 @@ impl EntryState {
             reads: entry.reads.iter().cloned().collect(),
             entry,
             found: BTreeMap::new(),
+            proofs: BTreeMap::new(),
+            evidence: BTreeMap::new(),
+            allowed: BTreeSet::new(),
+            held: BTreeSet::new(),
             delivered: BTreeMap::new(),
             attempted: BTreeMap::new(),
             failing_reads: BTreeMap::new(),
             trouble: None,
+            kept: None,
             retry: None,
             unfinished: true,
             tried: false,
@@ -221,14 +238,122 @@ impl EntryState {
             self.failing_reads.remove(read);
             self.answered.remove(read);
         }
-        (self.reads.difference(&before).cloned().collect(), lost)
+        let gained = self.reads.difference(&before).cloned().collect();
+        let lost = lost.into_iter().filter(|read| !self.is_proof(read));
+        (gained, lost.collect())
     }
 
-    /// A read answered with `identity`; what now?
+    /// Whether the entry can do without this read when what it asks for is gone.
+    pub(super) fn tolerates(&self, read: &Read) -> bool {
+        let finds = self.found.iter().filter(|(_, found)| found.contains(read));
+        self.entry.tolerates(read, finds.map(|(find, _)| find))
+    }
+
+    pub(super) fn is_proof(&self, read: &Read) -> bool {
+        self.proofs.values().any(|proofs| proofs.contains(read))
+    }
+
+    /// Whether its content comes from this read.
+    pub(super) fn uses(&self, read: &Read) -> bool {
+        self.reads.contains(read)
+    }
+
+    /// The reads in question that this one may prove something about.
+    pub(super) fn in_question(&self, proof: &Read) -> Vec<Read> {
+        let proofs = self.proofs.iter();
+        let about = proofs.filter(|(_, proofs)| proofs.contains(proof));
+        about.map(|(read, _)| read.clone()).collect()
+    }
+
+    /// From now on these prove what is in question about `read`. Returns the reads that it has gained and lost by that.
+    pub(super) fn prove(&mut self, read: &Read, proofs: BTreeSet<Read>) -> (Vec<Read>, Vec<Read>) {
+        let before = self.proofs.remove(read).unwrap_or_default();
+        self.evidence
+            .retain(|(about, proof), _| about != read || proofs.contains(proof));
+        let used = |entry: &Self, read: &Read| entry.reads.contains(read) || entry.is_proof(read);
+        let gained = proofs
+            .difference(&before)
+            .filter(|proof| !used(self, proof));
+        let gained = gained.cloned().collect();
+        let lost: Vec<Read> = before.difference(&proofs).cloned().collect();
+        if !proofs.is_empty() {
+            self.proofs.insert(read.clone(), proofs);
+        }
+        let lost = lost.into_iter().filter(|proof| !used(self, proof));
+        (gained, lost.collect())
+    }
+
+    /// A direct read has answered about what is in question.
+    pub(super) fn take_evidence(
+        &mut self,
+        about: &Read,
+        proof: &Read,
+        gone: Option<(Gone, AccountId)>,
+        now: Instant,
+    ) {
+        let key = (about.clone(), proof.clone());
+        let before = self.evidence.remove(&key);
+        if let Some(next) = Evidence::next(before, gone, now) {
+            self.evidence.insert(key, next);
+        }
+    }
+
+    /// What is known of everything that is in question.
+    pub(super) fn all_proofs(&self) -> BTreeMap<Read, Proofs> {
+        let reads = self.proofs.keys();
+        reads
+            .map(|read| (read.clone(), self.proofs_about(read)))
+            .collect()
+    }
+
+    /// What the direct reads say about what was read from `read`. What the brake holds is as good as not certain.
+    pub(super) fn proofs_about(&self, read: &Read) -> Proofs {
+        let interval = self.entry.refresh_interval;
+        let evidence = self.evidence.iter();
+        let about = evidence.filter(|((about, _), _)| about == read);
+        about
+            .map(|((_, proof), evidence)| {
+                let said = match evidence.proof(interval) {
+                    Proof::Confirmed if !self.allowed.contains(proof) => Proof::Held,
+                    said @ (Proof::None | Proof::Confirmed | Proof::Held | Proof::NeverThere) => {
+                        said
+                    }
+                };
+                (proof.clone(), (evidence.gone(), said))
+            })
+            .collect()
+    }
+
+    /// What has become certain since the last time; what no longer is was forgotten.
+    pub(super) fn newly_certain(&mut self) -> BTreeSet<Read> {
+        let interval = self.entry.refresh_interval;
+        let certain = self.evidence.iter();
+        let certain = certain.filter(|(_, evidence)| evidence.is_confirmed(interval));
+        let certain: BTreeSet<Read> = certain.map(|((_, proof), _)| proof.clone()).collect();
+        self.allowed.retain(|proof| certain.contains(proof));
+        self.held.retain(|proof| certain.contains(proof));
+        let known = |proof: &Read| self.allowed.contains(proof) || self.held.contains(proof);
+        certain.into_iter().filter(|proof| !known(proof)).collect()
+    }
+
+    /// What the brake said of what is certain.
+    pub(super) fn brake(&mut self, certain: BTreeSet<Read>, may: bool) {
+        if may {
+            self.allowed.extend(certain);
+        } else {
+            self.held.extend(certain);
+        }
+    }
+
+    pub(super) fn is_held(&self) -> bool {
+        !self.held.is_empty()
+    }
+
+    /// A read said that; what now?
     pub(super) fn answered(
         &mut self,
         read: &Read,
-        identity: &Identity,
+        heard: &Heard,
         doubted: bool,
         now: Instant,
     ) -> Wish {
@@ -239,7 +364,7 @@ impl EntryState {
         if self.work == Work::UnderWay || !self.tried || doubted {
             return Wish::Nothing;
         }
-        let changed = self.attempted.get(read) != Some(identity);
+        let changed = self.attempted.get(read) != Some(heard);
         if !self.failing_reads.is_empty() {
             // A run would end at the read that fails; its recovery starts one.
             self.unfinished |= changed;
@@ -365,6 +490,11 @@ impl EntryState {
             && self.targets.iter().all(|target| target.trouble.is_none())
     }
 
+    /// Every target holds what there is, and of what is gone the last value.
+    pub(super) fn is_partial(&self) -> bool {
+        self.is_done() && self.kept.is_some()
+    }
+
     /// The failure to show: what stops the whole entry before what stops one target.
     pub(super) fn shown_failure(&self) -> Option<&Failure> {
         let reads = self.failing_reads.values();
@@ -373,32 +503,46 @@ impl EntryState {
             .targets
             .iter()
             .filter_map(|target| target.trouble.as_ref());
-        let worst = reads.chain(own).chain(targets).next();
+        let worst = reads.chain(own).chain(targets).chain(&self.kept).next();
         worst.map(|streak| &streak.failure)
     }
 
     /// How target `index` stands, the entry's own troubles included.
     pub(super) fn target_condition(&self, index: usize, now: Instant) -> Condition {
         let target = &self.targets[index];
-        let own = match (&target.trouble, target.tried) {
-            (Some(_), _) => Condition::Failing,
-            (None, true) => Condition::Fresh,
-            (None, false) => Condition::Pending,
+        let last = match (&target.trouble, target.tried) {
+            (Some(_), _) => Try::Failed,
+            (None, true) => Try::Delivered,
+            (None, false) => Try::Never,
         };
-        let shared = if self.stale_at() <= now {
-            Condition::Stale
-        } else if !self.failing_reads.is_empty() || self.trouble.is_some() {
-            Condition::Failing
-        } else {
-            Condition::Fresh
+        let facts = TargetFacts {
+            turn: Turn::Ours,
+            last,
+            contested: false,
         };
-        own.min(shared)
+        state::of_target(self.facts(now), facts)
+    }
+
+    fn facts(&self, now: Instant) -> EntryFacts {
+        let failing = !self.failing_reads.is_empty() || self.trouble.is_some();
+        EntryFacts {
+            age: now.saturating_duration_since(self.success_or_appearance()),
+            max_stale: self.entry.max_stale,
+            sources: match (failing, &self.kept) {
+                (true, _) => Sources::Failing,
+                (false, Some(_)) => Sources::Partial,
+                (false, None) => Sources::Good,
+            },
+        }
     }
 
     /// When it becomes stale unless it succeeds before.
     pub(super) fn stale_at(&self) -> Instant {
-        let since = self.last_success.map_or(self.first_seen, |(at, _)| at);
-        since + self.entry.max_stale
+        self.success_or_appearance() + self.entry.max_stale
+    }
+
+    fn success_or_appearance(&self) -> Instant {
+        self.last_success.map_or(self.first_seen, |(at, _)| at)
     }
 }
 

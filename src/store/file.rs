@@ -81,8 +81,9 @@ impl FileStore {
         });
         let value = value?;
         if value.is_empty() {
+            // An empty answer is no proof that something is gone (design 6.2).
             return Err(Failure::new(
-                Reason::NoValue,
+                Reason::Malformed,
                 format!("`{key}` in store `{}` is empty", self.name),
             )
             .with_help("put a value; an empty one is never delivered"));

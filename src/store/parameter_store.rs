@@ -22,11 +22,12 @@ use self::refused::Refused;
 use super::account::Account;
 use super::apart::Apart;
 use super::aws_call::Caller;
+use super::witness::Witness;
 use super::{Fetched, Lane, Read, all};
 use crate::aws::{Upstream, UpstreamId};
 use crate::config::{self, Fetch, Source};
 use crate::failure::{Failure, Reason};
-use crate::names::StoreName;
+use crate::names::{AccountId, StoreName};
 use crate::report::{Reporter, StoreOperation};
 use crate::secret::FingerprintKey;
 
@@ -35,13 +36,14 @@ const BATCH: usize = 10;
 
 #[derive(Debug)]
 pub struct ParameterStore {
-    caller: Caller,
+    pub(super) caller: Caller,
     fetch: Fetch,
     key: FingerprintKey,
     /// Made by the first call, so that finding a region delays nobody else.
     opened: OnceCell<Opened>,
     together: Mutex<Together>,
     account: Account,
+    pub(super) witness: Witness,
     sts_endpoint_url: Option<String>,
 }
 
@@ -70,6 +72,7 @@ impl ParameterStore {
         Self {
             fetch: spec.fetch,
             account: Account::of(&spec),
+            witness: Witness::of(&spec),
             sts_endpoint_url: spec.auth.sts_endpoint_url,
             caller: Caller {
                 name,
@@ -81,6 +84,11 @@ impl ParameterStore {
             opened: OnceCell::new(),
             together: Mutex::default(),
         }
+    }
+
+    /// Whose secrets it has answered with.
+    pub fn account(&self) -> Option<AccountId> {
+        self.account.proven()
     }
 
     pub fn upstream(&self) -> UpstreamId {

@@ -18,11 +18,12 @@ use tokio::time::Instant;
 use super::account::Account;
 use super::apart::Apart;
 use super::aws_call::Caller;
+use super::witness::Witness;
 use super::{Fetched, Lane, Read, all};
 use crate::aws::{Upstream, UpstreamId};
 use crate::config::{self, Fetch, Source, Version};
 use crate::failure::Failure;
-use crate::names::{RemoteKey, StoreName};
+use crate::names::{AccountId, RemoteKey, StoreName};
 use crate::report::{Reporter, StoreOperation};
 use crate::secret::FingerprintKey;
 
@@ -31,7 +32,7 @@ const BATCH: usize = 20;
 
 #[derive(Debug)]
 pub struct SecretsManager {
-    caller: Caller,
+    pub(super) caller: Caller,
     fetch: Fetch,
     key: FingerprintKey,
     /// Made by the first call, so that finding a region delays nobody else.
@@ -39,6 +40,7 @@ pub struct SecretsManager {
     /// What batches do not answer.
     apart: Mutex<Apart<RemoteKey>>,
     account: Account,
+    pub(super) witness: Witness,
 }
 
 #[derive(Debug)]
@@ -57,6 +59,7 @@ impl SecretsManager {
         Self {
             fetch: spec.fetch,
             account: Account::of(&spec),
+            witness: Witness::of(&spec),
             caller: Caller {
                 name,
                 upstream,
@@ -67,6 +70,11 @@ impl SecretsManager {
             opened: OnceCell::new(),
             apart: Mutex::default(),
         }
+    }
+
+    /// Whose secrets it has answered with.
+    pub fn account(&self) -> Option<AccountId> {
+        self.account.proven()
     }
 
     pub fn upstream(&self) -> UpstreamId {

@@ -8,13 +8,16 @@ use jiff::Timestamp;
 use tokio::time::timeout;
 
 use super::Entry;
+use crate::assemble::Content;
 use crate::clock;
 use crate::decide::{self, Drift, Effect};
 use crate::failure::{Failure, Reason};
-use crate::secret::Payload;
+use crate::names::SecretKey;
+use crate::secret::SecretBytes;
 use crate::state::{SecretId, SecretPart, State};
 use crate::target::Target;
 use crate::target::file::{FileTarget, Rendered};
+use crate::target::holdings::Holdings;
 use crate::target::kubernetes::{KubernetesTarget, Outcome, Sighting};
 
 /// How often one run judges a target anew when somebody writes it at the same moment.
@@ -67,13 +70,14 @@ enum Staged<'a> {
 pub(super) async fn all(
     entry: &Entry,
     which: Vec<usize>,
-    payload: &Payload,
+    content: &Content,
     state: &Arc<State>,
 ) -> Vec<(usize, Delivery)> {
-    let staged: Vec<_> = which
-        .into_iter()
-        .map(|index| (index, stage(&entry.targets[index], payload)))
-        .collect();
+    let staged = which.into_iter().map(async |index| {
+        let target = &entry.targets[index];
+        (index, stage(entry, target, content, state).await)
+    });
+    let staged = join_all(staged).await;
     let deliveries = staged.into_iter().map(async |(index, staged)| {
         let result = match staged {
             Ok(Staged::Kubernetes(target, id, wanted)) => {
@@ -88,13 +92,63 @@ pub(super) async fn all(
     join_all(deliveries).await
 }
 
-fn stage<'a>(target: &'a Target, payload: &Payload) -> Result<Staged<'a>, Failure> {
+async fn stage<'a>(
+    entry: &Entry,
+    target: &'a Target,
+    content: &Content,
+    state: &Arc<State>,
+) -> Result<Staged<'a>, Failure> {
+    if content.kept.is_empty() {
+        return render(target, content);
+    }
+    let held = in_time(holdings(entry, target, state)).await?;
+    let mut content = content.clone();
+    for key in std::mem::take(&mut content.kept) {
+        if let Some(value) = last_value(&key, &held)? {
+            content.data.insert(key, value);
+        }
+    }
+    render(target, &content)
+}
+
+/// The value that a target has of a key whose secret is gone; nothing where it never had one.
+fn last_value(key: &SecretKey, held: &Holdings) -> Result<Option<SecretBytes>, Failure> {
+    match held {
+        Holdings::Something {
+            delivered: Some(delivered),
+            ..
+        } if delivered.get(key).is_some() => Ok(delivered.get(key).cloned()),
+        held if !held.may_hold(key) => Ok(None),
+        Holdings::Nothing | Holdings::Unknown | Holdings::Something { .. } => Err(Failure::new(
+            Reason::Conflict,
+            format!("the value of `{key}` that is there cannot be told to be the one we delivered, so it cannot be kept"),
+        )
+        .with_help("somebody else wrote the target; put the secret back, or take the key out of the entry")),
+    }
+}
+
+fn render<'a>(target: &'a Target, content: &Content) -> Result<Staged<'a>, Failure> {
     Ok(match target {
         Target::Kubernetes(target, id) => {
-            Staged::Kubernetes(target, id, Box::new(target.render(payload)?))
+            Staged::Kubernetes(target, id, Box::new(target.render(content)?))
         }
-        Target::File(target) => Staged::File(target, target.render(payload)?),
+        Target::File(target) => Staged::File(target, target.render(&content.data)?),
     })
+}
+
+/// What is in a target.
+pub(super) async fn holdings(
+    entry: &Entry,
+    target: &Target,
+    state: &State,
+) -> Result<Holdings, Failure> {
+    match target {
+        Target::Kubernetes(target, id) => {
+            let delivered = state.secret(&part(id, entry));
+            target.holdings(delivered.as_ref()).await
+        }
+        Target::File(target) => target.holdings().await,
+    }
 }
 
 async fn file(target: &FileTarget, rendered: &Rendered) -> Result<Effect, Failure> {

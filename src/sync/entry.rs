@@ -1,10 +1,17 @@
 //! An entry, ready to run: its distinct reads, its items over them, and its targets.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
+use super::Answers;
+use super::absent::{Absences, Slot, keys_of};
+use crate::assemble::bulk::{Absent, Shape};
+use crate::assemble::decode::Decoding;
 use crate::assemble::select::Property;
-use crate::config::{self, Find, NamePattern, Source, Version};
-use crate::names::{EntryName, SecretKey, StoreName};
+use crate::assemble::{self, Content, Templates};
+use crate::config::{self, BulkSource, Find, NamePattern, OnMissing, Source, Version};
+use crate::failure::Failure;
+use crate::names::{EntryName, RemoteKey, SecretKey, StoreName};
 use crate::state::FoundId;
 use crate::store::{Match, Read};
 use crate::target::Target;
@@ -19,6 +26,7 @@ pub struct Entry {
     /// Distinct, in the order of the items. What a `find` among them matches is read, too.
     pub reads: Vec<Read>,
     pub items: Vec<Item>,
+    pub templates: Option<Templates>,
     pub targets: Vec<Target>,
 }
 
@@ -29,10 +37,53 @@ pub enum Item {
     One {
         secret_key: SecretKey,
         property: Option<Property>,
+        decoding: Decoding,
+        on_missing: OnMissing,
+        read: usize,
+    },
+    /// A key for each member of a JSON object.
+    Extract {
+        property: Option<Property>,
+        shape: Shape,
+        on_missing: OnMissing,
         read: usize,
     },
     /// A key for each match of a `find`.
-    Found { read: usize },
+    Found {
+        shape: Shape,
+        on_missing: OnMissing,
+        read: usize,
+    },
+}
+
+impl Item {
+    pub fn read(&self) -> usize {
+        match self {
+            Self::One { read, .. } | Self::Extract { read, .. } | Self::Found { read, .. } => *read,
+        }
+    }
+
+    pub fn on_missing(&self) -> OnMissing {
+        match self {
+            Self::One { on_missing, .. }
+            | Self::Extract { on_missing, .. }
+            | Self::Found { on_missing, .. } => *on_missing,
+        }
+    }
+
+    fn is_tolerant(&self) -> bool {
+        self.on_missing() != OnMissing::Fail
+    }
+
+    /// The keys that come from it, or from that match of it; `None` where only values tell.
+    pub fn keys(&self, found: Option<&RemoteKey>) -> Option<BTreeSet<SecretKey>> {
+        match (self, found) {
+            (Self::One { secret_key, .. }, _) => Some([secret_key.clone()].into()),
+            (Self::Extract { shape, .. }, _) => shape.all_keys(),
+            (Self::Found { shape, .. }, Some(name)) => Some([shape.key_of(name.as_str())?].into()),
+            (Self::Found { .. }, None) => None,
+        }
+    }
 }
 
 impl Entry {
@@ -51,13 +102,28 @@ impl Entry {
         };
         let mut items = Vec::new();
         for item in &spec.data_from {
-            let read = place(&item.store, Source::Find(item.find.clone()));
-            items.push(Item::Found { read });
+            let read = place(&item.store, item.source());
+            let (shape, on_missing) = (item.shape.clone(), item.on_missing);
+            items.push(match &item.bulk {
+                BulkSource::Find(_) => Item::Found {
+                    shape,
+                    on_missing,
+                    read,
+                },
+                BulkSource::Extract { property, .. } => Item::Extract {
+                    property: property.clone(),
+                    shape,
+                    on_missing,
+                    read,
+                },
+            });
         }
         for item in &spec.data {
             items.push(Item::One {
                 secret_key: item.secret_key.clone(),
                 property: item.property.clone(),
+                decoding: item.decoding,
+                on_missing: item.on_missing,
                 read: place(&item.store, item.source.clone()),
             });
         }
@@ -68,12 +134,36 @@ impl Entry {
             max_stale: spec.max_stale,
             reads,
             items,
+            templates: spec.templates.clone(),
             targets,
         }
     }
 }
 
 impl Entry {
+    /// Whether it can do without this read when what it asks for is gone. `finds`: those that match it.
+    pub fn tolerates<'a>(&self, read: &Read, finds: impl IntoIterator<Item = &'a Read>) -> bool {
+        let finds: BTreeSet<&Read> = finds.into_iter().collect();
+        let mut users = self.items.iter().filter(|item| {
+            let own = &self.reads[item.read()];
+            own == read || finds.contains(own)
+        });
+        // Nobody's read is nothing to do without.
+        let first = users.next();
+        first.is_some_and(|first| first.is_tolerant() && users.all(Item::is_tolerant))
+    }
+
+    /// Whether it leaves out what is gone for certain.
+    pub fn drops(&self) -> bool {
+        let mut items = self.items.iter();
+        items.any(|item| item.on_missing() == OnMissing::Drop)
+    }
+
+    /// Whether it can do without what this `find` no longer lists.
+    pub fn tolerates_lost(&self, find: &Read) -> bool {
+        self.tolerates(find, [])
+    }
+
     /// Its finds, and how the state knows them.
     pub fn finds(&self) -> impl Iterator<Item = (&Read, FoundId)> {
         self.reads.iter().filter_map(|read| {
@@ -92,7 +182,14 @@ impl Entry {
 /// Equal texts only for equal questions, whatever is in them, and the same in every release.
 fn question(store: &StoreName, find: &Find) -> String {
     let name = find.name.as_ref().map(NamePattern::as_str);
-    serde_json::json!([store.as_str(), find.path, name, find.tags]).to_string()
+    let mut parts = vec![
+        serde_json::json!(store.as_str()),
+        serde_json::json!(find.path),
+        serde_json::json!(name),
+        serde_json::json!(find.tags),
+    ];
+    parts.extend(find.keys.as_ref().map(|keys| serde_json::json!(keys)));
+    serde_json::Value::from(parts).to_string()
 }
 
 /// How a match of `find` is read: by its ARN, which names one life of the secret and no other.
@@ -104,4 +201,71 @@ pub fn read_of(find: &Read, found: &Match) -> Read {
             version: Version::Current,
         },
     }
+}
+
+/// The content of an entry, without what the run does without.
+pub(super) fn assemble(
+    entry: &Entry,
+    answers: &Answers,
+    absences: &Absences,
+) -> Result<Content, Failure> {
+    let absent: Vec<Absent> = (0..entry.items.len())
+        .map(|index| absences.names(index))
+        .collect();
+    let mut items = Vec::with_capacity(entry.items.len());
+    for (index, item) in entry.items.iter().enumerate() {
+        items.extend(assembled(entry, item, (answers, &absent[index])));
+        let kept = absences.kept.iter().filter(|slot| slot.item == index);
+        let kept: BTreeSet<SecretKey> = kept
+            .filter_map(|slot: &Slot| keys_of(entry, slot))
+            .flatten()
+            .collect();
+        if !kept.is_empty() {
+            items.push(assemble::Item::Kept(kept));
+        }
+    }
+    assemble::assemble(items, entry.templates.as_ref())
+}
+
+/// An item with what was read for it; nothing where it is one of those the run does without.
+fn assembled<'a>(
+    entry: &'a Entry,
+    item: &'a Item,
+    (answers, absent): (&'a Answers, &'a Absent),
+) -> Option<assemble::Item<'a>> {
+    let read = &entry.reads[item.read()];
+    Some(match item {
+        Item::One {
+            secret_key,
+            property,
+            decoding,
+            ..
+        } => assemble::Item::One {
+            secret_key,
+            from: &read.source,
+            property: property.as_ref(),
+            decoding: *decoding,
+            value: answers.value(read)?,
+        },
+        Item::Extract {
+            property, shape, ..
+        } => assemble::Item::Extract {
+            from: &read.source,
+            property: property.as_ref(),
+            shape,
+            value: answers.value(read)?,
+        },
+        Item::Found { shape, .. } => {
+            let members = answers.matches(read).iter().filter_map(|found| {
+                let value = answers.value(&read_of(read, found))?;
+                Some((&found.name, value))
+            });
+            assemble::Item::Found {
+                find: &read.source,
+                shape,
+                members: members.collect(),
+                absent,
+            }
+        }
+    })
 }

@@ -30,6 +30,7 @@ use crate::failure::{Failure, Reason};
 use crate::names::EntryName;
 use crate::secret::{Fingerprint, Payload, SecretBytes};
 use crate::state::State;
+use crate::target::holdings::Holdings;
 
 use inode::Stamp;
 use on_disk::OnDisk;
@@ -169,6 +170,20 @@ impl FileTarget {
     /// Puts the permissions back when they are all that drifted.
     pub async fn repair_mode(&self) -> Result<Effect, Failure> {
         self.on_disk(OnDisk::repair_mode).await
+    }
+
+    /// What is in the file.
+    pub async fn holdings(&self) -> Result<Holdings, Failure> {
+        let Some((bytes, ours)) = self.on_disk(OnDisk::bytes).await? else {
+            return Ok(Holdings::Nothing);
+        };
+        Ok(match format::read::read(&self.spec.format, &bytes) {
+            None => Holdings::Unknown,
+            Some(contents) => Holdings::Something {
+                keys: contents.keys,
+                delivered: contents.values.filter(|_| ours),
+            },
+        })
     }
 
     /// Whether a write would be possible, as far as that can be told without the value and without writing.

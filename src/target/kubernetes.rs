@@ -9,6 +9,7 @@ mod render;
 
 use std::sync::Arc;
 
+use crate::assemble::Content;
 use crate::config::{self, CreationPolicy};
 use crate::decide::Effect;
 use crate::decide::kubernetes::{DeliveredSecret, Judged, Verdict, Wanted};
@@ -17,7 +18,8 @@ use crate::kube::{
     Applied, Apply, ApplyError, Client, FieldManager, FieldTrouble, Force, LiveSecret,
 };
 use crate::names::{EntryName, Instance, SecretKey};
-use crate::secret::{FingerprintKey, Payload};
+use crate::secret::FingerprintKey;
+use crate::target::holdings::Holdings;
 
 use body::At;
 
@@ -75,12 +77,12 @@ impl KubernetesTarget {
         &self.spec
     }
 
-    /// What the Secret should be for that payload. Pure.
-    pub fn render(&self, payload: &Payload) -> Result<Wanted, Failure> {
+    /// What the Secret should be for that content. Pure.
+    pub fn render(&self, content: &Content) -> Result<Wanted, Failure> {
         render::render(
             &self.spec,
             (&self.entry, &self.instance),
-            payload,
+            content,
             &self.key,
         )
     }
@@ -89,6 +91,28 @@ impl KubernetesTarget {
     pub async fn observe(&self) -> Result<Option<LiveSecret>, Failure> {
         let (namespace, name) = (&self.spec.namespace, &self.spec.name);
         self.client.get_secret(namespace, name).await
+    }
+
+    /// What is in the Secret. What we delivered is still there when nobody wrote since, or when all of it together has
+    /// the fingerprint of our delivery.
+    pub async fn holdings(&self, delivered: Option<&DeliveredSecret>) -> Result<Holdings, Failure> {
+        let Some(live) = self.observe().await? else {
+            return Ok(Holdings::Nothing);
+        };
+        let keys = live.data.keys().cloned().collect();
+        let delivered = delivered.filter(|delivered| delivered.uid == live.uid);
+        let delivered = delivered.and_then(|delivered| {
+            let mut content = Content::default();
+            for key in &delivered.wrote.keys {
+                let value = live.data.get(key)?;
+                content.data.insert(key.clone(), value.clone());
+            }
+            let untouched = delivered.resource_version == live.resource_version && !delivered.left;
+            let same = |wanted: Wanted| wanted.fingerprint == delivered.fingerprint;
+            let stands = untouched || self.render(&content).is_ok_and(same);
+            stands.then_some(content.data)
+        });
+        Ok(Holdings::Something { keys, delivered })
     }
 
     /// Carries out the verdict on `wanted`.

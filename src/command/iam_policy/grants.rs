@@ -37,6 +37,20 @@ impl Grants {
         }
     }
 
+    /// Whether what a `find` lost is gone is seen by its tags, which it may no longer have.
+    pub(super) fn add_lost(&mut self, store: &AwsOne<'_>, find: &Find) {
+        let scope = Scope::new(store.service, store.spec);
+        let path = find.path.as_deref();
+        match store.service {
+            Service::SecretsManager => {
+                self.allow(Purpose::DescribeSecrets, [scope.secrets(path)]);
+            }
+            Service::ParameterStore => {
+                self.allow(Purpose::ListTagsOfParameters, [scope.parameters(path)]);
+            }
+        }
+    }
+
     fn add_secret(&mut self, scope: &Scope, fetch: Fetch, source: &Source) {
         let batched = match source {
             Source::Value { key, version } => {
@@ -205,7 +219,7 @@ impl Purpose {
             ),
             Self::DescribeSecrets => (
                 &["secretsmanager:DescribeSecret"],
-                "the tags of secrets (`metadata = true`)",
+                "the tags of secrets (`metadata = true`, and to see whether what a `find` lost is gone)",
             ),
             Self::ReadParameters => (
                 &["ssm:GetParameter", "ssm:GetParameters"],
@@ -222,7 +236,7 @@ impl Purpose {
             ),
             Self::ListTagsOfParameters => (
                 &["ssm:ListTagsForResource"],
-                "the tags of parameters (`metadata = true`)",
+                "the tags of parameters (`metadata = true`, and to see whether what a `find` lost is gone)",
             ),
         }
     }

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::command::fixture::{aws, config, entry, file, find, metadata, secrets_manager, value};
-use crate::config::{AwsRole, Fetch, Source};
+use crate::config::{AwsRole, Entry, Fetch, OnMissing, Source};
 use crate::names::AccountId;
 
 const HOUR: Duration = Duration::from_hours(1);
@@ -120,7 +120,7 @@ fn a_store_of_secrets_has_a_policy_with_reasons() {
       ReadSecretsWithTags1: the values of what a `find` with these tags matches
       BatchReadSecrets: 20 values in one call. AWS takes no narrower resource; it opens no secret, for GetSecretValue is checked for each. Without it they are read one by one
       ListSecrets: `find`. AWS takes no narrower resource
-      DescribeSecrets: the tags of secrets (`metadata = true`)
+      DescribeSecrets: the tags of secrets (`metadata = true`, and to see whether what a `find` lost is gone)
       note: a secret with a customer managed key also needs kms:Decrypt on that key (condition kms:ViaService = secretsmanager.eu-west-1.amazonaws.com)
     "#);
 }
@@ -212,7 +212,7 @@ fn a_store_of_parameters_has_a_policy_with_reasons() {
       ReadParametersWithTags1: the values of what a `find` with these tags matches
       ListParametersByPath: `find`. AWS checks the path itself and what is below it
       DescribeParameters: `find` with tags. AWS takes no narrower resource
-      ListTagsOfParameters: the tags of parameters (`metadata = true`)
+      ListTagsOfParameters: the tags of parameters (`metadata = true`, and to see whether what a `find` lost is gone)
       note: a SecureString with a customer managed key also needs kms:Decrypt on that key (condition kms:ViaService = ssm.eu-west-1.amazonaws.com)
       note: with `account` in the store's table the policy is narrower: `*` stands in its place
     "#);
@@ -368,11 +368,11 @@ fn several_identities_have_a_policy_each() {
     "#);
     insta::assert_snapshot!(all.remarks, @r#"
     store other:
-      DescribeSecrets: the tags of secrets (`metadata = true`)
+      DescribeSecrets: the tags of secrets (`metadata = true`, and to see whether what a `find` lost is gone)
       note: the base credentials must be allowed sts:AssumeRole on arn:aws:iam::111111111111:role/hub, by a policy of its own and by that role's trust policy
       note: arn:aws:iam::111111111111:role/hub must be allowed sts:AssumeRole and sts:TagSession on arn:aws:iam::222222222222:role/read, by a policy of its own and by that role's trust policy
     store prod:
-      DescribeSecrets: the tags of secrets (`metadata = true`)
+      DescribeSecrets: the tags of secrets (`metadata = true`, and to see whether what a `find` lost is gone)
       note: with `account` in the store's table the policy is narrower: `*` stands in its place
     store unused: nothing is read, no policy is needed
     The stores have different identities: one policy for each, under the store's name.
@@ -444,4 +444,14 @@ fn a_policy_that_is_too_large_is_said_to_be() {
     let reads = (0..200).map(|n| value(&format!("app/{n}")));
     let told = told(secrets_manager(), reads);
     assert!(told.remarks.contains("larger than a managed policy"));
+}
+
+#[test]
+fn a_find_that_may_lose_needs_the_tags_of_what_it_lost() {
+    let mut entry = entry("s", Duration::from_mins(5), [find("prod/", [])]);
+    let stores = || [("s", secrets_manager())];
+    let json = |entry: &Entry| tell(&config(stores(), [entry.clone()]), None).json;
+    assert!(!json(&entry).contains("DescribeSecret"));
+    entry.data_from[0].on_missing = OnMissing::Drop;
+    assert!(json(&entry).contains("secretsmanager:DescribeSecret"));
 }

@@ -35,7 +35,7 @@ fn same_secret(cx: &Lowering<'_>, drafts: &[Draft]) {
             } = &target.value;
             let written = secrets.entry((cluster, namespace, name)).or_default();
             let quarrel = written.iter().find_map(|(other, keys)| {
-                let why = if !share(&other.value, keys, &target.value, &draft.data.keys) {
+                let why = if !share(&other.value, keys, &target.value, &draft.keys.all) {
                     Quarrel::Whole
                 } else if differ(&other.value, &target.value) {
                     Quarrel::Metadata
@@ -54,7 +54,7 @@ fn same_secret(cx: &Lowering<'_>, drafts: &[Draft]) {
                 cx.problems
                     .push(problem.other(other, "the other one is here"));
             }
-            written.push((target, &draft.data.keys));
+            written.push((target, &draft.keys.all));
         }
     }
 }

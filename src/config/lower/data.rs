@@ -1,19 +1,20 @@
 //! `data`: the keys of an entry, each with its source.
 
 use super::defaults::on_missing;
+use super::keys::Keys;
 use super::{Lowering, References, remote_ref};
-use crate::config::DataItem;
 use crate::config::problems::{At, Problem};
 use crate::config::tree::{Table, Value};
+use crate::config::{DataItem, OnMissing};
 use crate::names::{SecretKey, StoreName};
 
 /// What an entry reads, as far as it could be read.
 #[derive(Debug, Default)]
 pub(super) struct Data {
     pub items: Vec<DataItem>,
-    pub keys: Vec<At<SecretKey>>,
-    /// Nothing is missing from `items` and `keys`.
-    pub complete: bool,
+    pub keys: Keys,
+    /// What each item does when its source is gone, and where that is said.
+    pub on_missing: Vec<At<OnMissing>>,
 }
 
 /// What an item has when it does not name a store itself.
@@ -49,7 +50,7 @@ impl DefaultStore {
 pub(super) fn lower(
     cx: &Lowering<'_>,
     value: Value<'_>,
-    default: &DefaultStore,
+    (default, on_missing): (&DefaultStore, Option<At<OnMissing>>),
     references: &References,
 ) -> Data {
     let at = value.key_at;
@@ -63,19 +64,24 @@ pub(super) fn lower(
     let count = tables.len();
     let mut data = Data::default();
     for table in tables {
-        let (key, item) = item(cx, table, default, references);
+        let (key, item, own) = item(cx, table, default, references);
+        let on_missing = own.or(on_missing);
+        data.on_missing.extend(on_missing);
         if let Some(key) = key {
-            if let Some(first) = data.keys.iter().find(|k| k.value == key.value) {
+            if let Some(first) = data.keys.all.iter().find(|k| k.value == key.value) {
                 cx.problems.push(
                     Problem::warning(key.at, "this key hides an earlier one of the same name")
                         .other(first.at, "it is here"),
                 );
             }
-            data.keys.push(key);
+            data.keys.all.push(key);
         }
-        data.items.extend(item);
+        data.items.extend(item.map(|item| DataItem {
+            on_missing: on_missing.map_or(OnMissing::Fail, |on_missing| on_missing.value),
+            ..item
+        }));
     }
-    data.complete = data.items.len() == count;
+    data.keys.complete = data.items.len() == count;
     data
 }
 
@@ -84,13 +90,17 @@ fn item(
     mut table: Table<'_>,
     default: &DefaultStore,
     references: &References,
-) -> (Option<At<SecretKey>>, Option<DataItem>) {
+) -> (
+    Option<At<SecretKey>>,
+    Option<DataItem>,
+    Option<At<OnMissing>>,
+) {
     let secret_key = table
         .need("secret_key")
         .and_then(Value::string)
         .and_then(|text| cx.name("`secret_key`", text, SecretKey::new));
     let store = default.or_own(cx, &mut table, references);
-    on_missing(&mut table);
+    let on_missing = on_missing(&mut table);
     let facts = references.facts(store.as_ref());
     let remote_ref = table
         .need("remote_ref")
@@ -101,10 +111,12 @@ fn item(
         (Some(key), Some(store), Some(remote_ref)) => Some(DataItem {
             secret_key: key.value.clone(),
             store,
-            source: remote_ref.0,
-            property: remote_ref.1,
+            source: remote_ref.source,
+            property: remote_ref.property,
+            decoding: remote_ref.decoding,
+            on_missing: OnMissing::Fail,
         }),
         (_, _, _) => None,
     };
-    (secret_key, item)
+    (secret_key, item, on_missing)
 }

@@ -6,6 +6,7 @@ use super::file::FileKeys;
 use super::kubernetes::KubernetesKeys;
 use super::scalar::duration;
 use super::{Lowering, References, file, kubernetes};
+use crate::config::OnMissing;
 use crate::config::problems::At;
 use crate::config::tree::Table;
 use crate::names::StoreName;
@@ -17,6 +18,7 @@ pub(super) struct Defaults {
     pub has_store: bool,
     pub refresh_interval: Option<At<Duration>>,
     pub max_stale: Option<At<Duration>>,
+    pub on_missing: Option<At<OnMissing>>,
     pub file: FileKeys,
     pub kubernetes: KubernetesKeys,
 }
@@ -35,7 +37,7 @@ pub(super) fn lower(
         .and_then(|text| cx.store(text, references));
     let refresh_interval = table.take("refresh_interval").and_then(duration);
     let max_stale = table.take("max_stale").and_then(duration);
-    on_missing(&mut table);
+    let on_missing = on_missing(&mut table);
     let file = table.table("file").map(|mut table| {
         let keys = file::keys(cx, &mut table);
         table.finish();
@@ -52,12 +54,18 @@ pub(super) fn lower(
         has_store,
         refresh_interval,
         max_stale,
+        on_missing,
         file: file.unwrap_or_default(),
         kubernetes: kubernetes.unwrap_or_default(),
     }
 }
 
-/// What to do when a source is gone. Only the word that does nothing has an effect yet.
-pub(super) fn on_missing(table: &mut Table<'_>) {
-    let _ = table.choice("on_missing", &[("fail", ())], &["keep_last", "drop"]);
+/// What to do when a source is gone.
+pub(super) fn on_missing(table: &mut Table<'_>) -> Option<At<OnMissing>> {
+    let words = [
+        ("fail", OnMissing::Fail),
+        ("keep_last", OnMissing::KeepLast),
+        ("drop", OnMissing::Drop),
+    ];
+    table.choice("on_missing", &words, &[])
 }

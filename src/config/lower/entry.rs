@@ -1,14 +1,19 @@
 //! `[secrets.NAME]`.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::data::{Data, DefaultStore};
 use super::defaults::{Defaults, on_missing};
+use super::keys::Keys;
 use super::scalar::duration;
 use super::{Lowering, References, StoreKind, data, data_from, file, kubernetes, template};
-use crate::config::problems::{At, Problem};
+use crate::assemble::Templates;
+use crate::config::problems::{At, Place, Problem};
 use crate::config::tree::{Table, Value};
-use crate::config::{DataFrom, Entry, FileTarget, KubernetesTarget, Target};
+use crate::config::{
+    DataFrom, DataItem, Entry, FileFormat, FileTarget, KubernetesTarget, OnMissing, Target,
+};
 use crate::names::{EntryName, StoreName};
 
 /// The interval of an entry that nobody gave one.
@@ -19,8 +24,12 @@ const SHORTEST_FILE_INTERVAL: Duration = Duration::from_secs(1);
 /// An entry as far as it could be read, with the places that later checks talk about.
 pub(super) struct Draft {
     pub name: At<EntryName>,
-    pub data: Data,
+    /// What it delivers.
+    pub keys: Keys,
+    data: Vec<DataItem>,
     data_from: Vec<DataFrom>,
+    templates: Option<Templates>,
+    template_files: Vec<PathBuf>,
     pub kubernetes: Vec<At<KubernetesTarget>>,
     pub files: Vec<At<FileTarget>>,
     store: Option<StoreName>,
@@ -38,59 +47,115 @@ pub(super) fn lower(
 ) -> Draft {
     let default = default_store(cx, &mut table, (references, defaults));
     let has_source = table.has("data") || table.has("data_from");
-    let plain_data = !table.has("data_from") && !table.has("template");
-    let mut data = table
+    let on_missing = on_missing(&mut table).or(defaults.on_missing);
+    let around = (&default, on_missing);
+    let data = table
         .take("data")
-        .map(|value| data::lower(cx, value, &default, references))
-        .unwrap_or_default();
-    // With these, `data` is not all that is delivered.
-    data.complete &= plain_data;
+        .map(|value| data::lower(cx, value, around, references));
     let data_from = table
         .take("data_from")
-        .map(|value| data_from::lower(cx, value, &default, references))
-        .unwrap_or_default();
-    if let Some(value) = table.take("template") {
-        template::refuse(cx, value);
-    }
-    let shortest = shortest(stores(&data_from, &data), references);
+        .map(|value| data_from::lower(cx, value, around, references));
+    let fetched = fetched(data.as_ref(), data_from.as_ref());
+    let template = table.take("template");
+    let has_template = template.is_some();
+    let template = template.map(|value| template::lower(cx, value, &fetched));
+    let keys = delivered(template.as_ref(), fetched);
+    let data = data.unwrap_or_default();
+    let (data_from, said) = data_from.map_or_else(Default::default, |it| (it.items, it.on_missing));
+    let said = said.into_iter().chain(data.on_missing.iter().copied());
+    let shortest = shortest(stores(&data_from, &data.items), references);
     let (refresh_interval, max_stale) = times(cx, &mut table, defaults, shortest);
     let _ = table.choice("refresh_policy", &[("periodic", ())], &["created_once"]);
     table.later_true("suspend");
-    on_missing(&mut table);
     let has_target = table.has("kubernetes") || table.has("file");
     let kubernetes = tables(&mut table, "kubernetes")
         .into_iter()
         .filter_map(|t| {
             let around = (references, &defaults.kubernetes);
-            kubernetes::lower(cx, t, (&name, &data), around)
+            kubernetes::lower(cx, t, (&name, &keys), around)
         })
         .collect();
-    let files = tables(&mut table, "file")
+    let files: Vec<_> = tables(&mut table, "file")
         .into_iter()
-        .filter_map(|t| file::lower(cx, t, &data, &defaults.file))
+        .filter_map(|t| file::lower(cx, t, &keys, &defaults.file))
         .collect();
-    if !has_source {
-        cx.problems.push(Problem::absence(
-            table.at,
-            "an entry needs a source: `data` or `data_from`",
-        ));
-    }
-    if !has_target {
-        let message =
-            "an entry needs a target: [[secrets.NAME.kubernetes]] or [[secrets.NAME.file]]";
-        cx.problems.push(Problem::absence(table.at, message));
-    }
+    can_be_read_back(cx, said, has_template, &files);
+    has_both(cx, table.at, (has_source, has_target));
     table.finish();
+    let template = template.flatten();
     Draft {
         name,
-        data,
+        keys,
+        data: data.items,
         data_from,
+        template_files: template
+            .as_ref()
+            .map_or_else(Vec::new, |it| it.files.clone()),
+        templates: template.map(|template| template.templates),
         kubernetes,
         files,
         store: default.name,
         refresh_interval,
         max_stale,
     }
+}
+
+/// Something to read, and somewhere to put it.
+fn has_both(cx: &Lowering<'_>, at: Place, (source, target): (bool, bool)) {
+    if !source {
+        let message = "an entry needs a source: `data` or `data_from`";
+        cx.problems.push(Problem::absence(at, message));
+    }
+    if !target {
+        let message =
+            "an entry needs a target: [[secrets.NAME.kubernetes]] or [[secrets.NAME.file]]";
+        cx.problems.push(Problem::absence(at, message));
+    }
+}
+
+/// The keys of all sources together.
+fn fetched(data: Option<&Data>, from: Option<&data_from::Lowered>) -> Keys {
+    let none = || Keys {
+        all: Vec::new(),
+        complete: true,
+    };
+    let from = from.map_or_else(none, |from| from.keys.clone());
+    from.and(data.map_or_else(none, |data| data.keys.clone()))
+}
+
+/// The keys that are delivered; of a template with a mistake nothing can be said.
+fn delivered(template: Option<&Option<template::Lowered>>, fetched: Keys) -> Keys {
+    match template {
+        None => fetched,
+        Some(Some(template)) => template.keys.clone(),
+        Some(None) => Keys::default(),
+    }
+}
+
+/// `keep_last` delivers again what the target holds, so the target must give it back as it was.
+fn can_be_read_back(
+    cx: &Lowering<'_>,
+    mut said: impl Iterator<Item = At<OnMissing>>,
+    has_template: bool,
+    files: &[At<FileTarget>],
+) {
+    let Some(first) = said.find(|said| said.value == OnMissing::KeepLast) else {
+        return;
+    };
+    let dotenv = files
+        .iter()
+        .find(|file| file.value.format == FileFormat::Dotenv);
+    let why = match (has_template, dotenv) {
+        (true, _) => "`keep_last` cannot take a value out of what a template made of it",
+        (false, Some(_)) => "`keep_last` cannot take a value out of a `dotenv` file again",
+        (false, None) => return,
+    };
+    let problem = Problem::error(first.at, why)
+        .help("say \"fail\" or \"drop\", or deliver it in a target without that");
+    cx.problems.push(match dotenv.filter(|_| !has_template) {
+        Some(file) => problem.other(file.at, "this file is one"),
+        None => problem,
+    });
 }
 
 /// The entry's own store, else the default one.
@@ -131,7 +196,9 @@ impl Draft {
             refresh_interval: self.refresh_interval,
             max_stale: self.max_stale,
             data_from: self.data_from,
-            data: self.data.items,
+            data: self.data,
+            templates: self.templates,
+            template_files: self.template_files,
             targets: kubernetes.chain(files).collect(),
         };
         Some((self.name.value, entry))
@@ -143,9 +210,9 @@ fn tables<'t>(table: &mut Table<'t>, key: &'static str) -> Vec<Table<'t>> {
 }
 
 /// The stores of all sources, in the order in which these are put together.
-fn stores<'a>(from: &'a [DataFrom], data: &'a Data) -> impl Iterator<Item = &'a StoreName> {
+fn stores<'a>(from: &'a [DataFrom], data: &'a [DataItem]) -> impl Iterator<Item = &'a StoreName> {
     let from = from.iter().map(|item| &item.store);
-    from.chain(data.items.iter().map(|item| &item.store))
+    from.chain(data.iter().map(|item| &item.store))
 }
 
 /// How short the interval of an entry with these sources may be.

@@ -3,7 +3,7 @@
 use std::os::unix::ffi::OsStrExt;
 use std::path::Component;
 
-use super::data::Data;
+use super::keys::Keys;
 use super::{Lowering, action};
 use crate::config::problems::{At, Place, Problem};
 use crate::config::tree::{Table, Value, did_you_mean};
@@ -81,7 +81,7 @@ pub(super) fn keys(cx: &Lowering<'_>, table: &mut Table<'_>) -> FileKeys {
 pub(super) fn lower(
     cx: &Lowering<'_>,
     mut table: Table<'_>,
-    data: &Data,
+    delivered: &Keys,
     defaults: &FileKeys,
 ) -> Option<At<FileTarget>> {
     let own = keys(cx, &mut table);
@@ -96,7 +96,7 @@ pub(super) fn lower(
         );
     }
     let format = match format {
-        Format::Raw => raw(cx, &mut table, data),
+        Format::Raw => raw(cx, &mut table, delivered),
         Format::Dotenv | Format::Json | Format::Unknown => {
             if let Some(value) = table.take("key")
                 && format != Format::Unknown
@@ -107,7 +107,7 @@ pub(super) fn lower(
                 );
             }
             match format {
-                Format::Dotenv => dotenv(cx, &table, data),
+                Format::Dotenv => dotenv(cx, &table, delivered),
                 Format::Json => Some(FileFormat::Json),
                 Format::Raw | Format::Unknown => None,
             }
@@ -175,7 +175,7 @@ fn path(cx: &Lowering<'_>, table: &mut Table<'_>) -> Option<At<std::path::PathBu
     Some(path)
 }
 
-fn raw(cx: &Lowering<'_>, table: &mut Table<'_>, data: &Data) -> Option<FileFormat> {
+fn raw(cx: &Lowering<'_>, table: &mut Table<'_>, keys: &Keys) -> Option<FileFormat> {
     let Some(value) = table.take("key") else {
         cx.problems.push(
             Problem::absence(table.at, "`key` is missing")
@@ -185,11 +185,10 @@ fn raw(cx: &Lowering<'_>, table: &mut Table<'_>, data: &Data) -> Option<FileForm
     };
     let text = value.string()?;
     let key = cx.name("`key`", text, SecretKey::new)?;
-    let known = data.keys.iter().map(|k| k.value.as_str());
-    if data.complete && !data.keys.iter().any(|k| k.value == key.value) {
+    if keys.complete && !keys.has(text.value) {
         cx.problems.push(
-            Problem::error(text.at, "no item of `data` has this key")
-                .maybe_help(did_you_mean(text.value, known)),
+            Problem::error(text.at, "the entry has no such key")
+                .maybe_help(did_you_mean(text.value, keys.names())),
         );
         return None;
     }
@@ -197,9 +196,9 @@ fn raw(cx: &Lowering<'_>, table: &mut Table<'_>, data: &Data) -> Option<FileForm
 }
 
 /// Every key must be the name of a variable.
-fn dotenv(cx: &Lowering<'_>, table: &Table<'_>, data: &Data) -> Option<FileFormat> {
-    let refused = data
-        .keys
+fn dotenv(cx: &Lowering<'_>, table: &Table<'_>, keys: &Keys) -> Option<FileFormat> {
+    let refused = keys
+        .all
         .iter()
         .find_map(|key| Some((key, key.value.as_variable().err()?)));
     let Some((key, why)) = refused else {

@@ -1,15 +1,17 @@
 //! `find` of `data_from`: which secrets, by what they are called and tagged.
 
-use super::defaults::on_missing;
 use super::{Lowering, StoreFacts, StoreKind, remote_name, tags};
-use crate::config::problems::Problem;
+use crate::config::problems::{Place, Problem};
 use crate::config::tree::{Table, Value};
 use crate::config::{Find, NamePattern};
 
-/// Discreet: a value may stand where only its name belongs.
-pub(super) fn lower(cx: &Lowering<'_>, value: Value<'_>, facts: &StoreFacts) -> Option<Find> {
-    let at = value.key_at;
-    let mut table = value.table()?.discreetly();
+/// The keys that say what is found; there may be others beside them.
+pub(super) fn read(
+    cx: &Lowering<'_>,
+    table: &mut Table<'_>,
+    at: Place,
+    facts: &StoreFacts,
+) -> Find {
     if facts.kind == StoreKind::File {
         cx.problems.push(
             Problem::error(at, "`find`: a file store cannot be searched")
@@ -26,8 +28,6 @@ pub(super) fn lower(cx: &Lowering<'_>, value: Value<'_>, facts: &StoreFacts) -> 
     let has_name = table.has("name");
     let name = table.table("name").and_then(|table| name(cx, table));
     let tags = table.take("tags").map(|v| tags::lower(cx, v));
-    on_missing(&mut table);
-    table.later("keys", Value::strings);
     let has_tags = tags
         .as_ref()
         .is_some_and(|tags| tags.as_ref().is_none_or(|tags| !tags.is_empty()));
@@ -40,12 +40,12 @@ pub(super) fn lower(cx: &Lowering<'_>, value: Value<'_>, facts: &StoreFacts) -> 
             .help("what it finds satisfies all that are given"),
         );
     }
-    table.finish();
-    Some(Find {
+    Find {
         path,
         name,
+        keys: None,
         tags: tags.flatten().unwrap_or_default(),
-    })
+    }
 }
 
 fn name(cx: &Lowering<'_>, mut table: Table<'_>) -> Option<NamePattern> {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::data::Data;
+use super::keys::Keys;
 use super::{Lowering, References, metadata};
 use crate::config::problems::{At, Problem};
 use crate::config::tree::{Table, Value};
@@ -82,7 +82,7 @@ pub(super) fn keys(
 pub(super) fn lower(
     cx: &Lowering<'_>,
     mut table: Table<'_>,
-    (entry, data): (&At<EntryName>, &Data),
+    (entry, delivered): (&At<EntryName>, &Keys),
     (references, defaults): (&References, &KubernetesKeys),
 ) -> Option<At<KubernetesTarget>> {
     let at = table.at;
@@ -120,7 +120,7 @@ pub(super) fn lower(
     if let Some(secret_type) = &secret_type
         && creation_policy == CreationPolicy::Owner
     {
-        check_required_keys(cx, secret_type, data);
+        check_required_keys(cx, secret_type, delivered);
     }
     Some(At {
         value: KubernetesTarget {
@@ -196,7 +196,7 @@ fn secret_type(cx: &Lowering<'_>, value: Value<'_>) -> Option<At<String>> {
 }
 
 /// Keys without which the API server refuses a Secret of a type.
-fn check_required_keys(cx: &Lowering<'_>, secret_type: &At<String>, data: &Data) {
+fn check_required_keys(cx: &Lowering<'_>, secret_type: &At<String>, keys: &Keys) {
     let required: &[&str] = match secret_type.value.as_str() {
         "kubernetes.io/tls" => &["tls.crt", "tls.key"],
         "kubernetes.io/dockerconfigjson" => &[".dockerconfigjson"],
@@ -204,8 +204,7 @@ fn check_required_keys(cx: &Lowering<'_>, secret_type: &At<String>, data: &Data)
         "kubernetes.io/ssh-auth" => &["ssh-privatekey"],
         _ => &[],
     };
-    let has = |key: &str| data.keys.iter().any(|k| k.value.as_str() == key);
-    if data.complete && !required.iter().all(|key| has(key)) {
+    if keys.complete && !required.iter().all(|key| keys.has(key)) {
         cx.problems.error(
             secret_type.at,
             format!(

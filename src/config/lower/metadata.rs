@@ -45,7 +45,7 @@ pub(super) fn annotations(
     Some(annotations)
 }
 
-fn metadata_key(cx: &Lowering<'_>, key: At<&str>) -> Option<MetadataKey> {
+pub(super) fn metadata_key(cx: &Lowering<'_>, key: At<&str>) -> Option<MetadataKey> {
     let key = cx.name("this key", key, MetadataKey::new)?;
     let text = key.value.as_str();
     if text.starts_with("secretsyncd/") || text == "app.kubernetes.io/managed-by" {

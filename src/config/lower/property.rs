@@ -1,35 +1,55 @@
 //! `property` and `version`: which part of which version of a secret.
 
-use crate::config::{Property, Version};
+use crate::assemble::select::{NESTING_LIMIT, Refused, TEXT_LIMIT};
+use crate::config::Version;
+use crate::config::problems::{Place, Problem};
 
-/// A property, or why it is none.
-pub(super) fn property(text: &str) -> Result<Property, Refused> {
-    if text.is_empty() {
-        return Err(Refused::Empty);
-    }
-    let mut path = vec![String::new()];
-    let mut characters = text.chars();
-    while let Some(c) = characters.next() {
-        let step = path.last_mut().expect("a path begins with one step");
-        match c {
-            '\\' => step.push(characters.next().unwrap_or('\\')),
-            '.' => path.push(String::new()),
-            '#' | '*' | '?' | '|' | '@' | '!' | '{' | '[' | '(' => return Err(Refused::Query),
-            c => step.push(c),
-        }
-    }
-    Ok(Property {
-        literal: text.to_owned(),
-        path,
-    })
+/// What is wrong with a property. The place only: a value may stand where its place belongs.
+pub(super) fn refused(at: Place, refused: Refused) -> Problem {
+    let (message, help) = match refused {
+        Refused::Empty => (
+            "`property` must not be empty".to_owned(),
+            "leave it out for the whole value".to_owned(),
+        ),
+        Refused::TooLong => (
+            format!("`property` must not be longer than {TEXT_LIMIT} bytes"),
+            "a property says where a value is; it does not hold one".to_owned(),
+        ),
+        Refused::TooDeep { at } => (
+            format!("`property` nests too deep, at character {at}"),
+            format!("at most {NESTING_LIMIT} paths may be in one another; join steps by `.` or `|` instead"),
+        ),
+        Refused::Unclosed { at } => (
+            format!("`property` has a bracket or a quote without an end, at character {at}"),
+            "close it, or put `\\` before it where it belongs to a key".to_owned(),
+        ),
+        Refused::Modifier { at } => (
+            format!("`property` has no known modifier behind `@`, at character {at}"),
+            format!(
+                "modifiers are {MODIFIERS}; where `@` belongs to a key, put `\\` before it"
+            ),
+        ),
+        Refused::Argument { at } => (
+            format!("`property` has an argument that its modifier does not take, at character {at}"),
+            r#"arguments are objects such as {"deep":true} of @flatten, {"preserve":true} of @join, and {"indent":" ","width":80} of @pretty"#.to_owned(),
+        ),
+        Refused::Query { at } => (
+            format!("`property` has a query that cannot be read, at character {at}"),
+            r#"queries are #(key), #(key=="value") and their kin with = != < <= > >= % !%, and ~true, ~false, ~null or ~* as the value"#.to_owned(),
+        ),
+        Refused::Literal { at } => (
+            format!("`property` has no valid JSON behind `!`, at character {at}"),
+            "where `!` belongs to a key, put `\\` before it".to_owned(),
+        ),
+        Refused::Trailing { at } => (
+            format!("`property` has text behind a closing bracket or quote, at character {at}"),
+            "go on with `.` or `|`".to_owned(),
+        ),
+    };
+    Problem::error(at, message).help(help)
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Refused {
-    Empty,
-    /// More than keys and indexes.
-    Query,
-}
+const MODIFIERS: &str = "@this, @valid, @pretty, @ugly, @reverse, @flatten, @join, @keys, @values, @tostr, @fromstr, @group and @dig";
 
 /// A version: `uuid/` or a bare UUID names it by id, anything else by stage.
 pub(super) fn version(text: &str) -> Option<Version> {
@@ -79,28 +99,6 @@ fn is_uuid(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_path_splits_at_dots_that_are_not_escaped() {
-        let path = |text| property(text).unwrap().path;
-        assert_eq!(path("a"), ["a"]);
-        assert_eq!(path("a.b.0"), ["a", "b", "0"]);
-        assert_eq!(path(r"tls\.crt.x"), ["tls.crt", "x"]);
-        assert_eq!(path(r"a\\.b"), [r"a\", "b"]);
-        assert_eq!(path(r"user\@host"), ["user@host"]);
-        assert_eq!(path("end\\"), ["end\\"]);
-        assert_eq!(property(r"tls\.crt").unwrap().literal, r"tls\.crt");
-    }
-
-    #[test]
-    fn queries_are_refused() {
-        for query in [
-            "a.#", "a.*", "a?", "a|b", "@this", "!x", "{a,b}", "[a]", "#(a==1)", "a(b",
-        ] {
-            assert_eq!(property(query), Err(Refused::Query), "{query}");
-        }
-        assert_eq!(property(""), Err(Refused::Empty));
-    }
 
     #[test]
     fn versions_are_ids_or_stages() {

@@ -1,22 +1,43 @@
 //! `remote_ref`: which part of what, in a store.
 
-use super::property::{Refused, parameter_version, property, version};
+use super::property::{parameter_version, refused, version};
 use super::{Lowering, StoreFacts, StoreKind, remote_name};
+use crate::assemble::decode::Decoding;
+use crate::assemble::select::Property;
 use crate::config::problems::{At, Problem};
 use crate::config::tree::{Table, Value};
-use crate::config::{Property, Source, Version};
+use crate::config::{Source, Version};
 use crate::names::RemoteKey;
+
+/// A source as far as a table names it.
+#[derive(Debug)]
+pub(super) struct RemoteRef {
+    pub source: Source,
+    pub property: Option<Property>,
+    pub decoding: Decoding,
+}
 
 /// Discreet: a value may stand where only its name belongs.
 pub(super) fn lower(
     cx: &Lowering<'_>,
     mut table: Table<'_>,
     facts: &StoreFacts,
-) -> Option<(Source, Option<Property>)> {
-    let key = key(cx, &mut table, facts);
+) -> Option<RemoteRef> {
+    let remote_ref = read(cx, &mut table, facts);
+    table.finish();
+    remote_ref
+}
+
+/// The keys that say what is read; there may be others beside them.
+pub(super) fn read(
+    cx: &Lowering<'_>,
+    table: &mut Table<'_>,
+    facts: &StoreFacts,
+) -> Option<RemoteRef> {
+    let key = key(cx, table, facts);
     let version = table.take("version");
-    let property = read_property(cx, &mut table);
-    decoding_strategy(&mut table);
+    let property = read_property(cx, table);
+    let decoding = decoding_strategy(cx, table);
     let metadata = table.boolean("metadata").filter(|metadata| metadata.value);
     let source = if let Some(metadata) = metadata {
         let legal = metadata_fits(cx, metadata, version.as_ref(), facts);
@@ -29,16 +50,15 @@ pub(super) fn lower(
         key.zip(version)
             .map(|(key, version)| Source::Value { key, version })
     };
-    table.finish();
-    Some((source?, property?))
+    Some(RemoteRef {
+        source: source?,
+        property: property?,
+        decoding,
+    })
 }
 
 /// `key` of a source.
-pub(super) fn key(
-    cx: &Lowering<'_>,
-    table: &mut Table<'_>,
-    facts: &StoreFacts,
-) -> Option<RemoteKey> {
+fn key(cx: &Lowering<'_>, table: &mut Table<'_>, facts: &StoreFacts) -> Option<RemoteKey> {
     let text = table.need("key").and_then(Value::string)?;
     remote_name::key(cx, text, facts)
 }
@@ -68,11 +88,7 @@ fn metadata_fits(
 }
 
 /// `version` of a source; `None` when it is wrong.
-pub(super) fn read_version(
-    cx: &Lowering<'_>,
-    value: Value<'_>,
-    kind: StoreKind,
-) -> Option<Version> {
+fn read_version(cx: &Lowering<'_>, value: Value<'_>, kind: StoreKind) -> Option<Version> {
     let text = value.string()?;
     let (version, message, help) = match kind {
         StoreKind::File => (None, "`version`: a file store has no versions", None),
@@ -102,38 +118,36 @@ pub(super) fn read_version(
     clippy::option_option,
     reason = "absent and refused are different, and both are usual"
 )]
-pub(super) fn read_property(cx: &Lowering<'_>, table: &mut Table<'_>) -> Option<Option<Property>> {
+fn read_property(cx: &Lowering<'_>, table: &mut Table<'_>) -> Option<Option<Property>> {
     let Some(value) = table.take("property") else {
         return Some(None);
     };
     let text = value.string()?;
-    match property(text.value) {
-        Ok(property) => Some(Some(property)),
-        Err(Refused::Empty) => {
-            cx.problems.push(
-                Problem::error(text.at, "`property` must not be empty")
-                    .help("leave it out for the whole value"),
-            );
-            None
-        }
-        Err(Refused::Query) => {
-            cx.problems.push(
-                Problem::error(
-                    text.at,
-                    "a `property` with `#`, `*`, `?`, `|`, `@`, `!`, `{`, `[` or `(` is not supported yet",
-                )
-                .help("keys and indexes are: \"a.b.0\"; where such a character belongs to a key, put `\\` before it"),
-            );
-            None
-        }
-    }
+    Property::new(text.value)
+        .map_err(|why| cx.problems.push(refused(text.at, why)))
+        .ok()
+        .map(Some)
 }
 
-/// `decoding_strategy` of a source: only the one that does nothing, so far.
-pub(super) fn decoding_strategy(table: &mut Table<'_>) {
-    let _ = table.choice(
-        "decoding_strategy",
-        &[("none", ())],
-        &["base64", "base64url", "auto"],
-    );
+/// `decoding_strategy` of a source.
+pub(super) fn decoding_strategy(cx: &Lowering<'_>, table: &mut Table<'_>) -> Decoding {
+    let words = [
+        ("none", Decoding::None),
+        ("base64", Decoding::Base64),
+        ("base64url", Decoding::Base64Url),
+        ("auto", Decoding::Auto),
+    ];
+    let Some(decoding) = table.choice("decoding_strategy", &words, &[]) else {
+        return Decoding::None;
+    };
+    if decoding.value == Decoding::Auto {
+        cx.problems.push(
+            Problem::warning(
+                decoding.at,
+                "`auto` decodes whatever can be base64, and many plain values can: `1234`, `true`, `happy/street`",
+            )
+            .help("say \"base64\", \"base64url\" or \"none\""),
+        );
+    }
+    decoding.value
 }

@@ -300,6 +300,41 @@ const SINGLE_VALUES: &[(&str, &str, &str)] = &[
     ),
     ("ref", "property = \"\"", "`property` must not be empty"),
     (
+        "ref",
+        "property = 'é.@no'",
+        "`property` has no known modifier behind `@`, at character 3",
+    ),
+    (
+        "ref",
+        "property = 'a.#(b==1'",
+        "`property` has a bracket or a quote without an end, at character 3",
+    ),
+    (
+        "ref",
+        "property = '[a]b'",
+        "`property` has text behind a closing bracket or quote, at character 4",
+    ),
+    (
+        "ref",
+        "property = '#(a!b)'",
+        "`property` has a query that cannot be read, at character 4",
+    ),
+    (
+        "ref",
+        "property = '!nan'",
+        "`property` has no valid JSON behind `!`, at character 1",
+    ),
+    (
+        "ref",
+        "property = '@flatten:deep'",
+        "`property` has an argument that its modifier does not take, at character 10",
+    ),
+    (
+        "ref",
+        "property = '[[[[[[[[[[[[[[[[a]]]]]]]]]]]]]]]]'",
+        "`property` nests too deep, at character 17",
+    ),
+    (
         "kubernetes",
         "type = \"kubernetes.io/service-account-token\"",
         "Secrets of this type are not written",

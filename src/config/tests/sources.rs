@@ -172,7 +172,10 @@ fn find(kind: &str, prefix: &str, find: &str) -> Find {
     let sources = format!("data_from = [{{ find = {{ {find} }} }}]");
     let mut entry = entry(kind, &format!("prefix = \"{prefix}\""), &sources);
     assert!(entry.data.is_empty());
-    entry.data_from.remove(0).find
+    match entry.data_from.remove(0).bulk {
+        crate::config::BulkSource::Find(find) => find,
+        crate::config::BulkSource::Extract { .. } => panic!("an extract"),
+    }
 }
 
 #[test]
@@ -186,6 +189,7 @@ fn find_is_lowered_with_the_prefix_in_its_path() {
         Find {
             path: Some("prod/a".into()),
             name: NamePattern::new("^p"),
+            keys: None,
             tags: BTreeMap::from([("team".into(), "x".into()), ("none".into(), String::new())]),
         }
     );

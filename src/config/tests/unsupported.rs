@@ -7,7 +7,6 @@ const NOT_YET: &[(&str, &str)] = &[
         "daemon",
         "leader = { cluster = \"k\", namespace = \"n\", name = \"x\", identity = \"y\" }",
     ),
-    ("defaults", "on_missing = \"drop\""),
     ("defaults.file", "format = \"yaml\""),
     ("defaults.file", "owner = \"app\""),
     ("defaults.kubernetes", "drift = \"watch\""),
@@ -20,34 +19,6 @@ const NOT_YET: &[(&str, &str)] = &[
     ),
     ("entry", "refresh_policy = \"created_once\""),
     ("entry", "suspend = true"),
-    ("entry", "on_missing = \"keep_last\""),
-    ("item", "on_missing = \"keep_last\""),
-    ("ref", "decoding_strategy = \"base64\""),
-    ("ref", "property = \"a.#.b\""),
-    (
-        "entry",
-        "data_from = [{ extract = { key = \"x\", property = \"p\", version = \"v\", decoding_strategy = \"none\", on_missing = \"fail\", keys = [\"a\"] }, conversion_strategy = \"default\", store = \"prod\" }]",
-    ),
-    (
-        "entry",
-        "data_from = [{ store = \"prod\", find = { path = \"p\" }, conversion_strategy = \"unicode\" }]",
-    ),
-    (
-        "entry",
-        "data_from = [{ store = \"prod\", find = { path = \"p\", keys = [\"a\"] } }]",
-    ),
-    (
-        "entry",
-        "data_from = [{ store = \"prod\", find = { path = \"p\", on_missing = \"drop\" } }]",
-    ),
-    (
-        "entry",
-        "data_from = [{ store = \"prod\", find = { path = \"p\" }, rewrite = [{ regexp = { source = \"a\", target = \"b\" } }, { transform = { template = \"t\" } }, { merge = { into = \"a\", strategy = \"b\", conflict_policy = \"c\", priority = [\"d\"], priority_policy = \"e\" } }] }]",
-    ),
-    (
-        "entry",
-        "template = { merge_policy = \"merge\", data = { a = \"b\" }, labels = { a = \"{{ b }}\" }, annotations = { a = \"b\" }, from = [{ file = \"f\", key = \"k\" }] }",
-    ),
     ("kubernetes", "clusters = [\"k\"]"),
     ("kubernetes", "namespaces = [\"n\"]"),
     ("kubernetes", "namespace_selector = \"a=b\""),

@@ -14,6 +14,7 @@ use crate::names::EntryName;
 use crate::report::{Fact, Outcome, Stage};
 use crate::store::desk::Seen;
 use crate::store::{Answer, Content, Read};
+use crate::sync::{Heard, Said};
 
 /// Who says in the log that a read failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,19 +63,42 @@ impl Engine {
             self.found(read, matches, &users);
         }
         for name in users {
-            let Some(entry) = self.entries.get_mut(&name) else {
+            self.is_there(&name, read, &seen.answer);
+            let mut news = self.weigh(&name, read, Ok(&seen.answer));
+            let Some(entry) = self.entries.get(&name) else {
                 continue;
             };
-            match entry.answered(read, &seen.answer.identity, doubted, now) {
-                Wish::Nothing => {}
-                Wish::Run(which) => {
-                    self.start_run(&name, Some((read.clone(), seen.clone())), which);
-                }
-                Wish::Check => self.start_check(&name),
-            }
-            self.unsettled.insert(name);
+            let own = entry.uses(read).then(|| Heard {
+                said: Said::Version(seen.answer.identity.clone()),
+                proofs: entry.proofs_about(read),
+            });
+            news.extend(own.map(|heard| (read.clone(), heard)));
+            let handed = Some((read.clone(), seen.clone()));
+            self.tell(name, &news, doubted, handed.as_ref());
         }
         Ok(seen)
+    }
+
+    /// An entry hears what is new of its reads, and does what it wishes.
+    fn tell(
+        &mut self,
+        name: EntryName,
+        news: &[(Read, Heard)],
+        doubted: bool,
+        handed: Option<&(Read, Seen)>,
+    ) {
+        let now = Instant::now();
+        for (read, heard) in news {
+            let Some(entry) = self.entries.get_mut(&name) else {
+                return;
+            };
+            match entry.answered(read, heard, doubted, now) {
+                Wish::Nothing => {}
+                Wish::Run(which) => self.start_run(&name, handed.cloned(), which),
+                Wish::Check => self.start_check(&name),
+            }
+        }
+        self.unsettled.insert(name);
     }
 
     /// Every entry that uses the read fails with it, whether a run of it waits for the answer or not.
@@ -105,6 +129,15 @@ impl Engine {
             return;
         };
         for name in state.users.clone() {
+            let mut news = self.weigh(&name, read, Err(failure));
+            let uses = self.entries.get(&name).is_some_and(|it| it.uses(read));
+            let gone = self.is_gone(&name, read, failure).filter(|_| uses);
+            let known = !uses || gone.is_some();
+            news.extend(gone.map(|heard| (read.clone(), heard)));
+            if known {
+                self.tell(name, &news, false, None);
+                continue;
+            }
             let Some(entry) = self.entries.get_mut(&name) else {
                 continue;
             };

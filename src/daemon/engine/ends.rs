@@ -13,7 +13,7 @@ use crate::failure::{Failure, Reason};
 use crate::names::EntryName;
 use crate::report::{Fact, Outcome, Stage};
 use crate::store::{Identity, Read};
-use crate::sync::{Checked, Delivery, End, Report, SeenVersion, Which};
+use crate::sync::{Checked, Delivery, End, Heard, Report, SeenVersion, Which};
 
 impl Engine {
     pub(super) fn run_panicked(&mut self, name: &EntryName) {
@@ -23,7 +23,7 @@ impl Engine {
             Report {
                 end: End::NotAssembled {
                     stage: Stage::Assemble,
-                    versions: Vec::new(),
+                    heard: Vec::new(),
                     failure,
                 },
                 took: std::time::Duration::ZERO,
@@ -51,10 +51,10 @@ impl Engine {
             }
             End::NotAssembled {
                 stage,
-                versions,
+                heard,
                 failure,
             } => {
-                self.not_assembled(name, versions, (stage, failure));
+                self.not_assembled(name, heard, (stage, failure));
                 Some(Outcome::Failed)
             }
             End::NotReachable(failures) => {
@@ -63,7 +63,15 @@ impl Engine {
                 }
                 Some(Outcome::Failed)
             }
-            End::Delivered { seen, targets } => Some(self.delivered(name, &seen, targets)),
+            End::Delivered {
+                seen,
+                heard,
+                kept,
+                targets,
+            } => {
+                self.attempted(name, heard, kept);
+                Some(self.delivered(name, &seen, targets))
+            }
         };
         if let Some(outcome) = outcome {
             tracing::debug!(
@@ -92,9 +100,9 @@ impl Engine {
         if self.mode == Mode::Once || states.iter().any(|(_, state)| state.is_doubted()) {
             return;
         }
-        let missed = states.iter().any(|(read, state)| {
-            let last = state.last.as_ref();
-            last.is_some_and(|last| Some(&last.version.identity) != entry.attempted.get(read))
+        let missed = states.iter().any(|(read, _)| {
+            let heard = self.heard(entry, read);
+            heard.is_some_and(|heard| Some(&heard) != entry.attempted.get(*read))
         });
         // A run that panicked waits for its own time.
         let waits = entry.retry.is_some_and(|retry| retry > Instant::now());
@@ -106,15 +114,13 @@ impl Engine {
     fn not_assembled(
         &mut self,
         name: &EntryName,
-        versions: Vec<(Read, Version)>,
+        heard: Vec<(Read, Heard)>,
         (stage, failure): (Stage, Failure),
     ) {
         let Some(entry) = self.entries.get_mut(name) else {
             return;
         };
-        for (read, version) in versions {
-            entry.attempted.insert(read, version.identity);
-        }
+        entry.attempted.extend(heard);
         let streak = entry.fail(stage, failure, Instant::now()).clone();
         self.tell_failure(name, stage, &streak, None);
     }
@@ -130,22 +136,28 @@ impl Engine {
         self.tell_failure(name, Stage::Apply, &streak, Some(index));
     }
 
+    /// The run got past its reads and has its content; what a find no longer matches is forgotten.
+    fn attempted(&mut self, name: &EntryName, heard: Vec<(Read, Heard)>, kept: Option<Failure>) {
+        let Some(entry) = self.entries.get_mut(name) else {
+            return;
+        };
+        entry.unfinished = false;
+        entry.trouble = None;
+        entry.retry = None;
+        entry.attempted = heard.into_iter().collect();
+        let before = entry.kept.take();
+        entry.kept = kept.map(|failure| Streak::next(before.as_ref(), failure));
+        if let Some(kept) = entry.kept.clone() {
+            self.tell_failure(name, Stage::Fetch, &kept, None);
+        }
+    }
+
     fn delivered(
         &mut self,
         name: &EntryName,
         seen: &[(Read, SeenVersion)],
         targets: Vec<(usize, Delivery)>,
     ) -> Outcome {
-        if let Some(entry) = self.entries.get_mut(name) {
-            entry.unfinished = false;
-            entry.trouble = None;
-            entry.retry = None;
-            // What a find no longer matches is forgotten.
-            let used = seen
-                .iter()
-                .map(|(read, seen)| (read.clone(), seen.version.identity.clone()));
-            entry.attempted = used.collect();
-        }
         // A retry of some targets is no look at the others: their check stays due.
         let whole = self
             .entries
@@ -165,10 +177,12 @@ impl Engine {
         if whole || done {
             self.synced(name);
         }
-        match (done, changed) {
-            (false, _) => Outcome::Failed,
-            (true, true) => Outcome::Changed,
-            (true, false) => Outcome::Unchanged,
+        let partial = self.entries.get(name).is_some_and(EntryState::is_partial);
+        match (done, partial, changed) {
+            (false, ..) => Outcome::Failed,
+            (true, true, _) => Outcome::Partial,
+            (true, false, true) => Outcome::Changed,
+            (true, false, false) => Outcome::Unchanged,
         }
     }
 
@@ -259,10 +273,10 @@ impl Engine {
         let Some(entry) = self.entries.get(name) else {
             return;
         };
-        let outcome = if entry.is_done() {
-            Outcome::Unchanged
-        } else {
-            Outcome::Failed
+        let outcome = match (entry.is_done(), entry.is_partial()) {
+            (true, false) => Outcome::Unchanged,
+            (true, true) => Outcome::Partial,
+            (false, _) => Outcome::Failed,
         };
         self.reporter.record(&Fact::Run {
             store: &entry.entry.store,
@@ -279,7 +293,7 @@ impl Engine {
         let now = Instant::now();
         entry.answered.clear();
         entry.check = Some(entry.rhythm.next(now, fastrand::f64()));
-        if entry.is_done() {
+        if entry.is_done() && !entry.is_partial() {
             let at = clock::now();
             entry.last_success = Some((now, at));
             self.reporter.record(&Fact::Success { entry: name, at });

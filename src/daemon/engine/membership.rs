@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use super::{Due, Engine, Mode};
 use crate::daemon::entries::Streak;
 use crate::daemon::reads::ReadState;
+use crate::decide::missing::Gone;
 use crate::names::EntryName;
 use crate::store::{Match, Read};
 
@@ -51,8 +52,8 @@ impl Engine {
         }
     }
 
-    /// One more user. True where the read is new or has to come round more often.
-    fn adopt(&mut self, read: &Read, user: &EntryName) -> bool {
+    /// One more user, which fails with it unless it can do without. True where the read is new or has to come round more often.
+    pub(super) fn adopt(&mut self, read: &Read, user: &EntryName) -> bool {
         let Some(entry) = self.entries.get(user) else {
             return false;
         };
@@ -71,12 +72,15 @@ impl Engine {
         let shorter = interval < state.interval;
         state.interval = interval.min(state.interval);
         if let (Some(streak), Some(entry)) = (failing, self.entries.get_mut(user)) {
-            entry.failing_reads.insert(read.clone(), streak);
+            let gone = Gone::of(streak.failure.reason, &read.source).is_some();
+            if entry.uses(read) && !(gone && entry.tolerates(read)) {
+                entry.failing_reads.insert(read.clone(), streak);
+            }
         }
         !known || shorter
     }
 
-    fn abandon(&mut self, read: &Read, user: &EntryName) {
+    pub(super) fn abandon(&mut self, read: &Read, user: &EntryName) {
         let Some(state) = self.reads.get_mut(read) else {
             return;
         };
@@ -109,7 +113,7 @@ impl Engine {
     }
 
     /// Puts the read among those that travel as it does, at its interval.
-    fn join_cohort(&mut self, read: &Read) {
+    pub(super) fn join_cohort(&mut self, read: &Read) {
         let (Some(state), Some(slot)) = (self.reads.get(read), self.stores.get(&read.store)) else {
             return;
         };

@@ -9,7 +9,10 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::{Engine, Mode, Parts};
+use crate::assemble::bulk::Shape;
+use crate::assemble::decode::Decoding;
 use crate::config;
+use crate::config::OnMissing;
 use crate::failure::Reason;
 use crate::names::{EntryName, Instance, RemoteKey, SecretKey, StoreName};
 use crate::report::{Condition, Fact, Reporter};
@@ -46,9 +49,20 @@ fn entry(name: &str, dir: &Path, state: &Arc<State>) -> Entry {
         items: vec![Item::One {
             secret_key: key,
             property: None,
+            decoding: Decoding::None,
+            on_missing: OnMissing::Fail,
             read: 0,
         }],
+        templates: None,
         targets: vec![target],
+    }
+}
+
+fn found(read: usize) -> Item {
+    Item::Found {
+        shape: Shape::default(),
+        on_missing: OnMissing::Fail,
+        read,
     }
 }
 
@@ -67,7 +81,7 @@ fn with_a_broken_entry(dir: &Path, mode: Mode, reporter: Reporter) -> Engine {
     );
     let mut broken = entry("broken", dir, &state);
     // An item over a read that is not there: no configuration makes one, so its run panics.
-    broken.items.push(Item::Found { read: 7 });
+    broken.items.push(found(7));
     Engine::new(Parts {
         instance: Instance::new("test").unwrap(),
         stores: [(name, store)].into(),
@@ -129,6 +143,8 @@ async fn a_run_that_panics_is_not_started_again_at_once() {
     );
 }
 
+mod absences;
+
 mod finds {
     use std::collections::BTreeMap;
 
@@ -178,7 +194,7 @@ mod finds {
             let mut entry = entry(name, dir, &state);
             entry.refresh_interval = Duration::from_mins(5);
             entry.reads = vec![find()];
-            entry.items = vec![Item::Found { read: 0 }];
+            entry.items = vec![found(0)];
             entry
         });
         let entries = entries.collect();
@@ -273,7 +289,7 @@ mod finds {
             Report {
                 end: End::NotAssembled {
                     stage: Stage::Apply,
-                    versions: Vec::new(),
+                    heard: Vec::new(),
                     failure: Failure::new(Reason::Io, "the ledger could not be written"),
                 },
                 took: Duration::ZERO,

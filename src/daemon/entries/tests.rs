@@ -13,7 +13,7 @@ use crate::names::{EntryName, RemoteKey, StoreName};
 use crate::report::{Condition, Stage};
 use crate::schedule::rhythm::Rhythm;
 use crate::store::{Identity, Match, Read};
-use crate::sync::{Entry, Which};
+use crate::sync::{Entry, Heard, Proofs, Said, Which};
 
 const INTERVAL: Duration = Duration::from_secs(10);
 
@@ -36,6 +36,7 @@ fn entry(targets: usize, now: Instant) -> EntryState {
         max_stale: Duration::from_mins(1),
         reads: vec![read()],
         items: Vec::new(),
+        templates: None,
         targets: Vec::new(),
     };
     let mut state = EntryState::new(Arc::new(entry), Rhythm::new(INTERVAL, now, 0), now);
@@ -43,10 +44,14 @@ fn entry(targets: usize, now: Instant) -> EntryState {
     state
 }
 
-fn identity(version: u8) -> Identity {
-    Identity::Version {
+fn heard(version: u8) -> Heard {
+    let identity = Identity::Version {
         arn: "arn".to_owned(),
         version_id: version.to_string(),
+    };
+    Heard {
+        said: Said::Version(identity),
+        proofs: Proofs::new(),
     }
 }
 
@@ -58,7 +63,7 @@ fn failure(reason: Reason) -> Failure {
 fn delivered(state: &mut EntryState, version: u8, now: Instant) {
     state.tried = true;
     state.unfinished = false;
-    state.attempted = [(read(), identity(version))].into();
+    state.attempted = [(read(), heard(version))].into();
     state.last_success = Some((now, jiff::Timestamp::UNIX_EPOCH));
     state.check = Some(now + INTERVAL);
     state
@@ -74,7 +79,7 @@ async fn a_broken_target_does_not_keep_a_new_version_from_the_others() {
     delivered(&mut state, 1, now);
     state.targets[1].fail(failure(Reason::Network), INTERVAL, now);
     assert_eq!(
-        state.answered(&read(), &identity(2), false, now),
+        state.answered(&read(), &heard(2), false, now),
         Wish::Run(Which::All)
     );
 }
@@ -87,12 +92,12 @@ async fn somebodys_mistake_waits_for_the_next_answer_and_trouble_for_a_timer() {
     state.targets[0].fail(failure(Reason::Conflict), INTERVAL, now);
     assert_eq!(state.timer(now), state.check);
     assert_eq!(
-        state.answered(&read(), &identity(1), false, now),
+        state.answered(&read(), &heard(1), false, now),
         Wish::Nothing
     );
     let later = now + INTERVAL.mul_f64(0.9);
     assert_eq!(
-        state.answered(&read(), &identity(1), false, later),
+        state.answered(&read(), &heard(1), false, later),
         Wish::Run(Which::Retry(vec![0]))
     );
     state.targets[1].fail(failure(Reason::Network), INTERVAL, now);
@@ -123,11 +128,11 @@ async fn content_that_does_not_fit_is_tried_again_only_when_it_changes() {
     let later = now + INTERVAL * 10;
     assert_eq!(state.timer(now), None);
     assert_eq!(
-        state.answered(&read(), &identity(1), false, later),
+        state.answered(&read(), &heard(1), false, later),
         Wish::Nothing
     );
     assert_eq!(
-        state.answered(&read(), &identity(2), false, later),
+        state.answered(&read(), &heard(2), false, later),
         Wish::Run(Which::All)
     );
 }
@@ -154,7 +159,7 @@ async fn a_target_that_is_retried_every_time_does_not_keep_the_others_from_being
     state.targets[1].fail(failure(Reason::Conflict), INTERVAL, now);
     let later = now + INTERVAL;
     assert_eq!(
-        state.answered(&read(), &identity(1), false, later),
+        state.answered(&read(), &heard(1), false, later),
         Wish::Run(Which::All)
     );
 }
@@ -227,7 +232,7 @@ proptest! {
             match step {
                 Step::Wait(seconds) => now += Duration::from_secs(seconds),
                 Step::Answer(version, doubted) => {
-                    let _ = state.answered(&read(), &identity(version), doubted, now);
+                    let _ = state.answered(&read(), &heard(version), doubted, now);
                 }
                 Step::FailRead => {
                     let streak = super::Streak::next(state.failing_reads.get(&read()), failure(Reason::Network));
@@ -252,7 +257,7 @@ proptest! {
             }
         }
         let unfinished = state.unfinished;
-        let wish = state.answered(&read(), &identity(0), false, now);
+        let wish = state.answered(&read(), &heard(0), false, now);
         prop_assert!(!unfinished || wish == Wish::Run(Which::All));
     }
 }

@@ -151,11 +151,7 @@ pub(super) fn wants(find: &Find, name: &str) -> bool {
         name.strip_prefix(path)
             .is_some_and(|rest| rest.starts_with('/'))
     });
-    below
-        && find
-            .name
-            .as_ref()
-            .is_none_or(|pattern| pattern.matches(name))
+    below && find.names(name)
 }
 
 /// Every filter has to hold.

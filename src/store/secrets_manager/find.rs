@@ -92,10 +92,7 @@ impl SecretsManager {
             .collect();
         let wanted = entry.deleted_date.is_none()
             && find.path.as_ref().is_none_or(|path| name.starts_with(path))
-            && find
-                .name
-                .as_ref()
-                .is_none_or(|pattern| pattern.matches(&name))
+            && find.names(&name)
             && find
                 .tags
                 .iter()

@@ -3,6 +3,8 @@
 //! The same payload always gives the same bytes, so that "nothing changed" can be seen from them. What a format
 //! cannot hold for all of its readers is refused by the name of the key; a file is never written empty (P1).
 
+pub mod read;
+
 use crate::config::FileFormat;
 use crate::failure::{Failure, Reason};
 use crate::names::{NoVariable, SecretKey};
@@ -135,7 +137,7 @@ fn loader_variable(key: &SecretKey) -> Failure {
     let fact =
         format!("key `{key}` is named after a secret, and decides what a program loads or runs");
     Failure::new(Reason::Invalid, fact)
-        .with_help("narrow the `find` so that it does not match, or write the key in `data`")
+        .with_help("take it out of what `data_from` gives (`keys`, `rewrite`, a narrower `find`), or write the key in `data`")
 }
 
 fn check_variable(key: &SecretKey) -> Result<(), Failure> {

@@ -19,7 +19,7 @@ use crate::decide::file::{Content, Observed};
 use crate::decide::{Drift, Effect};
 use crate::failure::Failure;
 use crate::names::EntryName;
-use crate::secret::Fingerprint;
+use crate::secret::{Fingerprint, SecretBytes};
 use crate::state::{FileDelivery, FileIntent, State};
 
 #[derive(Debug)]
@@ -237,6 +237,32 @@ impl OnDisk {
             bytes: Arc::new(bytes),
             fingerprint,
         })
+    }
+
+    /// The bytes at the path, and whether they are what we delivered there; `None` where there is no file.
+    pub(super) fn bytes(&self) -> Result<Option<(SecretBytes, bool)>, Failure> {
+        let (_, name) = parents::split(&self.path)?;
+        let Way::Whole(directory) = parents::open(&self.path, Missing::Stop)? else {
+            return Ok(None);
+        };
+        let failed = |errno| refused("read", &self.path, errno);
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let file = match fs::openat(&directory, &name, flags, Mode::empty()) {
+            Ok(file) => File::from(file),
+            Err(Errno::NOENT) => return Ok(None),
+            Err(errno) => return Err(failed(errno)),
+        };
+        let inode = Inode::of_descriptor(&file).map_err(failed)?;
+        if inode.kind != FileType::RegularFile {
+            return Err(changed(&self.path));
+        }
+        let bytes = inode::bytes(&file, &inode)
+            .map_err(|error| failed(Errno::from_io_error(&error).unwrap_or(Errno::IO)))?
+            .ok_or_else(|| changed(&self.path))?;
+        let found = Content::Of(self.state.fingerprint_key().of([bytes.expose()]));
+        let record = self.state.file(&self.path);
+        let ours = record.is_some_and(|record| decide::file::was_put_there(&record, found));
+        Ok(Some((bytes, ours)))
     }
 
     pub(super) fn probe(&self) -> Result<(), Failure> {

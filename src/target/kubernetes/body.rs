@@ -168,12 +168,13 @@ mod tests {
     }
 
     fn wanted(spec: &config::KubernetesTarget, value: Vec<u8>) -> Wanted {
-        let mut payload = Payload::default();
-        payload.insert(SecretKey::new("a.b").unwrap(), SecretBytes::new(value));
+        let mut content = crate::assemble::Content::default();
+        let key = SecretKey::new("a.b").unwrap();
+        content.data.insert(key, SecretBytes::new(value));
         let entry = EntryName::new("team/db").unwrap();
         let instance = Instance::new("default").unwrap();
         let key = FingerprintKey::new([1; 32]);
-        super::super::render::render(spec, (&entry, &instance), &payload, &key).unwrap()
+        super::super::render::render(spec, (&entry, &instance), &content, &key).unwrap()
     }
 
     #[test]

@@ -3,15 +3,14 @@
 
 use std::collections::BTreeMap;
 
-use serde::de::IgnoredAny;
-
+use crate::assemble::Content;
 use crate::config::{self, CreationPolicy};
 use crate::decide::kubernetes::{
     ENTRY_ANNOTATION, INSTANCE_ANNOTATION, MANAGED_BY_LABEL, MANAGED_LABEL, Wanted, field_manager,
-    writable,
+    usable, writable,
 };
 use crate::failure::{Failure, Reason};
-use crate::names::{EntryName, Instance, LabelValue, MetadataKey, SecretKey};
+use crate::names::{EntryName, Instance, LabelValue, MetadataKey};
 use crate::secret::{Fingerprint, FingerprintKey, Payload};
 
 /// Kubernetes' limit on the values of a Secret, keys not counted.
@@ -22,11 +21,15 @@ const ANNOTATIONS_MAX: usize = 256 << 10;
 pub(super) fn render(
     spec: &config::KubernetesTarget,
     (entry, instance): (&EntryName, &Instance),
-    payload: &Payload,
+    content: &Content,
     key: &FingerprintKey,
 ) -> Result<Wanted, Failure> {
-    let mut labels = spec.labels.clone();
-    let mut annotations = spec.annotations.clone();
+    let payload = &content.data;
+    // What is written for this one target comes before what is rendered for all.
+    let mut labels = content.metadata.labels.clone();
+    labels.extend(spec.labels.clone());
+    let mut annotations = content.metadata.annotations.clone();
+    annotations.extend(spec.annotations.clone());
     label(&mut labels, MANAGED_LABEL);
     if spec.creation_policy == CreationPolicy::Owner {
         label(&mut labels, MANAGED_BY_LABEL);
@@ -48,9 +51,7 @@ pub(super) fn render(
     };
     writable(&wanted)?;
     fits(&wanted)?;
-    if wanted.policy == CreationPolicy::Owner {
-        fits_type(&wanted)?;
-    }
+    usable(&wanted)?;
     Ok(wanted)
 }
 
@@ -117,43 +118,4 @@ fn fits(wanted: &Wanted) -> Result<(), Failure> {
         .with_help("shorten `annotations`"));
     }
     Ok(())
-}
-
-/// What Kubernetes demands of the types it knows.
-fn fits_type(wanted: &Wanted) -> Result<(), Failure> {
-    let has = |name: &str| wanted.data.keys().any(|key| key.as_str() == name);
-    let is_json = |name: &str| {
-        SecretKey::new(name)
-            .ok()
-            .and_then(|key| wanted.data.get(&key))
-            .is_some_and(|value| serde_json::from_slice::<IgnoredAny>(value.expose()).is_ok())
-    };
-    let (fits, needs) = match wanted.secret_type.as_str() {
-        "kubernetes.io/tls" => (
-            has("tls.crt") && has("tls.key"),
-            "the keys `tls.crt` and `tls.key`",
-        ),
-        "kubernetes.io/dockerconfigjson" => (
-            is_json(".dockerconfigjson"),
-            "the key `.dockerconfigjson` with JSON in it",
-        ),
-        "kubernetes.io/dockercfg" => (
-            is_json(".dockercfg"),
-            "the key `.dockercfg` with JSON in it",
-        ),
-        "kubernetes.io/basic-auth" => (
-            has("username") || has("password"),
-            "the key `username` or `password`",
-        ),
-        "kubernetes.io/ssh-auth" => (has("ssh-privatekey"), "the key `ssh-privatekey`"),
-        _ => return Ok(()),
-    };
-    if fits {
-        return Ok(());
-    }
-    Err(Failure::new(
-        Reason::Invalid,
-        format!("a Secret of type `{}` needs {needs}", wanted.secret_type),
-    )
-    .with_help("deliver that key, or set another `type`"))
 }

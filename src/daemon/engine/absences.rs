@@ -1,0 +1,153 @@
+//! What is gone: which entries can do without it, and which direct reads prove it (design 6.2).
+
+use std::collections::BTreeSet;
+
+use tokio::time::Instant;
+
+use super::Engine;
+use crate::daemon::entries::EntryState;
+use crate::decide::missing::Gone;
+use crate::failure::Failure;
+use crate::names::{AccountId, EntryName};
+use crate::store::{Answer, Identity, Read};
+use crate::sync::{self, Heard, Said};
+
+impl Engine {
+    /// What a read says to an entry now; `None` where it never answered, or fails.
+    pub(super) fn heard(&self, entry: &EntryState, read: &Read) -> Option<Heard> {
+        let state = self.reads.get(read)?;
+        let said = match &state.failing {
+            Some(streak) => {
+                let gone = Gone::of(streak.failure.reason, &read.source)?;
+                Said::Missing(entry.tolerates(read).then_some(gone)?)
+            }
+            None => Said::Version(state.last.as_ref()?.version.identity.clone()),
+        };
+        Some(Heard {
+            said,
+            proofs: entry.proofs_about(read),
+        })
+    }
+
+    /// A read failed. Returns what an entry hears that can do without it; `None` where it fails with it.
+    pub(super) fn is_gone(
+        &mut self,
+        name: &EntryName,
+        read: &Read,
+        failure: &Failure,
+    ) -> Option<Heard> {
+        let gone = Gone::of(failure.reason, &read.source);
+        let entry = self.entries.get(name)?;
+        let gone = gone.filter(|_| entry.tolerates(read))?;
+        let known = self.reads.get(read).and_then(|state| state.last.as_ref());
+        let proof = known.and_then(|last| sync::proof_of(read, &last.version.identity));
+        self.prove(name, read, proof.into_iter().collect());
+        let entry = self.entries.get_mut(name)?;
+        if entry.in_question(read).contains(read) {
+            let gone = failure.witness.clone().map(|account| (gone, account));
+            entry.take_evidence(read, read, gone, Instant::now());
+        }
+        self.ask_brake(name);
+        let entry = self.entries.get(name)?;
+        Some(Heard {
+            said: Said::Missing(gone),
+            proofs: entry.proofs_about(read),
+        })
+    }
+
+    /// A read answered: it is there. A list may lack what it had; that is in question then.
+    pub(super) fn is_there(&mut self, name: &EntryName, read: &Read, answer: &Answer) {
+        let proofs = match &answer.identity {
+            Identity::Arns(listed) => self
+                .entries
+                .get(name)
+                .map(|entry| sync::proofs_of_lost(&entry.entry, read, listed, &self.state))
+                .unwrap_or_default(),
+            Identity::Version { .. } | Identity::Parameter { .. } | Identity::Fingerprint(_) => {
+                BTreeSet::new()
+            }
+        };
+        self.prove(name, read, proofs);
+    }
+
+    fn prove(&mut self, name: &EntryName, read: &Read, proofs: BTreeSet<Read>) {
+        let Some(entry) = self.entries.get_mut(name) else {
+            return;
+        };
+        let (gained, lost) = entry.prove(read, proofs);
+        self.ask_brake(name);
+        for proof in gained {
+            if self.adopt(&proof, name) {
+                self.join_cohort(&proof);
+            }
+        }
+        for proof in lost {
+            self.abandon(&proof, name);
+        }
+    }
+
+    /// A direct read came back. Returns what is in question by it, for those entries for whom it is one.
+    pub(super) fn weigh(
+        &mut self,
+        name: &EntryName,
+        proof: &Read,
+        result: Result<&Answer, &Failure>,
+    ) -> Vec<(Read, Heard)> {
+        let account = self.account(proof);
+        let Some(entry) = self.entries.get_mut(name) else {
+            return Vec::new();
+        };
+        let mut before = Vec::new();
+        for about in entry.in_question(proof) {
+            if about == *proof {
+                continue;
+            }
+            before.push((about.clone(), entry.proofs_about(&about)));
+            let gone = match result {
+                Ok(answer) => sync::matches_no_longer(&about, proof, answer)
+                    .then_some(Gone::NoLongerMatches)
+                    .zip(account.clone()),
+                Err(failure) => {
+                    Gone::of(failure.reason, &proof.source).zip(failure.witness.clone())
+                }
+            };
+            entry.take_evidence(&about, proof, gone, Instant::now());
+        }
+        self.ask_brake(name);
+        let Some(entry) = self.entries.get(name) else {
+            return Vec::new();
+        };
+        before
+            .into_iter()
+            .filter(|(about, before)| entry.proofs_about(about) != *before)
+            .filter_map(|(about, _)| Some((about.clone(), self.heard(entry, &about)?)))
+            .collect()
+    }
+
+    /// Whatever has become certain is left out only as far as the brake allows; each target of the entry counts.
+    fn ask_brake(&mut self, name: &EntryName) {
+        let total = self.entries.values().map(|it| it.targets.len()).sum();
+        let Some(entry) = self.entries.get_mut(name) else {
+            return;
+        };
+        let was_held = entry.is_held();
+        let certain = entry.newly_certain();
+        let targets = 0..entry.targets.len();
+        let ids = targets.map(|index| (name.clone(), index));
+        if !certain.is_empty() {
+            let may = !entry.entry.drops() || {
+                let answer = self.brake.ask(total, ids.clone(), Instant::now());
+                answer.held.is_empty()
+            };
+            entry.brake(certain, may);
+        }
+        if was_held && !entry.is_held() {
+            ids.for_each(|id| self.brake.withdraw(&id));
+        }
+    }
+
+    /// Whose secrets the store of this read has answered with.
+    fn account(&self, read: &Read) -> Option<AccountId> {
+        self.stores.get(&read.store)?.store.account()
+    }
+}

@@ -1,0 +1,360 @@
+//! What is not there, and what the run does without it (design 6.2).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures_util::future::try_join_all;
+
+use super::{Answers, Entry, Item, Run, deliver, read_of};
+use crate::config::{Find, OnMissing, Source, Version};
+use crate::decide::found;
+use crate::decide::missing::{self, DeletionPolicy, Gone, Proof, Standing, Verdict};
+use crate::failure::{Failure, Reason};
+use crate::names::{RemoteKey, SecretKey};
+use crate::state::State;
+use crate::store::{Answer, Content, Identity, Read};
+use crate::target::holdings::Holdings;
+
+const CERTAIN_AFTER: &str =
+    "it is left out once a direct read has said so twice, ten minutes or an interval apart";
+
+const HELD: &str = "that is certain, but more than three targets and a fifth of all would lose something within an hour, so it is held";
+
+/// Where content comes from: an item of the entry, of a `find` one of its matches.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Slot {
+    pub item: usize,
+    pub found: Option<RemoteKey>,
+}
+
+/// What the run does without.
+#[derive(Debug, Default)]
+pub(super) struct Absences {
+    /// It leaves these out.
+    pub dropped: BTreeSet<Slot>,
+    /// Of these it keeps the last value.
+    pub kept: BTreeSet<Slot>,
+    /// Why something is kept.
+    pub why: Option<Failure>,
+}
+
+impl Absences {
+    /// The names of what an item's `find` matched and the run does without.
+    pub(super) fn names(&self, item: usize) -> BTreeSet<String> {
+        let slots = self.dropped.iter().chain(&self.kept);
+        let own = slots.filter(|slot| slot.item == item);
+        let names = own.filter_map(|slot| slot.found.as_ref());
+        names.map(ToString::to_string).collect()
+    }
+}
+
+/// One slot whose secret is not there.
+struct Absent {
+    slot: Slot,
+    on_missing: OnMissing,
+    standing: Standing,
+    failure: Failure,
+}
+
+/// The read by the complete ARN of what `read` once answered with.
+pub fn proof_of(read: &Read, identity: &Identity) -> Option<Read> {
+    let Source::Value { key, version } = &read.source else {
+        return None;
+    };
+    let (Identity::Version { arn, .. } | Identity::Parameter { arn, .. }) = identity else {
+        return None;
+    };
+    if key.as_str() == arn && *version == Version::Current {
+        return Some(read.clone());
+    }
+    Some(Read {
+        store: read.store.clone(),
+        source: Source::Value {
+            key: RemoteKey::new(arn.as_str()).ok()?,
+            version: Version::Current,
+        },
+    })
+}
+
+/// How it is seen whether a secret that a `find` no longer lists is gone: by what is said of it, its tags included.
+fn proof_of_lost(find: &Read, arn: &str) -> Option<Read> {
+    Some(Read {
+        store: find.store.clone(),
+        source: Source::Metadata {
+            key: RemoteKey::new(arn).ok()?,
+        },
+    })
+}
+
+/// The direct reads for everything that a `find` lists no longer, where the entry can do without.
+pub fn proofs_of_lost(
+    entry: &Entry,
+    find: &Read,
+    listed: &BTreeSet<String>,
+    state: &State,
+) -> BTreeSet<Read> {
+    if !entry.tolerates_lost(find) {
+        return BTreeSet::new();
+    }
+    let lost = lost(entry, find, listed, state);
+    lost.iter()
+        .filter_map(|arn| proof_of_lost(find, arn))
+        .collect()
+}
+
+/// What was delivered from a `find` and is not among these.
+fn lost(entry: &Entry, find: &Read, listed: &BTreeSet<String>, state: &State) -> Vec<String> {
+    let known = entry.finds().find(|(read, _)| *read == find);
+    let known = known.and_then(|(_, id)| state.found(&id));
+    known.map_or_else(Vec::new, |known| found::lost(&known, listed))
+}
+
+/// The ARNs of what a `find` lost and the run keeps.
+pub(super) fn kept_of(
+    run: &Run,
+    find: &Read,
+    (listed, absences): (&BTreeSet<String>, &Absences),
+) -> BTreeSet<String> {
+    let is_kept = |arn: &String| {
+        let slots = absences.kept.iter();
+        let mut own =
+            slots.filter(|slot| run.entry.reads[run.entry.items[slot.item].read()] == *find);
+        let name = found::name_of(arn);
+        own.any(|slot| slot.found.as_ref().is_some_and(|it| it.as_str() == name))
+    };
+    let lost = lost(&run.entry, find, listed, &run.state);
+    lost.into_iter().filter(is_kept).collect()
+}
+
+/// Whether tags say that a secret is no longer what a `find` asks for.
+pub fn matches_no_longer(find: &Read, tags: &Read, answer: &Answer) -> bool {
+    let (Source::Find(Find { tags: wanted, .. }), Source::Metadata { .. }) =
+        (&find.source, &tags.source)
+    else {
+        return false;
+    };
+    let Content::Value(value) = &answer.content else {
+        return false;
+    };
+    // What cannot be read proves nothing.
+    let tags: Option<BTreeMap<String, String>> = serde_json::from_slice(value.expose()).ok();
+    tags.is_some_and(|tags| {
+        wanted
+            .iter()
+            .any(|(key, value)| tags.get(key) != Some(value))
+    })
+}
+
+/// Decides what the run does without; an error where it must not go on.
+pub(super) async fn judge(run: &Run, answers: &Answers) -> Result<Absences, Failure> {
+    let (there, absent) = standings(run, answers);
+    if absent.is_empty() {
+        return Ok(Absences::default());
+    }
+    let absent = never_there(run, absent).await?;
+    let sources: Vec<_> = absent
+        .iter()
+        .map(|absent| missing::Source {
+            standing: absent.standing,
+            on_missing: absent.on_missing,
+        })
+        .chain((0..there).map(|_| missing::Source {
+            standing: Standing::There,
+            on_missing: OnMissing::Fail,
+        }))
+        .collect();
+    match missing::decide(&sources, DeletionPolicy::Retain) {
+        Verdict::Nothing { because } => {
+            let first = because.first().and_then(|index| absent.get(*index));
+            Err(first.map_or_else(nothing_left, refused))
+        }
+        Verdict::Write { dropped, kept, .. } => {
+            let slots = |indices: &[usize]| {
+                let absent = indices.iter().filter_map(|index| absent.get(*index));
+                absent.map(|absent| absent.slot.clone()).collect()
+            };
+            let why = kept.first().and_then(|index| absent.get(*index));
+            Ok(Absences {
+                dropped: slots(&dropped),
+                kept: slots(&kept),
+                why: why.map(|absent| {
+                    let mut failure = absent.failure.clone();
+                    failure
+                        .fact
+                        .push_str("; where a target has its last value, that is kept");
+                    failure
+                }),
+            })
+        }
+        Verdict::DeleteTarget => Err(nothing_left()),
+    }
+}
+
+fn nothing_left() -> Failure {
+    Failure::new(
+        Reason::NotFound,
+        "nothing is left of this entry's sources, and nothing empty is ever written",
+    )
+}
+
+fn refused(absent: &Absent) -> Failure {
+    let held = matches!(
+        absent.standing,
+        Standing::Missing {
+            proof: Proof::Held,
+            ..
+        }
+    );
+    if absent.on_missing == OnMissing::Drop && held {
+        let fact = format!("{}; {HELD}", absent.failure.fact);
+        return Failure::new(absent.failure.reason, fact).with_help(
+            "look at what happened upstream; what is meant to go, take out of the entry",
+        );
+    }
+    if absent.on_missing == OnMissing::Drop && matches!(absent.standing, Standing::Missing { .. }) {
+        let fact = format!("{}; {CERTAIN_AFTER}", absent.failure.fact);
+        return Failure::new(absent.failure.reason, fact)
+            .with_help("wait, or put it back; where it may go at once, take it out of the entry");
+    }
+    absent.failure.clone()
+}
+
+/// How many slots have their secret, and the others.
+fn standings(run: &Run, answers: &Answers) -> (usize, Vec<Absent>) {
+    let mut there = 0;
+    let mut absent = Vec::new();
+    let mut take = |run: &Run, slot: Slot, read: &Read, on_missing| match answers.missing.get(read)
+    {
+        None => there += 1,
+        Some(failure) => absent.push(Absent {
+            slot,
+            on_missing,
+            standing: standing(run, read, failure),
+            failure: failure.clone(),
+        }),
+    };
+    let mut gone = Vec::new();
+    for (item, spec) in run.entry.items.iter().enumerate() {
+        let read = &run.entry.reads[spec.read()];
+        let Item::Found { on_missing, .. } = spec else {
+            let found = None;
+            take(run, Slot { item, found }, read, spec.on_missing());
+            continue;
+        };
+        for found in answers.matches(read) {
+            let slot = Slot {
+                item,
+                found: Some(found.name.clone()),
+            };
+            take(run, slot, &read_of(read, found), *on_missing);
+        }
+        gone.extend(lost_of(run, answers, (item, read), *on_missing));
+    }
+    absent.extend(gone);
+    (there, absent)
+}
+
+fn standing(run: &Run, read: &Read, failure: &Failure) -> Standing {
+    let Some(gone) = Gone::of(failure.reason, &read.source) else {
+        return Standing::Failed;
+    };
+    let proofs = run.proofs.get(read).into_iter().flat_map(BTreeMap::values);
+    // There is one direct read of what is gone, or none.
+    let proof = proofs.map(|(_, proof)| *proof).next();
+    Standing::Missing {
+        gone,
+        proof: proof.unwrap_or(Proof::None),
+    }
+}
+
+/// A list is no proof that something is gone; a direct read is.
+fn lost_of(
+    run: &Run,
+    answers: &Answers,
+    (item, find): (usize, &Read),
+    on_missing: OnMissing,
+) -> Vec<Absent> {
+    let Some(Identity::Arns(listed)) = answers.seen.get(find).map(|it| &it.answer.identity) else {
+        return Vec::new();
+    };
+    let lost = lost(&run.entry, find, listed, &run.state);
+    let absent = lost.into_iter().map(|arn| {
+        let proof = proof_of_lost(find, &arn);
+        let proofs = run.proofs.get(find);
+        let said = proof.and_then(|proof| proofs?.get(&proof).copied());
+        let name = found::name_of(&arn);
+        let fact = match said {
+            None => format!("`{}` no longer lists `{name}`, which was delivered", find.source),
+            Some((Gone::NoLongerMatches, _)) => {
+                format!("`{name}` no longer is what `{}` asks for", find.source)
+            }
+            Some(_) => format!("`{name}`, which `{}` listed, is gone", find.source),
+        };
+        Absent {
+            slot: Slot {
+                item,
+                found: RemoteKey::new(name).ok(),
+            },
+            on_missing,
+            standing: match said {
+                None => Standing::Failed,
+                Some((gone, proof)) => Standing::Missing { gone, proof },
+            },
+            failure: Failure::new(Reason::NotFound, fact).with_help(
+                "everything keeps its content; put the secret or its tags back, or set `on_missing` of the `find`",
+            ),
+        }
+    });
+    absent.collect()
+}
+
+/// What was never read and that no target holds can be left out at once: nothing goes by that.
+async fn never_there(run: &Run, mut absent: Vec<Absent>) -> Result<Vec<Absent>, Failure> {
+    let candidates: Vec<usize> = absent
+        .iter()
+        .enumerate()
+        .filter(|(_, absent)| may_never_have_been(run, absent))
+        .map(|(index, _)| index)
+        .collect();
+    if candidates.is_empty() {
+        return Ok(absent);
+    }
+    let targets = run.entry.targets.iter();
+    let held = targets.map(|target| deliver::holdings(&run.entry, target, &run.state));
+    let held = try_join_all(held).await?;
+    for index in candidates {
+        // Of what a template made, no target tells what it was made from.
+        let keys = match &run.entry.templates {
+            None => keys_of(&run.entry, &absent[index].slot),
+            Some(_) => None,
+        };
+        let holds = |holdings: &Holdings| match &keys {
+            Some(keys) => keys.iter().any(|key| holdings.may_hold(key)),
+            None => *holdings != Holdings::Nothing,
+        };
+        if !held.iter().any(holds) {
+            absent[index].standing = Standing::Missing {
+                gone: Gone::NotFound,
+                proof: Proof::NeverThere,
+            };
+        }
+    }
+    Ok(absent)
+}
+
+fn may_never_have_been(run: &Run, absent: &Absent) -> bool {
+    let read = &run.entry.reads[run.entry.items[absent.slot.item].read()];
+    let not_found = Standing::Missing {
+        gone: Gone::NotFound,
+        proof: Proof::None,
+    };
+    absent.standing == not_found
+        && absent.on_missing == OnMissing::Drop
+        && absent.slot.found.is_none()
+        && !run.known.contains(read)
+        && !run.delivered.contains_key(read)
+}
+
+/// The keys that would come from a slot; `None` where only its value tells.
+pub(super) fn keys_of(entry: &Entry, slot: &Slot) -> Option<BTreeSet<SecretKey>> {
+    entry.items[slot.item].keys(slot.found.as_ref())
+}
