@@ -13,8 +13,9 @@ use crate::support::kubernetes::{Fault, How, Kubernetes, Login, Rule, TOKEN, Ver
 use crate::support::secrets_manager::SecretsManager;
 use crate::support::suite::Scenario;
 use crate::support::wait::{stays_true, wait_until};
+use crate::tls_pair::halves_wait_for_each_other;
 
-pub const SCENARIOS: [Scenario<dyn Cluster>; 5] = [
+pub const SCENARIOS: [Scenario<dyn Cluster>; 6] = [
     ("create, rotate, roll back", create_rotate_roll_back),
     ("unchanged is not written", unchanged_is_not_written),
     (
@@ -23,6 +24,10 @@ pub const SCENARIOS: [Scenario<dyn Cluster>; 5] = [
     ),
     ("a deleted Secret comes back", a_deleted_secret_comes_back),
     ("a foreign Secret is refused", a_foreign_secret_is_refused),
+    (
+        "the halves of a TLS pair wait for each other",
+        halves_wait_for_each_other,
+    ),
 ];
 
 /// One entry of one key, `value`, from the secret of the same name, into the Secret `target`.

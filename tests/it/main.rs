@@ -1,7 +1,7 @@
 //! The integration tests: the real binary against stand-ins over HTTP, against moto, and against a real cluster.
 //!
-//! One file per theme; what they share is under `support`. Nothing here uses the library: what is tested is what
-//! is installed.
+//! One file per theme; what they share is under `support`. Nothing here but `corpus` uses the library: what is tested is
+//! what is installed.
 
 #![expect(
     unreachable_pub,
@@ -15,6 +15,8 @@
 )]
 
 mod cli;
+mod content;
+mod corpus;
 mod credentials;
 mod delivery;
 mod failures;
@@ -33,5 +35,6 @@ mod schedule;
 mod server;
 mod sso;
 mod support;
+mod tls_pair;
 mod traffic;
 mod troubles;
