@@ -1,7 +1,9 @@
 //! From values to content through the real binary: what is decoded, extracted, rewritten and templated, and what is
 //! done without what is gone.
 
+use crate::support::cluster::Cluster;
 use crate::support::daemon::{Home, PATIENCE, wait_content};
+use crate::support::kubernetes::Kubernetes;
 use crate::support::secrets_manager::SecretsManager;
 use crate::support::wait::wait_until;
 
@@ -195,4 +197,43 @@ fn what_never_was_is_left_out_and_what_is_there_is_not() {
     // A restart knows nothing of what was read, and looks at what the target holds.
     assert_eq!(home.once(&[]).code, Some(1));
     assert_eq!(home.read_text("targets/app").unwrap(), both);
+}
+
+/// What a Secret holds is delivered again with what is new; what somebody else wrote there meanwhile is not.
+#[test]
+fn a_secret_keeps_the_last_value_of_what_is_gone() {
+    let (aws, home, cluster) = (SecretsManager::start(), Home::new(), Kubernetes::start());
+    aws.put("prod/a", "1");
+    aws.put("prod/b", "2");
+    let namespace = Cluster::namespace(&cluster);
+    home.configure(&format!(
+        "{}{}[secrets.app]\nstore = \"prod\"\nrefresh_interval = \"10s\"\non_missing = \"keep_last\"\ndata = [{{ secret_key = \"a\", remote_ref = {{ key = \"prod/a\" }} }}, {{ secret_key = \"b\", remote_ref = {{ key = \"prod/b\" }} }}]\n[secrets.app.template]\nlabels = {{ team = \"pay\" }}\n[[secrets.app.kubernetes]]\ncluster = \"main\"\nnamespace = \"{namespace}\"\n",
+        aws.store("prod"),
+        cluster.table("main"),
+    ));
+    let refused = home.check();
+    assert!(
+        refused.stderr.contains("what a template made of it"),
+        "{refused:?}"
+    );
+    let config = home.read_text("secretsyncd.toml").unwrap();
+    let plain = config.replace("[secrets.app.template]\nlabels = { team = \"pay\" }\n", "");
+    home.configure_whole(&plain);
+    assert_eq!(home.once(&[]).code, Some(0));
+    let holds = |a: &str, b: &str| {
+        let data = [("a", a), ("b", b)].map(|(key, value)| (key.to_owned(), value.into()));
+        cluster.data(&namespace, "app") == Some(data.into())
+    };
+    assert!(holds("1", "2"));
+    aws.delete("prod/b");
+    aws.put("prod/a", "9");
+    let done = home.once(&[]);
+    assert_eq!(done.code, Some(3), "{done:?}");
+    assert!(holds("9", "2"));
+    cluster.edit(&namespace, "app", "b", "theirs");
+    aws.put("prod/a", "10");
+    let done = home.once(&[]);
+    assert_eq!(done.code, Some(1), "{done:?}");
+    assert!(done.stdout.contains("cannot be told"), "{done:?}");
+    assert!(holds("9", "theirs"));
 }
