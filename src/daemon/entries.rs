@@ -253,6 +253,10 @@ impl EntryState {
         self.proofs.values().any(|proofs| proofs.contains(read))
     }
 
+    pub(super) fn is_in_question(&self, read: &Read) -> bool {
+        self.proofs.contains_key(read)
+    }
+
     /// Whether its content comes from this read.
     pub(super) fn uses(&self, read: &Read) -> bool {
         self.reads.contains(read)

@@ -74,6 +74,9 @@ impl Engine {
         let Some(entry) = self.entries.get_mut(name) else {
             return;
         };
+        if proofs.is_empty() && !entry.is_in_question(read) {
+            return;
+        }
         let (gained, lost) = entry.prove(read, proofs);
         self.ask_brake(name);
         for proof in gained {
@@ -93,6 +96,10 @@ impl Engine {
         proof: &Read,
         result: Result<&Answer, &Failure>,
     ) -> Vec<(Read, Heard)> {
+        // Nearly every answer comes by here, and proves nothing.
+        if !self.entries.get(name).is_some_and(|it| it.is_proof(proof)) {
+            return Vec::new();
+        }
         let account = self.account(proof);
         let Some(entry) = self.entries.get_mut(name) else {
             return Vec::new();
@@ -126,12 +133,19 @@ impl Engine {
 
     /// Whatever has become certain is left out only as far as the brake allows; each target of the entry counts.
     fn ask_brake(&mut self, name: &EntryName) {
-        let total = self.entries.values().map(|it| it.targets.len()).sum();
         let Some(entry) = self.entries.get_mut(name) else {
             return;
         };
         let was_held = entry.is_held();
         let certain = entry.newly_certain();
+        if certain.is_empty() && !was_held {
+            return;
+        }
+        // Only now: nearly every answer comes by here, and this takes a look at each entry.
+        let total = self.entries.values().map(|it| it.targets.len()).sum();
+        let Some(entry) = self.entries.get_mut(name) else {
+            return;
+        };
         let targets = 0..entry.targets.len();
         let ids = targets.map(|index| (name.clone(), index));
         if !certain.is_empty() {
