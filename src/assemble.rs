@@ -117,7 +117,8 @@ pub fn assemble<'a>(
     if let Some(templates) = templates {
         render(&mut content, templates)?;
     }
-    if content.data.is_blank() {
+    // Beside what each target keeps there may be nothing else; a target judges what it gets.
+    if content.data.is_blank() && content.kept.is_empty() {
         return Err(Failure::new(
             Reason::Invalid,
             if content.data.is_empty() {

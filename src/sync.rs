@@ -246,8 +246,7 @@ async fn content(
     run: &Run,
     answers: Answers,
 ) -> Result<(Answers, Absences, Content), (Stage, Failure)> {
-    let absences = absent::judge(run, &answers).await;
-    let absences = absences.map_err(|failure| (Stage::Fetch, failure))?;
+    let absences = absent::judge(run, &answers).await?;
     let assembled = assembled(run, answers, absences);
     let assembled = staged(&run.reporter, Stage::Assemble, assembled).await;
     let (answers, absences, content) = assembled.map_err(|failure| (Stage::Assemble, failure))?;

@@ -10,6 +10,13 @@ pub fn lost(delivered: &BTreeSet<String>, listed: &BTreeSet<String>) -> Vec<Stri
     lost.cloned().collect()
 }
 
+/// Whether an ARN does not tell if the name begins with a slash: that of a parameter without a level inside.
+pub fn is_ambiguous(arn: &str) -> bool {
+    let name = name_of(arn);
+    name.strip_prefix('/')
+        .is_some_and(|bare| !bare.contains('/'))
+}
+
 /// `arn:PARTITION:SERVICE:REGION:ACCOUNT:secret:NAME-XXXXXX`, or `arn:...:ssm:REGION:ACCOUNT:parameter/NAME`. What is
 /// neither is shown as it is.
 pub fn name_of(arn: &str) -> &str {

@@ -13,7 +13,7 @@ use crate::failure::{Failure, Reason};
 use crate::names::AccountId;
 
 /// What is waited for STS; without its word nothing is proven, and everything else goes on.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(2);
 
 #[derive(Debug)]
 pub(super) struct Witness {

@@ -10,12 +10,13 @@ use crate::decide::found;
 use crate::decide::missing::{self, DeletionPolicy, Gone, Proof, Standing, Verdict};
 use crate::failure::{Failure, Reason};
 use crate::names::{RemoteKey, SecretKey};
+use crate::report::Stage;
 use crate::state::State;
 use crate::store::{Answer, Content, Identity, Read};
 use crate::target::holdings::Holdings;
 
 const CERTAIN_AFTER: &str =
-    "it is left out once a direct read has said so twice, ten minutes or an interval apart";
+    "it is left out once two direct reads have said so, at least ten minutes and an interval apart";
 
 const HELD: &str = "that is certain, but more than three targets and a fifth of all would lose something within an hour, so it is held";
 
@@ -145,12 +146,15 @@ pub fn matches_no_longer(find: &Read, tags: &Read, answer: &Answer) -> bool {
 }
 
 /// Decides what the run does without; an error where it must not go on.
-pub(super) async fn judge(run: &Run, answers: &Answers) -> Result<Absences, Failure> {
+pub(super) async fn judge(run: &Run, answers: &Answers) -> Result<Absences, (Stage, Failure)> {
     let (there, absent) = standings(run, answers);
     if absent.is_empty() {
         return Ok(Absences::default());
     }
-    let absent = never_there(run, absent).await?;
+    // A target that cannot be looked at is tried again by itself.
+    let absent = never_there(run, absent)
+        .await
+        .map_err(|failure| (Stage::Apply, failure))?;
     let sources: Vec<_> = absent
         .iter()
         .map(|absent| missing::Source {
@@ -165,7 +169,8 @@ pub(super) async fn judge(run: &Run, answers: &Answers) -> Result<Absences, Fail
     match missing::decide(&sources, DeletionPolicy::Retain) {
         Verdict::Nothing { because } => {
             let first = because.first().and_then(|index| absent.get(*index));
-            Err(first.map_or_else(nothing_left, refused))
+            let failure = first.map_or_else(nothing_left, refused);
+            Err((Stage::Fetch, failure))
         }
         Verdict::Write { dropped, kept, .. } => {
             let slots = |indices: &[usize]| {
@@ -185,7 +190,7 @@ pub(super) async fn judge(run: &Run, answers: &Answers) -> Result<Absences, Fail
                 }),
             })
         }
-        Verdict::DeleteTarget => Err(nothing_left()),
+        Verdict::DeleteTarget => Err((Stage::Fetch, nothing_left())),
     }
 }
 
@@ -296,6 +301,10 @@ fn lost_of(
             },
             on_missing,
             standing: match said {
+                // Nothing tells under which key it was delivered.
+                Some(_) if on_missing == OnMissing::KeepLast && found::is_ambiguous(&arn) => {
+                    Standing::Failed
+                }
                 None => Standing::Failed,
                 Some((gone, proof)) => Standing::Missing { gone, proof },
             },
@@ -306,6 +315,11 @@ fn lost_of(
     });
     absent.collect()
 }
+
+const NEVER_THERE: Standing = Standing::Missing {
+    gone: Gone::NotFound,
+    proof: Proof::NeverThere,
+};
 
 /// What was never read and that no target holds can be left out at once: nothing goes by that.
 async fn never_there(run: &Run, mut absent: Vec<Absent>) -> Result<Vec<Absent>, Failure> {
@@ -318,8 +332,16 @@ async fn never_there(run: &Run, mut absent: Vec<Absent>) -> Result<Vec<Absent>, 
     if candidates.is_empty() {
         return Ok(absent);
     }
+    // What was delivered since the start was made without it, so no target tells more.
+    if !run.delivered.is_empty() {
+        for index in candidates {
+            absent[index].standing = NEVER_THERE;
+        }
+        return Ok(absent);
+    }
     let targets = run.entry.targets.iter();
-    let held = targets.map(|target| deliver::holdings(&run.entry, target, &run.state));
+    let held =
+        targets.map(|target| deliver::in_time(deliver::holdings(&run.entry, target, &run.state)));
     let held = try_join_all(held).await?;
     for index in candidates {
         // Of what a template made, no target tells what it was made from.
@@ -332,10 +354,7 @@ async fn never_there(run: &Run, mut absent: Vec<Absent>) -> Result<Vec<Absent>, 
             None => *holdings != Holdings::Nothing,
         };
         if !held.iter().any(holds) {
-            absent[index].standing = Standing::Missing {
-                gone: Gone::NotFound,
-                proof: Proof::NeverThere,
-            };
+            absent[index].standing = NEVER_THERE;
         }
     }
     Ok(absent)

@@ -37,8 +37,16 @@ impl Engine {
         failure: &Failure,
     ) -> Option<Heard> {
         let gone = Gone::of(failure.reason, &read.source);
-        let entry = self.entries.get(name)?;
-        let gone = gone.filter(|_| entry.tolerates(read))?;
+        let entry = self.entries.get_mut(name)?;
+        let gone = gone.filter(|_| entry.tolerates(read));
+        let Some(gone) = gone else {
+            // Another answer in between: what was proven by this very read begins anew.
+            if entry.in_question(read).contains(read) {
+                entry.take_evidence(read, read, None, Instant::now());
+                self.ask_brake(name);
+            }
+            return None;
+        };
         let known = self.reads.get(read).and_then(|state| state.last.as_ref());
         let proof = known.and_then(|last| sync::proof_of(read, &last.version.identity));
         self.prove(name, read, proof.into_iter().collect());
@@ -150,8 +158,16 @@ impl Engine {
         let ids = targets.map(|index| (name.clone(), index));
         if !certain.is_empty() {
             let may = !entry.entry.drops() || {
-                let answer = self.brake.ask(total, ids.clone(), Instant::now());
-                answer.held.is_empty()
+                // All of it or nothing: what is held must not use up what others may remove.
+                let mut asked = self.brake.clone();
+                let may = asked
+                    .ask(total, ids.clone(), Instant::now())
+                    .held
+                    .is_empty();
+                if may {
+                    self.brake = asked;
+                }
+                may
             };
             entry.brake(certain, may);
         }

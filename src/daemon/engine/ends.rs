@@ -1,6 +1,6 @@
 //! What follows from the end of a run or a check.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tokio::time::Instant;
 
@@ -196,6 +196,7 @@ impl Engine {
         let Some(entry) = self.entries.get_mut(name) else {
             return;
         };
+        let used: BTreeSet<Read> = entry.reads().cloned().collect();
         let target = &mut entry.targets[index];
         // A write whose end nobody saw is found done now.
         let unseen = |streak: &Streak| {
@@ -216,11 +217,11 @@ impl Engine {
             effect
         };
         let mut slowest = None;
-        for used in seen {
-            let (_, seen) = used;
+        for one in seen {
+            let (_, seen) = one;
             let since = seen.version.created.max(seen.before);
             if let (true, Effect::Updated, Some(since)) =
-                (newer(&target.delivered, used), effect, since)
+                (newer(&target.delivered, one), effect, since)
             {
                 // A clock that is ahead of ours makes no time negative.
                 let took = std::time::Duration::try_from(at.duration_since(since));
@@ -230,7 +231,11 @@ impl Engine {
         let held = seen
             .iter()
             .map(|(read, seen)| (read.clone(), seen.version.clone()));
-        target.delivered = held.collect();
+        // Of what is gone the last version counts on: an older one that comes back is doubted.
+        let mut delivered = std::mem::take(&mut target.delivered);
+        delivered.retain(|read, _| used.contains(read));
+        delivered.extend(held);
+        target.delivered = delivered;
         entry.delivered.clone_from(&target.delivered);
         target.succeed();
         if let Some(took) = slowest {

@@ -261,7 +261,11 @@ impl OnDisk {
             .ok_or_else(|| changed(&self.path))?;
         let found = Content::Of(self.state.fingerprint_key().of([bytes.expose()]));
         let record = self.state.file(&self.path);
-        let ours = record.is_some_and(|record| decide::file::was_put_there(&record, found));
+        let ours = record.is_some_and(|record| {
+            record.entry == self.entry
+                && !record.left
+                && decide::file::was_put_there(&record, found)
+        });
         Ok(Some((bytes, ours)))
     }
 

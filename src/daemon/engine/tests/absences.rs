@@ -344,7 +344,9 @@ async fn what_is_dropped_goes_after_two_direct_answers_ten_minutes_apart() {
         (BOTH, Condition::Failing)
     );
     assert!(
-        scene.trouble(0).contains("left out once"),
+        scene
+            .trouble(0)
+            .contains("it is left out once two direct reads"),
         "{}",
         scene.trouble(0)
     );
@@ -389,6 +391,35 @@ async fn another_answer_in_between_begins_the_proof_anew() {
         scene.later(INTERVAL).await;
         assert_eq!(scene.file(0), A_ALONE);
     }
+}
+
+/// As every match of a `find`, which is read by its ARN.
+#[tokio::test(start_paused = true)]
+async fn another_answer_of_an_arn_begins_its_own_proof_anew() {
+    let mut scene = Scene::finding(OnMissing::Drop).await;
+    let y = value(&arn("y"));
+    scene.later(INTERVAL).await;
+    scene.is_gone(&y);
+    scene.later(INTERVAL).await;
+    scene.later(INTERVAL).await;
+    scene.says(&y, Err(Reason::AccessDenied));
+    scene.later(INTERVAL).await;
+    scene.is_gone(&y);
+    scene.later(INTERVAL).await;
+    scene.later(INTERVAL).await;
+    assert_eq!(scene.file(0), FOUND);
+    scene.later(INTERVAL).await;
+    assert_eq!(scene.file(0), "{\"x\":\"x\"}\n");
+}
+
+/// Else a kept value would be replaced by that of a stale replica.
+#[tokio::test(start_paused = true)]
+async fn what_is_gone_keeps_its_place_among_versions() {
+    let mut scene = Scene::new(1, OnMissing::KeepLast).await;
+    scene.is_gone(&value("b0"));
+    scene.later(INTERVAL).await;
+    assert!(scene.entry(0).delivered.contains_key(&value("b0")));
+    assert_eq!(scene.entry(0).undelivered, None);
 }
 
 #[tokio::test(start_paused = true)]
@@ -541,7 +572,9 @@ async fn what_a_template_made_may_hold_anything() {
     scene.later(INTERVAL).await;
     assert_eq!(scene.file(0), "{\"x\":\"12\"}\n");
     assert!(
-        scene.trouble(0).contains("left out once"),
+        scene
+            .trouble(0)
+            .contains("it is left out once two direct reads"),
         "{}",
         scene.trouble(0)
     );
