@@ -2,17 +2,23 @@
 //!
 //! One directory, held by one process at a time. It holds names, times and fingerprints, never a value: everything in
 //! it may be lost and costs only work (files and Secrets that differ from their source are then somebody else's until
-//! they are adopted). Writing blocks on the disk and belongs into `spawn_blocking`; reading is from memory.
+//! they are adopted). So what cannot be believed is put aside, and an empty ledger begins. Writing blocks on the disk and belongs into `spawn_blocking`; reading is from memory.
 
 mod directory;
+mod key;
 mod ledger;
 mod record;
+mod set_aside;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
+use jiff::Timestamp;
+
+use crate::clock;
 use crate::decide::kubernetes::DeliveredSecret;
 use crate::failure::Failure;
+use crate::names::EntryName;
 use crate::secret::FingerprintKey;
 
 use directory::{Directory, Lock};
@@ -31,6 +37,38 @@ pub enum OpenError {
     Failed(#[from] Failure),
 }
 
+/// One thing to remember for somebody who knows what its bytes mean, or without bytes to forget. Never a value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Remember {
+    Entry(EntryName, Option<Vec<u8>>),
+    Read(String, Option<Vec<u8>>),
+    Meta(&'static str, Vec<u8>),
+}
+
+/// Everything that was remembered when the state was opened.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Remembered {
+    pub entries: HashMap<EntryName, Vec<u8>>,
+    pub reads: HashMap<String, Vec<u8>>,
+    pub meta: HashMap<String, Vec<u8>>,
+}
+
+/// A target that was written, and that no entry of the present configuration writes.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct LeftBehind {
+    pub target: LeftTarget,
+    /// Who wrote it last.
+    pub entry: EntryName,
+    /// When a configuration without it was first seen.
+    pub since: Timestamp,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LeftTarget {
+    File(PathBuf),
+    Secret(SecretId),
+}
+
 /// The state directory, held until this is dropped.
 #[derive(Debug)]
 pub struct State {
@@ -40,12 +78,13 @@ pub struct State {
 }
 
 impl State {
-    /// Opens or makes the directory, takes its lock, and reads everything. Blocks on the disk.
+    /// Opens or makes the directory, takes its lock, and reads everything. What is damaged, or is not ours, is put aside
+    /// in the directory and said in the log; what a later release wrote is refused. Blocks on the disk.
     pub fn open(path: &Path) -> Result<Self, OpenError> {
         let directory = Directory::open(path)?;
         let lock = directory.lock()?;
-        let fingerprint_key = directory.fingerprint_key()?;
-        let ledger = Ledger::open(directory)?;
+        let fingerprint_key = key::read_or_make(&directory)?;
+        let ledger = Ledger::open(directory, &fingerprint_key)?;
         Ok(Self {
             fingerprint_key,
             ledger,
@@ -76,9 +115,10 @@ impl State {
     }
 
     /// Says which files the configuration writes. What is known of every other one no longer makes the file at its path
-    /// ours, unless it still holds what we put there, until it is delivered to again. Durable when it returns. Blocks.
+    /// ours, unless it still holds what we put there, until it is delivered to again. To be said at the start and with
+    /// every new configuration. Durable when it returns. Blocks.
     pub fn keep_only_files(&self, paths: HashSet<PathBuf>) -> Result<(), Failure> {
-        self.ledger.record(Change::OnlyFiles(paths))
+        self.ledger.record(Change::OnlyFiles(paths, now()))
     }
 
     /// What is known of an entry's part in a Secret. From memory.
@@ -87,9 +127,31 @@ impl State {
     }
 
     /// Says which parts of which Secrets the configuration writes. What is known of every other one no longer proves
-    /// anything about what others wrote since, until it is delivered to again. Durable when it returns. Blocks.
+    /// anything about what others wrote since, until it is delivered to again. To be said at the start and with every new
+    /// configuration. Durable when it returns. Blocks.
     pub fn keep_only_secrets(&self, parts: HashSet<SecretPart>) -> Result<(), Failure> {
-        self.ledger.record(Change::OnlySecrets(parts))
+        self.ledger.record(Change::OnlySecrets(parts, now()))
+    }
+
+    /// What was written and is no longer, as the configuration stands that was last said: sorted. A Secret that any
+    /// configured entry writes, or is to write, was taken over and is not among it. From memory.
+    pub fn left_behind(&self) -> Vec<LeftBehind> {
+        self.ledger.left_behind()
+    }
+
+    /// Remembers and forgets all of these, or none. Durable when it returns. Blocks.
+    pub fn remember(&self, changes: Vec<Remember>) -> Result<(), Failure> {
+        self.ledger.record(Change::Remember(changes))
+    }
+
+    /// What was remembered when this was opened. Handed out once and not kept. From memory.
+    pub fn take_remembered(&self) -> Remembered {
+        self.ledger.take_remembered()
+    }
+
+    /// Of every `find` that the entry ever had. From memory.
+    pub fn found_by(&self, entry: &EntryName) -> Vec<(FoundId, Arns)> {
+        self.ledger.found_by(entry)
     }
 
     /// What was delivered from a `find`, as far as it is known. From memory.
@@ -108,6 +170,12 @@ impl State {
     pub fn set_secret(&self, part: SecretPart, delivered: DeliveredSecret) -> Result<(), Failure> {
         self.ledger.record(Change::Secret(part, delivered))
     }
+}
+
+/// In whole seconds, as it is recorded.
+fn now() -> Timestamp {
+    let now = clock::now();
+    Timestamp::from_second(now.as_second()).unwrap_or(now)
 }
 
 #[cfg(test)]

@@ -1,38 +1,30 @@
-//! The state directory itself: who may own it, who holds it, and the fingerprint key in it.
+//! The state directory itself: who may own it, and who holds it.
 //!
 //! Every file is opened relative to the directory's descriptor and never through a symbolic link, so that nobody who
 //! can write somewhere above it decides what is read or overwritten.
 
 use std::fs::{DirBuilder, File};
-use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rustix::fs::{self, AtFlags, FlockOperation, Mode, OFlags, RenameFlags};
+use rustix::fs::{self, AtFlags, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::process::geteuid;
-use zeroize::Zeroizing;
 
 use super::OpenError;
 use crate::failure::{Failure, Reason};
-use crate::secret::FingerprintKey;
 
 /// A holder that is just ending, or a child of it that has not replaced its image yet, lets go within moments.
 const LOCK_TRIES: u32 = 15;
 const LOCK_AGAIN: Duration = Duration::from_millis(20);
 
-const KEY_FILE: &str = "fingerprint.key";
 pub(super) const LEDGER_FILE: &str = "ledger.redb";
-const KEY_LOST: &str = "restore it from a backup, or remove ledger.redb with it; without them, files and Secrets that \
-                        differ from their source count as somebody else's until they are adopted";
-const NEW_KEY_FILE: &str = "fingerprint.key.new";
-const KEY_BYTES: usize = 32;
 
 #[derive(Debug)]
 pub(super) struct Directory {
-    descriptor: OwnedFd,
+    pub(super) descriptor: OwnedFd,
     path: PathBuf,
 }
 
@@ -91,6 +83,14 @@ impl Directory {
             )
             .with_help(format!("`chmod 700 {path}`")));
         }
+        if stat.st_mode & 0o055 != 0 {
+            fs::fchmod(&self.descriptor, Mode::from_raw_mode(stat.st_mode & 0o7700))
+                .map_err(|errno| errno_failed(&self.path, "cannot be closed to others", errno))?;
+            tracing::warn!(
+                "state directory {path} was open to others than its owner; it is closed now; under systemd, set \
+                 `StateDirectoryMode=0700`"
+            );
+        }
         Ok(())
     }
 
@@ -109,84 +109,25 @@ impl Directory {
         Err(OpenError::HeldByAnother)
     }
 
-    /// Reads the key, or makes it. Only the holder of the lock may ask. A key that is not whole is never replaced:
-    /// with another key, nothing that was delivered would be recognised.
-    pub(super) fn fingerprint_key(&self) -> Result<FingerprintKey, Failure> {
-        match self.open_file(KEY_FILE, OFlags::RDONLY) {
+    /// Whether something of this name is there, whatever it is.
+    pub(super) fn has(&self, name: &str) -> Result<bool, Failure> {
+        match fs::statat(&self.descriptor, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(_) => Ok(true),
+            Err(Errno::NOENT) => Ok(false),
+            Err(errno) => Err(self.file_failed(name, "cannot be examined", errno)),
+        }
+    }
+
+    /// A file of ours to read, if it is there, checked to be nobody else's.
+    pub(super) fn open_existing(&self, name: &str) -> Result<Option<File>, Failure> {
+        match self.open_file(name, OFlags::RDONLY) {
             Ok(file) => {
-                self.check_file(KEY_FILE, &file)?;
-                self.read_key(file)
+                self.check_file(name, &file)?;
+                Ok(Some(file))
             }
-            Err(Errno::NOENT) if self.has_ledger() => Err(Failure::new(
-                Reason::Io,
-                format!("{} is missing", self.path.join(KEY_FILE).display()),
-            )
-            .with_help(KEY_LOST)),
-            Err(Errno::NOENT) => self.make_key(),
-            Err(errno) => Err(self.file_failed(KEY_FILE, "cannot be opened", errno)),
+            Err(Errno::NOENT) => Ok(None),
+            Err(errno) => Err(self.file_failed(name, "cannot be opened", errno)),
         }
-    }
-
-    /// Whether there is something that only the key makes sense of.
-    fn has_ledger(&self) -> bool {
-        fs::statat(&self.descriptor, LEDGER_FILE, AtFlags::SYMLINK_NOFOLLOW).is_ok()
-    }
-
-    fn read_key(&self, file: File) -> Result<FingerprintKey, Failure> {
-        let mut bytes = Zeroizing::new(Vec::with_capacity(KEY_BYTES + 1));
-        file.take(KEY_BYTES as u64 + 1)
-            .read_to_end(&mut bytes)
-            .map_err(|error| {
-                failed(
-                    &self.path.join(KEY_FILE),
-                    "cannot be read",
-                    error.raw_os_error(),
-                )
-            })?;
-        let whole: Result<[u8; KEY_BYTES], _> = bytes.as_slice().try_into();
-        whole.map(FingerprintKey::new).map_err(|_| {
-            let path = self.path.join(KEY_FILE);
-            Failure::new(
-                Reason::Io,
-                format!(
-                    "{} is not a fingerprint key of {KEY_BYTES} bytes",
-                    path.display()
-                ),
-            )
-            .with_help(KEY_LOST)
-        })
-    }
-
-    fn make_key(&self) -> Result<FingerprintKey, Failure> {
-        let failed = |errno| self.file_failed(KEY_FILE, "cannot be made", errno);
-        let mut bytes = Zeroizing::new([0; KEY_BYTES]);
-        getrandom::fill(bytes.as_mut_slice()).map_err(|_| {
-            Failure::new(
-                Reason::Io,
-                "the kernel gave no random bytes for the fingerprint key",
-            )
-        })?;
-        // A crash may have left one behind; the lock says that nobody is writing it.
-        match fs::unlinkat(&self.descriptor, NEW_KEY_FILE, AtFlags::empty()) {
-            Ok(()) | Err(Errno::NOENT) => {}
-            Err(errno) => return Err(failed(errno)),
-        }
-        let mut file = self
-            .open_file(NEW_KEY_FILE, OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL)
-            .map_err(failed)?;
-        file.write_all(bytes.as_slice())
-            .and_then(|()| file.sync_all())
-            .map_err(|error| failed(Errno::from_io_error(&error).unwrap_or(Errno::IO)))?;
-        fs::renameat_with(
-            &self.descriptor,
-            NEW_KEY_FILE,
-            &self.descriptor,
-            KEY_FILE,
-            RenameFlags::NOREPLACE,
-        )
-        .and_then(|()| fs::fsync(&self.descriptor))
-        .map_err(failed)?;
-        Ok(FingerprintKey::new(*bytes))
     }
 
     /// A file of ours, made empty when it is absent, checked to be nobody else's.
@@ -203,7 +144,7 @@ impl Directory {
     }
 
     /// `NONBLOCK`, so that a FIFO put there cannot hold us for ever.
-    fn open_file(&self, name: &str, flags: OFlags) -> Result<File, Errno> {
+    pub(super) fn open_file(&self, name: &str, flags: OFlags) -> Result<File, Errno> {
         let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
         fs::openat(&self.descriptor, name, flags, Mode::RUSR | Mode::WUSR).map(File::from)
     }
@@ -231,7 +172,7 @@ impl Directory {
         Ok(())
     }
 
-    fn file_failed(&self, name: &str, what: &str, errno: Errno) -> Failure {
+    pub(super) fn file_failed(&self, name: &str, what: &str, errno: Errno) -> Failure {
         errno_failed(&self.path.join(name), what, errno)
     }
 }

@@ -4,42 +4,56 @@
 //! changes queue up while a commit runs, and the next commit takes all of them. Nobody is told "done" before the commit
 //! with its change has ended. Needs no thread of its own.
 
+mod checksum;
 mod database;
+mod error;
+mod records;
+mod tables;
 
 use std::collections::HashSet;
 use std::mem;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 
+use jiff::Timestamp;
 use redb::{Database, Durability};
 
-use super::OpenError;
-use super::directory::Directory;
+use super::directory::{Directory, LEDGER_FILE};
 use super::record::{Arns, FileDelivery, FileIntent, FileRecord, FoundId, SecretPart};
+use super::{LeftBehind, LeftTarget, OpenError, Remember, Remembered};
 use crate::decide::kubernetes::DeliveredSecret;
 use crate::failure::Failure;
+use crate::names::EntryName;
+use crate::secret::FingerprintKey;
 
-use database::{LedgerError, Records, open_database};
+use checksum::Checksum;
+use database::{Opened, close, open_and_read, open_database};
+use error::{LedgerError, guarded};
+use records::Records;
 
 /// One thing to remember.
 #[derive(Debug)]
 pub(super) enum Change {
     FileIntent(FileIntent),
     FileDelivered(FileDelivery),
-    /// No other path is written from now on.
-    OnlyFiles(HashSet<PathBuf>),
+    /// No other path is written from then on.
+    OnlyFiles(HashSet<PathBuf>, Timestamp),
     Secret(SecretPart, DeliveredSecret),
-    /// No other part is written from now on.
-    OnlySecrets(HashSet<SecretPart>),
+    /// No other part is written from then on.
+    OnlySecrets(HashSet<SecretPart>, Timestamp),
     Found(FoundId, Arns),
+    Remember(Vec<Remember>),
 }
 
 #[derive(Debug)]
 pub(super) struct Ledger {
     directory: Directory,
+    checksum: Checksum,
     /// Absent after a commit failed: redb refuses everything from then on, so the next commit opens it anew.
     database: Mutex<Option<Database>>,
     records: RwLock<Records>,
+    /// Until it is taken.
+    remembered: Mutex<Remembered>,
     queue: Mutex<Queue>,
     committed: Condvar,
 }
@@ -56,31 +70,96 @@ struct Queue {
 struct Batch(OnceLock<Result<(), Failure>>);
 
 impl Ledger {
-    pub(super) fn open(directory: Directory) -> Result<Self, OpenError> {
-        let database = open_database(&directory)?;
-        let records = Records::read(&database).map_err(|error| error.at(&directory))?;
+    /// Opens the ledger, made if it is absent. One that cannot be believed is put aside, and an empty one begins.
+    pub(super) fn open(directory: Directory, key: &FingerprintKey) -> Result<Self, OpenError> {
+        let checksum = Checksum::new(key);
+        let opened = match open_and_read(&directory, &checksum) {
+            Err(error) if let Some(found) = error.is_damage() => {
+                directory.set_aside(LEDGER_FILE, found)?;
+                open_and_read(&directory, &checksum)
+            }
+            opened => opened,
+        };
+        let Opened {
+            database,
+            records,
+            remembered,
+        } = opened.map_err(|error| error.on_open(&directory))?;
         Ok(Self {
             directory,
+            checksum,
             database: Mutex::new(Some(database)),
             records: RwLock::new(records),
+            remembered: Mutex::new(remembered),
             queue: Mutex::default(),
             committed: Condvar::new(),
         })
     }
 
+    /// Puts a ledger aside whose key is lost, if there is one, unless a later release may have its key elsewhere.
+    pub(super) fn give_up(directory: &Directory) -> Result<(), OpenError> {
+        if !directory.has(LEDGER_FILE)? {
+            return Ok(());
+        }
+        match open_database(directory) {
+            Ok(database) => close(database),
+            Err(error) if error.is_damage().is_some() => {}
+            Err(error) => return Err(error.on_open(directory)),
+        }
+        directory.set_aside(LEDGER_FILE, "has lost its fingerprint key")?;
+        Ok(())
+    }
+
     pub(super) fn file(&self, path: &Path) -> Option<FileRecord> {
         let records = self.records.read().unwrap_or_else(PoisonError::into_inner);
-        records.files.get(path).cloned()
+        records.files.get(path).map(|kept| kept.record.clone())
     }
 
     pub(super) fn secret(&self, part: &SecretPart) -> Option<DeliveredSecret> {
         let records = self.records.read().unwrap_or_else(PoisonError::into_inner);
-        records.secrets.get(part).cloned()
+        let kept = records.secrets.get(part);
+        kept.map(|kept| kept.record.clone())
+    }
+
+    pub(super) fn found_by(&self, entry: &EntryName) -> Vec<(FoundId, Arns)> {
+        let records = self.records.read().unwrap_or_else(PoisonError::into_inner);
+        let first = FoundId {
+            entry: entry.clone(),
+            question: String::new(),
+        };
+        let from = records.found.range(first..);
+        let own = from.take_while(|(id, _)| id.entry == *entry);
+        own.map(|(id, arns)| (id.clone(), arns.clone())).collect()
     }
 
     pub(super) fn found(&self, id: &FoundId) -> Option<Arns> {
         let records = self.records.read().unwrap_or_else(PoisonError::into_inner);
         records.found.get(id).cloned()
+    }
+
+    pub(super) fn take_remembered(&self) -> Remembered {
+        mem::take(&mut lock(&self.remembered))
+    }
+
+    pub(super) fn left_behind(&self) -> Vec<LeftBehind> {
+        let records = self.records.read().unwrap_or_else(PoisonError::into_inner);
+        let files = records.files.iter().filter_map(|(path, kept)| {
+            Some(LeftBehind {
+                target: LeftTarget::File(path.clone()),
+                entry: kept.record.entry.clone(),
+                since: kept.left_at?,
+            })
+        });
+        let secrets = records.secrets.iter().filter_map(|(part, kept)| {
+            Some(LeftBehind {
+                target: LeftTarget::Secret(part.id.clone()),
+                entry: part.entry.clone(),
+                since: kept.left_at?,
+            })
+        });
+        let mut left: Vec<_> = files.chain(secrets).collect();
+        left.sort();
+        left
     }
 
     /// Returns when the change is committed, by this caller or by another one that took it along.
@@ -106,13 +185,13 @@ impl Ledger {
             };
             queue.committing = true;
             drop(queue);
-            let outcome = self.commit(&changes);
+            let outcome = self.commit(changes);
             turn.end(outcome);
             queue = lock(&self.queue);
         }
     }
 
-    fn commit(&self, changes: &[Change]) -> Result<(), Failure> {
+    fn commit(&self, changes: Vec<Change>) -> Result<(), Failure> {
         let mut slot = lock(&self.database);
         let (updates, durability) = {
             let records = self.records.read().unwrap_or_else(PoisonError::into_inner);
@@ -124,21 +203,21 @@ impl Ledger {
             };
             (records.after(changes), durability)
         };
+        let (made, rows) = tables::rows(updates);
         let database = match slot.take() {
-            Some(database) => database,
-            None => open_database(&self.directory).map_err(|error| match error {
-                OpenError::Failed(failure) => failure,
-                OpenError::HeldByAnother => LedgerError::Refused.at(&self.directory),
-            })?,
+            Some(database) => Ok(database),
+            None => open_database(&self.directory),
         };
-        updates
-            .write(&database, durability)
-            .map_err(|error| LedgerError::from(error).at(&self.directory))?;
-        *slot = Some(database);
+        let database = database.map_err(|error| error.at(&self.directory))?;
+        match guarded(|| tables::write(&database, &rows, &self.checksum, durability)) {
+            Ok(()) => *slot = Some(database),
+            Err(error) => {
+                close(database);
+                return Err(error.at(&self.directory));
+            }
+        }
         let mut records = self.records.write().unwrap_or_else(PoisonError::into_inner);
-        records.files.extend(updates.files);
-        records.secrets.extend(updates.secrets);
-        records.found.extend(updates.found);
+        records.extend(made);
         Ok(())
     }
 }

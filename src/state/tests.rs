@@ -1,3 +1,11 @@
+mod aside;
+mod damage;
+mod left;
+mod original;
+mod remembered;
+mod rows;
+mod torn;
+
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::PathBuf;
@@ -79,20 +87,6 @@ fn the_fingerprint_key_is_made_once() {
 }
 
 #[test]
-fn a_key_that_is_not_whole_is_refused_and_kept() {
-    for bytes in [&b""[..], &[1; 31], &[1; 33]] {
-        let (_parent, path) = place();
-        drop(State::open(&path).unwrap());
-        let key = path.join("fingerprint.key");
-        fs::write(&key, bytes).unwrap();
-        let failure = refusal(&path);
-        assert!(failure.fact.contains("fingerprint.key"), "{failure}");
-        assert!(failure.help().contains("backup"));
-        assert_eq!(fs::read(&key).unwrap(), bytes);
-    }
-}
-
-#[test]
 fn what_others_may_write_or_swap_is_refused() {
     let (parent, path) = place();
     drop(State::open(&path).unwrap());
@@ -102,8 +96,13 @@ fn what_others_may_write_or_swap_is_refused() {
 
     mode(&path, 0o770);
     assert!(refusal(&path).help().contains("chmod 700"));
-    mode(&path, 0o755);
+    mode(&path, 0o2755);
     drop(State::open(&path).unwrap());
+    assert_eq!(
+        fs::metadata(&path).unwrap().mode() & 0o7777,
+        0o2700,
+        "what others may only read is closed to them"
+    );
 
     mode(&path.join("fingerprint.key"), 0o640);
     assert!(refusal(&path).help().contains("chmod 600"));
@@ -283,38 +282,6 @@ fn a_part_that_is_not_configured_is_marked_until_it_is_delivered_again() {
 }
 
 #[test]
-fn a_damaged_ledger_is_refused_and_says_what_to_do() {
-    let (_parent, path) = place();
-    let state = State::open(&path).unwrap();
-    for number in 0..200 {
-        state
-            .set_file_delivered(delivery(&format!("/{number}"), 1))
-            .unwrap();
-    }
-    drop(state);
-    let ledger = path.join("ledger.redb");
-    let whole = fs::read(&ledger).unwrap();
-
-    fs::write(&ledger, b"this is not a ledger").unwrap();
-    let failure = refusal(&path);
-    assert!(failure.fact.contains("damaged"), "{failure}");
-    assert!(failure.help().contains("move"), "{}", failure.help());
-    assert_eq!(fs::read(&ledger).unwrap(), b"this is not a ledger");
-
-    let record = whole
-        .windows(10)
-        .position(|bytes| bytes == b"\"delivered")
-        .unwrap();
-    let mut flipped = whole.clone();
-    flipped[record + 20] ^= 1;
-    fs::write(&ledger, &flipped).unwrap();
-    assert!(refusal(&path).fact.contains("damaged"));
-
-    fs::write(&ledger, &whole).unwrap();
-    State::open(&path).unwrap();
-}
-
-#[test]
 fn many_writers_share_commits_and_lose_nothing() {
     let (_parent, path) = place();
     let state = State::open(&path).unwrap();
@@ -338,22 +305,6 @@ fn many_writers_share_commits_and_lose_nothing() {
             assert_eq!(record.unwrap().intent, None);
         }
     }
-}
-
-#[test]
-fn a_ledger_whose_key_is_lost_is_not_given_another() {
-    let (_parent, path) = place();
-    drop(State::open(&path).unwrap());
-    fs::remove_file(path.join("fingerprint.key")).unwrap();
-    let Err(OpenError::Failed(failure)) = State::open(&path) else {
-        panic!("it opened");
-    };
-    assert!(
-        failure.fact.contains("fingerprint.key is missing"),
-        "{}",
-        failure.fact
-    );
-    assert!(!path.join("fingerprint.key").exists());
 }
 
 #[test]

@@ -1,0 +1,201 @@
+//! The bytes of the records: JSON with a version, so that a later release can read an earlier one's.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{Arns, FileRecord, Kept, Temporary, Unreadable};
+use crate::decide::kubernetes::{DeliveredSecret, Wrote};
+use crate::names::{EntryName, Expected, Instance, MetadataKey, ResourceVersion, SecretKey, Uid};
+use crate::secret::Fingerprint;
+
+const VERSION: u32 = 1;
+
+#[derive(Deserialize)]
+struct Versioned {
+    version: u32,
+}
+
+#[derive(Serialize, Deserialize)]
+struct RawFile {
+    version: u32,
+    entry: String,
+    delivered: Option<String>,
+    intent: Option<String>,
+    mode: u32,
+    #[serde(default)]
+    temporary: Option<Temporary>,
+    #[serde(default)]
+    left: bool,
+    /// In seconds.
+    #[serde(default)]
+    left_at: Option<i64>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct RawSecret {
+    version: u32,
+    uid: String,
+    resource_version: String,
+    whole: Option<String>,
+    keys: Vec<String>,
+    labels: Vec<String>,
+    annotations: Vec<String>,
+    fingerprint: String,
+    #[serde(default)]
+    left: bool,
+    /// In seconds.
+    #[serde(default)]
+    left_at: Option<i64>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct RawFound {
+    version: u32,
+    arns: Arns,
+}
+
+pub(in crate::state) fn file_to_bytes(kept: &Kept<FileRecord>) -> Vec<u8> {
+    let FileRecord {
+        entry,
+        delivered,
+        intent,
+        mode,
+        temporary,
+        left,
+    } = &kept.record;
+    encode(&RawFile {
+        version: VERSION,
+        entry: entry.as_str().to_owned(),
+        delivered: delivered.as_ref().map(hex),
+        intent: intent.as_ref().map(hex),
+        mode: *mode,
+        temporary: *temporary,
+        left: *left,
+        left_at: kept.left_at.map(Timestamp::as_second),
+    })
+}
+
+pub(in crate::state) fn file_from_bytes(bytes: &[u8]) -> Result<Kept<FileRecord>, Unreadable> {
+    let raw: RawFile = decode(bytes)?;
+    let record = FileRecord {
+        entry: EntryName::new(raw.entry).map_err(|_| Unreadable::Damaged)?,
+        delivered: raw.delivered.as_deref().map(unhex).transpose()?,
+        intent: raw.intent.as_deref().map(unhex).transpose()?,
+        mode: raw.mode,
+        temporary: raw.temporary,
+        left: raw.left,
+    };
+    Ok(Kept {
+        record,
+        left_at: time(raw.left_at)?,
+    })
+}
+
+pub(in crate::state) fn secret_to_bytes(kept: &Kept<DeliveredSecret>) -> Vec<u8> {
+    let DeliveredSecret {
+        uid,
+        resource_version,
+        whole,
+        wrote,
+        fingerprint,
+        left,
+    } = &kept.record;
+    encode(&RawSecret {
+        version: VERSION,
+        uid: uid.to_string(),
+        resource_version: resource_version.to_string(),
+        whole: whole.as_ref().map(ToString::to_string),
+        keys: wrote.keys.iter().map(ToString::to_string).collect(),
+        labels: wrote.labels.iter().map(ToString::to_string).collect(),
+        annotations: wrote.annotations.iter().map(ToString::to_string).collect(),
+        fingerprint: hex(fingerprint),
+        left: *left,
+        left_at: kept.left_at.map(Timestamp::as_second),
+    })
+}
+
+pub(in crate::state) fn secret_from_bytes(
+    bytes: &[u8],
+) -> Result<Kept<DeliveredSecret>, Unreadable> {
+    fn names<T: Ord>(
+        texts: Vec<String>,
+        name: impl Fn(String) -> Result<T, Expected>,
+    ) -> Result<BTreeSet<T>, Unreadable> {
+        let names: Result<_, _> = texts.into_iter().map(name).collect();
+        names.map_err(|_| Unreadable::Damaged)
+    }
+    let raw: RawSecret = decode(bytes)?;
+    let damaged = |_| Unreadable::Damaged;
+    let record = DeliveredSecret {
+        uid: Uid::new(raw.uid).map_err(damaged)?,
+        resource_version: ResourceVersion::new(raw.resource_version).map_err(damaged)?,
+        whole: raw.whole.map(Instance::new).transpose().map_err(damaged)?,
+        wrote: Wrote {
+            keys: names(raw.keys, SecretKey::new)?,
+            labels: names(raw.labels, MetadataKey::new)?,
+            annotations: names(raw.annotations, MetadataKey::new)?,
+        },
+        fingerprint: unhex(&raw.fingerprint)?,
+        left: raw.left,
+    };
+    Ok(Kept {
+        record,
+        left_at: time(raw.left_at)?,
+    })
+}
+
+pub(in crate::state) fn arns_to_bytes(arns: &Arns) -> Vec<u8> {
+    encode(&RawFound {
+        version: VERSION,
+        arns: arns.clone(),
+    })
+}
+
+pub(in crate::state) fn arns_from_bytes(bytes: &[u8]) -> Result<Arns, Unreadable> {
+    let raw: RawFound = decode(bytes)?;
+    Ok(raw.arns)
+}
+
+fn time(seconds: Option<i64>) -> Result<Option<Timestamp>, Unreadable> {
+    let time = seconds.map(Timestamp::from_second).transpose();
+    time.map_err(|_| Unreadable::Damaged)
+}
+
+fn encode(raw: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(raw)
+        .expect("these structures have string keys and no floats, so JSON can hold them")
+}
+
+fn decode<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Unreadable> {
+    let Versioned { version } = serde_json::from_slice(bytes).map_err(|_| Unreadable::Damaged)?;
+    if version > VERSION {
+        return Err(Unreadable::Newer);
+    }
+    serde_json::from_slice(bytes).map_err(|_| Unreadable::Damaged)
+}
+
+fn hex(fingerprint: &Fingerprint) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    fingerprint
+        .as_bytes()
+        .iter()
+        .flat_map(|byte| [byte >> 4, byte & 0xf])
+        .map(|digit| char::from(DIGITS[usize::from(digit)]))
+        .collect()
+}
+
+fn unhex(text: &str) -> Result<Fingerprint, Unreadable> {
+    let mut bytes = [0; 32];
+    if text.len() != 2 * bytes.len() || !text.bytes().all(|b| b.is_ascii_hexdigit()) {
+        return Err(Unreadable::Damaged);
+    }
+    for (byte, at) in bytes.iter_mut().zip((0..).step_by(2)) {
+        *byte = u8::from_str_radix(&text[at..at + 2], 16).map_err(|_| Unreadable::Damaged)?;
+    }
+    Ok(Fingerprint::from_bytes(bytes))
+}
+
+#[cfg(test)]
+mod tests;
