@@ -3,9 +3,12 @@
 //! The `prometheus` crate has them behind a feature that brings a second rustix; these are a few lines of `/proc`
 //! (see proc(5)).
 
+use std::time::Duration;
+
 use prometheus::{Counter, Gauge, Opts, Registry};
 use rustix::param::{clock_ticks_per_second, page_size};
 use rustix::process::{Resource, getrlimit};
+use rustix::time::{ClockId, clock_gettime};
 
 #[derive(Debug)]
 pub(super) struct Process {
@@ -70,14 +73,47 @@ impl Process {
         self.cpu.inc_by((cpu - self.cpu.get()).max(0.0));
         self.virtual_memory.set(field(20));
         self.resident.set(field(21) * page_size() as f64);
-        if let Some(boot) = boot_time() {
+        // Once: reading two clocks twice gives two times, which would look like a restart.
+        if self.start_time.get() == 0.0
+            && let Some(boot) = boot_time()
+        {
             self.start_time.set(boot + started / ticks);
         }
     }
 }
 
+/// By the clocks, for the unit hides `/proc/stat`.
 fn boot_time() -> Option<f64> {
-    let stat = std::fs::read_to_string("/proc/stat").ok()?;
-    let line = stat.lines().find_map(|line| line.strip_prefix("btime "))?;
-    line.trim().parse().ok()
+    let time = |clock| Duration::try_from(clock_gettime(clock)).ok();
+    let up = time(ClockId::Boottime)?;
+    Some(time(ClockId::Realtime)?.checked_sub(up)?.as_secs_f64())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_start_is_what_the_kernel_says_and_stays() {
+        let process = Process::register(&Registry::new()).unwrap();
+        process.read();
+        let measured = process.start_time.get();
+        let stat = std::fs::read_to_string("/proc/stat").unwrap();
+        let boot = stat.lines().find_map(|line| line.strip_prefix("btime "));
+        let boot: f64 = boot.unwrap().parse().unwrap();
+        let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
+        let behind_name = stat.rsplit(')').next().unwrap();
+        let ticks: f64 = behind_name
+            .split_whitespace()
+            .nth(19)
+            .unwrap()
+            .parse()
+            .unwrap();
+        #[expect(clippy::cast_precision_loss, reason = "a hundred or so")]
+        let wanted = boot + ticks / clock_ticks_per_second() as f64;
+        // The kernel gives whole seconds of boot time.
+        assert!((measured - wanted).abs() < 2.0, "{measured} {wanted}");
+        process.read();
+        assert!((process.start_time.get() - measured).abs() < f64::EPSILON);
+    }
 }
