@@ -1,12 +1,19 @@
 //! Parse, log, run, exit code.
 
+use std::alloc::System;
 use std::process::ExitCode;
 
 use clap::Parser as _;
 use secretsyncd::cli::Cli;
-use secretsyncd::{command, logging};
+use secretsyncd::{command, logging, memory};
+use zeroizing_alloc::ZeroAlloc;
+
+/// Wipes whatever is freed, and what is left behind when something grows: libraries copy values, and do not wipe them.
+#[global_allocator]
+static ALLOCATOR: ZeroAlloc<System> = ZeroAlloc(System);
 
 fn main() -> ExitCode {
+    let exposed = memory::seclude();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(problem) => {
@@ -20,6 +27,7 @@ fn main() -> ExitCode {
         }
     };
     logging::init(cli.log_format, cli.log_level);
+    exposed.tell();
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

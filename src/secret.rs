@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use hmac::{Hmac, KeyInit, Mac};
+use hmac::{HmacReset, KeyInit, Mac};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
@@ -132,13 +132,14 @@ impl FingerprintKey {
 
     /// Fingerprint of a sequence of parts. Lengths are hashed with the parts, so their boundaries count.
     pub fn of<'a>(&self, parts: impl IntoIterator<Item = &'a [u8]>) -> Fingerprint {
-        let mut mac = Hmac::<Sha256>::new_from_slice(self.0.as_slice())
-            .expect("HMAC takes keys of every length");
+        let mac = HmacReset::<Sha256>::new_from_slice(self.0.as_slice());
+        // It holds the end of what it was given. On the heap that is wiped; on the stack it would stay.
+        let mut mac = Box::new(mac.expect("HMAC takes keys of every length"));
         for part in parts {
             mac.update(&(part.len() as u64).to_be_bytes());
             mac.update(part);
         }
-        Fingerprint(mac.finalize().into_bytes().into())
+        Fingerprint(mac.finalize_reset().into_bytes().into())
     }
 }
 

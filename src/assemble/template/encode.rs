@@ -5,8 +5,9 @@ use std::fmt::Write as _;
 use base64::alphabet;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD, URL_SAFE};
 use base64::engine::{DecodePaddingMode, Engine as _};
-use hmac::{Hmac, KeyInit as _, Mac as _};
-use sha2::{Digest as _, Sha256, Sha512};
+use hmac::{HmacReset, KeyInit as _, Mac as _};
+use sha2::digest::FixedOutputReset;
+use sha2::{Digest, Sha256, Sha512};
 use zeroize::Zeroizing;
 
 use super::given::{Answer, Given, Outcome, Refusal};
@@ -66,19 +67,19 @@ pub(super) const WORDS: &[Entry] = &[
         unpercent(&g.text(0)?).map(Answer::Bytes)
     }),
     Entry::filter("sha256", "SHA-256, in hexadecimal digits", |g| {
-        Ok(hex(&Sha256::digest(g.bytes(0)?)).into())
+        Ok(digest::<Sha256>(&g.bytes(0)?).into())
     }),
     Entry::filter("sha512", "SHA-512, in hexadecimal digits", |g| {
-        Ok(hex(&Sha512::digest(g.bytes(0)?)).into())
+        Ok(digest::<Sha512>(&g.bytes(0)?).into())
     }),
     Entry::filter(
         "hmac_sha256(key)",
         "HMAC-SHA-256, in hexadecimal digits",
         |g| {
-            let mut mac = Hmac::<Sha256>::new_from_slice(&g.bytes(1)?)
-                .expect("HMAC takes keys of every length");
+            let mac = HmacReset::<Sha256>::new_from_slice(&g.bytes(1)?);
+            let mut mac = Box::new(mac.expect("HMAC takes keys of every length"));
             mac.update(&g.bytes(0)?);
-            Ok(hex(&mac.finalize().into_bytes()).into())
+            Ok(hex(&mac.finalize_reset().into_bytes()).into())
         },
     ),
     Entry::function(
@@ -92,6 +93,13 @@ pub(super) const WORDS: &[Entry] = &[
         dockerconfigjson,
     ),
 ];
+
+/// It holds the end of what it was given: on the heap that is wiped, on the stack it would stay.
+fn digest<D: Digest + FixedOutputReset>(bytes: &[u8]) -> String {
+    let mut digest = Box::new(D::new());
+    Digest::update(&mut *digest, bytes);
+    hex(&digest.finalize_reset())
+}
 
 /// As Go does, line breaks are passed over, and nothing else.
 fn decode(g: &Given<'_>, engine: &GeneralPurpose, what: &str) -> Outcome {

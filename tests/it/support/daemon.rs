@@ -31,6 +31,8 @@ pub struct Home {
     environment: BTreeMap<String, String>,
     /// `--log-level`, where a test wants another than the default.
     pub log_level: Option<&'static str>,
+    /// `--log-format`, likewise.
+    pub log_format: Option<&'static str>,
 }
 
 /// A command that has ended.
@@ -62,6 +64,7 @@ impl Home {
                 .into(),
             dir,
             log_level: None,
+            log_format: None,
         }
     }
 
@@ -128,12 +131,17 @@ impl Home {
 
     /// Starts `run`.
     pub fn start(&self) -> Daemon<'_> {
+        self.start_through(&[])
+    }
+
+    /// Starts `run` by a command that becomes it.
+    pub fn start_through(&self, wrapper: &[&str]) -> Daemon<'_> {
         let name = format!("run-{:08x}", fastrand::u32(..));
         let (stdout, stderr) = (
             self.path(&format!("{name}.out")),
             self.path(&format!("{name}.err")),
         );
-        let mut command = self.command(&["run"]);
+        let mut command = through(wrapper, self.command(&["run"]));
         command.stdout(File::create(&stdout).unwrap());
         command.stderr(File::create(&stderr).unwrap());
         Daemon {
@@ -161,10 +169,14 @@ impl Home {
 
     /// Runs a command to its end, at most for [`PATIENCE`] twice over.
     pub fn finish(&self, arguments: &[&str]) -> Finished {
-        finish(self.command(arguments))
+        self.finish_through(&[], arguments)
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
+    pub fn finish_through(&self, wrapper: &[&str], arguments: &[&str]) -> Finished {
+        finish(through(wrapper, self.command(arguments)))
+    }
+
+    pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = bare_command();
         command
             .envs(&self.environment)
@@ -174,9 +186,28 @@ impl Home {
         if let Some(level) = self.log_level {
             command.args(["--log-level", level]);
         }
+        if let Some(format) = self.log_format {
+            command.args(["--log-format", format]);
+        }
         command.args(arguments);
         command
     }
+}
+
+/// The same command as the last arguments of another.
+fn through(wrapper: &[&str], command: Command) -> Command {
+    let [program, arguments @ ..] = wrapper else {
+        return command;
+    };
+    let mut whole = Command::new(program);
+    whole.env_clear().stdin(Stdio::null()).args(arguments);
+    let variables = command.get_envs();
+    whole.envs(variables.filter_map(|(name, value)| Some((name, value?))));
+    if let Some(place) = command.get_current_dir() {
+        whole.current_dir(place);
+    }
+    whole.arg(command.get_program()).args(command.get_args());
+    whole
 }
 
 /// The binary with an empty environment and nothing on its standard input.
@@ -265,6 +296,10 @@ impl Daemon<'_> {
             let success = status.entry(entry).last_success().map(str::to_owned);
             success.is_some_and(|success| success.as_str() > last_success)
         });
+    }
+
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     pub fn signal(&self, signal: Signal) {

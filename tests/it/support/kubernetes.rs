@@ -81,6 +81,10 @@ impl Kubernetes {
         format!("https://{}", self.server.address())
     }
 
+    pub fn port(&self) -> u16 {
+        self.server.address().port()
+    }
+
     /// Writes a kubeconfig with one context, `test`, and returns its path.
     pub fn kubeconfig(&self, login: Login) -> PathBuf {
         let place = self.files.path();

@@ -71,7 +71,7 @@ fn hex(marker: &str) -> String {
 }
 
 /// The part of the base64 text that does not depend on what stands before and after the marker.
-fn inner_base64(marker: &[u8], shift: usize) -> String {
+pub fn inner_base64(marker: &[u8], shift: usize) -> String {
     let mut bytes = vec![0; shift];
     bytes.extend_from_slice(marker);
     let whole_groups = bytes.len() / 3 * 4;

@@ -2,8 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use zeroize::Zeroize;
-
 use crate::config::FileFormat;
 use crate::names::SecretKey;
 use crate::secret::{Payload, SecretBytes};
@@ -41,11 +39,14 @@ impl Contents {
 
 fn json(bytes: &SecretBytes) -> Option<Payload> {
     let object: BTreeMap<String, String> = serde_json::from_slice(bytes.expose()).ok()?;
+    // All are wiped, wherever the reading stops.
+    let object = object.into_iter();
+    let members: Vec<_> = object
+        .map(|(key, value)| (key, SecretBytes::new(value.into_bytes())))
+        .collect();
     let mut values = Payload::default();
-    for (key, mut value) in object {
-        let bytes = SecretBytes::new(value.as_bytes().to_vec());
-        value.zeroize();
-        values.insert(SecretKey::new(key).ok()?, bytes);
+    for (key, value) in members {
+        values.insert(SecretKey::new(key).ok()?, value);
     }
     Some(values)
 }

@@ -1,0 +1,44 @@
+//! Keeping what is in memory from everybody else.
+//!
+//! Freed memory is wiped by the allocator that `main` sets. What is still in use is kept from other processes of the same
+//! user, and from core images: those would carry values to wherever such files go (P2).
+
+use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
+
+/// What the kernel did not grant.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[must_use]
+pub struct Exposed {
+    /// Others of the same user may read our memory.
+    to_others: bool,
+    /// A crash may write it to a core file.
+    to_core_files: bool,
+}
+
+/// To be called before anything is read that is worth keeping. Children have a memory of their own: one that is executed
+/// is dumpable again, and inherits that it leaves no core file.
+pub fn seclude() -> Exposed {
+    let none = Rlimit {
+        current: Some(0),
+        maximum: Some(0),
+    };
+    Exposed {
+        // This also keeps core images from a program that `core_pattern` names, which no limit does.
+        to_others: set_dumpable_behavior(DumpableBehavior::NotDumpable).is_err(),
+        to_core_files: setrlimit(Resource::Core, none).is_err(),
+    }
+}
+
+impl Exposed {
+    /// A warning each: the service is worth more than this.
+    pub fn tell(self) {
+        if self.to_others {
+            tracing::warn!(
+                "the process could not be made undumpable: others of the same user may read its memory, and a crash may leave it in a core image"
+            );
+        }
+        if self.to_core_files {
+            tracing::warn!("the size of core files could not be limited to nothing");
+        }
+    }
+}
