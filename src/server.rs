@@ -26,9 +26,8 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::daemon::Pulse;
+use crate::daemon::{Ask, Pulse};
 use crate::metrics::Metrics;
-use crate::status::Status;
 
 /// Connections open at a time; one more waits.
 const CONNECTIONS: usize = 64;
@@ -42,12 +41,15 @@ const CONNECTION_LIMIT: Duration = Duration::from_mins(5);
 /// After `accept` failed for want of descriptors or memory.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(200);
 
+/// What a server that ends is called.
+pub const NAME: &str = "the HTTP server";
+
 /// What the pages show.
 #[derive(Debug)]
 pub struct Site {
     pub metrics: Arc<Metrics>,
     pub pulse: Arc<Pulse>,
-    pub queries: mpsc::Sender<oneshot::Sender<Status>>,
+    pub asks: mpsc::Sender<Ask>,
     pub listen: SocketAddr,
 }
 
@@ -66,7 +68,7 @@ pub async fn serve(listener: TcpListener, site: Site, stop: CancellationToken) -
         .with_state(site)
         .layer(middleware::from_fn_with_state(loopback, guarded));
     accept(listener, routes, stop).await;
-    "the HTTP server"
+    NAME
 }
 
 /// Each connection holds a permit and must send its request's head in time: silent ones cannot use up descriptors.
@@ -135,7 +137,7 @@ fn answer(good: bool, yes: &'static str, no: &'static str) -> Response {
 async fn status(State(site): State<Arc<Site>>) -> Response {
     let (reply, status) = oneshot::channel();
     let unavailable = || StatusCode::SERVICE_UNAVAILABLE.into_response();
-    if site.queries.send(reply).await.is_err() {
+    if site.asks.send(Ask::Status(reply)).await.is_err() {
         return unavailable();
     }
     status.await.map_or_else(

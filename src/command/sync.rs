@@ -1,0 +1,45 @@
+//! `sync`: the daemon reads and delivers now, and this waits for it.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use super::progress::ProgressLine;
+use super::table::{self, Columns, Paint};
+use super::{FAILED, UNAVAILABLE, USAGE, find_daemon, print, show};
+use crate::clock;
+use crate::control::{self, NotAsked, Which};
+
+pub(super) async fn run(path: &Path, which: Which) -> ExitCode {
+    let daemon = match find_daemon(path) {
+        Ok(daemon) => daemon,
+        Err(code) => return code,
+    };
+    let mut line = ProgressLine::new();
+    let synced = control::sync(&daemon.control_socket, which, |now| line.show(now)).await;
+    drop(line);
+    match synced {
+        Ok(mut entries) => {
+            table::worst_first(&mut entries);
+            let columns = Columns::Standing(clock::now());
+            print(&table::table(&entries, columns, Paint::for_stdout()));
+            if table::is_well(&entries) {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::from(FAILED)
+            }
+        }
+        Err(why) => {
+            show(&format!("error: {why}"));
+            ExitCode::from(match why {
+                NotAsked::Unknown { .. } => USAGE,
+                NotAsked::NoDaemon(_)
+                | NotAsked::Denied(_)
+                | NotAsked::OtherRelease(_)
+                | NotAsked::Busy
+                | NotAsked::BrokenOff
+                | NotAsked::TooLong
+                | NotAsked::NotAnswered(_) => UNAVAILABLE,
+            })
+        }
+    }
+}

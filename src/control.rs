@@ -1,0 +1,16 @@
+//! The control socket: how commands ask a running daemon, and how it answers.
+//!
+//! A Unix stream socket; who may connect is a matter of its mode. A connection carries one request, a line of JSON, and
+//! its replies, a line each. The protocol has a version: commands and a daemon that do not understand each other say
+//! so, and never guess.
+
+mod client;
+mod group;
+mod protocol;
+mod server;
+mod socket;
+
+pub use self::client::{NotAsked, orphans, status, sync};
+pub use self::protocol::Which;
+pub use self::server::serve;
+pub use self::socket::{Door, Socket, open};
