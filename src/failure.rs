@@ -111,6 +111,11 @@ impl Failure {
         self
     }
 
+    /// The advice that it has besides its reason's.
+    pub fn own_help(&self) -> Option<&str> {
+        self.help.as_deref()
+    }
+
     /// What to do next.
     pub fn help(&self) -> &str {
         self.help.as_deref().unwrap_or_else(|| self.reason.help())

@@ -28,7 +28,7 @@ use crate::decide::missing::Gone;
 use crate::failure::{Failure, Reason};
 use crate::report::{Fact, Reporter, Stage};
 use crate::secret::SecretBytes;
-use crate::state::State;
+use crate::state::{FoundId, State};
 use crate::store::desk::{Desk, Seen};
 use crate::store::{self, Identity, Match, Read};
 
@@ -47,6 +47,8 @@ pub struct Run {
     pub confirmed: BTreeMap<Read, Identity>,
     /// What has answered before.
     pub known: BTreeSet<Read>,
+    /// What was missing when this configuration of the entry was last delivered.
+    pub without: BTreeSet<Read>,
     /// What direct reads have said about those that are gone or list less.
     pub proofs: BTreeMap<Read, Proofs>,
     pub which: Which,
@@ -323,12 +325,23 @@ async fn remember_found(run: &Run, answers: &Answers, absences: &Absences) -> Re
         if run.state.found(&id).as_ref() == Some(&arns) {
             continue;
         }
-        let state = Arc::clone(&run.state);
-        tokio::task::spawn_blocking(move || state.set_found(id, arns))
-            .await
-            .unwrap_or_else(|_| Err(Failure::new(Reason::Io, "the ledger could not be written")))?;
+        set_found(run, id, arns).await?;
+    }
+    // What the entry no longer asks is missed no more: a key that goes with that is a change.
+    let present: BTreeSet<FoundId> = run.entry.finds().map(|(_, id)| id).collect();
+    for (id, arns) in run.state.found_by(&run.entry.name) {
+        if !present.contains(&id) && !arns.is_empty() {
+            set_found(run, id, BTreeSet::new()).await?;
+        }
     }
     Ok(())
+}
+
+async fn set_found(run: &Run, id: FoundId, arns: BTreeSet<String>) -> Result<(), Failure> {
+    let state = Arc::clone(&run.state);
+    tokio::task::spawn_blocking(move || state.set_found(id, arns))
+        .await
+        .unwrap_or_else(|_| Err(Failure::new(Reason::Io, "the ledger could not be written")))
 }
 
 /// A read failed; the engine knows which and why.

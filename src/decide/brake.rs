@@ -59,6 +59,22 @@ impl<Id: Ord + Clone> Brake<Id> {
         }
     }
 
+    /// What was known before a restart: removals with their times by a clock that nobody sets, and what is held.
+    pub fn recalled(
+        removed: impl IntoIterator<Item = (Id, Instant)>,
+        held: impl IntoIterator<Item = Id>,
+    ) -> Self {
+        Self {
+            removed: removed.into_iter().collect(),
+            held: held.into_iter().map(|id| (id, Hold::Held)).collect(),
+        }
+    }
+
+    /// What was removed lately, and when.
+    pub fn removed(&self) -> impl Iterator<Item = (&Id, Instant)> {
+        self.removed.iter().map(|(id, at)| (id, *at))
+    }
+
     /// Asks to remove from these targets, the first first. `targets` is how many there are of all entries.
     ///
     /// Once held, a target stays held after the hour is over, until [`Self::release`] or [`Self::withdraw`]. What a
@@ -102,6 +118,18 @@ impl<Id: Ord + Clone> Brake<Id> {
                 id.clone()
             })
             .collect()
+    }
+
+    /// None of these may go, though they did not ask one by one.
+    pub fn hold(&mut self, ids: impl IntoIterator<Item = Id>) {
+        for id in ids {
+            self.held.entry(id).or_insert(Hold::Held);
+        }
+    }
+
+    /// Whether it is known to be held, or to have been released.
+    pub fn knows(&self, id: &Id) -> bool {
+        self.held.contains_key(id)
     }
 
     /// The source is back: nothing is to be removed from the target any more. A later removal asks anew.

@@ -98,8 +98,26 @@ impl Evidence {
         })
     }
 
+    /// What was known before a restart. Both times must be by a clock that nobody sets.
+    pub fn recalled(gone: Gone, account: AccountId, (first, last): (Instant, Instant)) -> Self {
+        Self {
+            gone,
+            account,
+            first,
+            last,
+        }
+    }
+
     pub fn gone(&self) -> Gone {
         self.gone
+    }
+
+    pub fn first(&self) -> Instant {
+        self.first
+    }
+
+    pub fn last(&self) -> Instant {
+        self.last
     }
 
     /// Whose credentials asked.

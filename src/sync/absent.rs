@@ -4,14 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::future::try_join_all;
 
-use super::{Answers, Entry, Item, Run, deliver, read_of};
+use super::entry::is_akin;
+use super::{Answers, Entry, Item, Run, deliver, entry, read_of};
 use crate::config::{Find, OnMissing, Source, Version};
 use crate::decide::found;
 use crate::decide::missing::{self, DeletionPolicy, Gone, Proof, Standing, Verdict};
 use crate::failure::{Failure, Reason};
 use crate::names::{RemoteKey, SecretKey};
 use crate::report::Stage;
-use crate::state::State;
+use crate::secret::Payload;
+use crate::state::{FoundId, State};
 use crate::store::{Answer, Content, Identity, Read};
 use crate::target::holdings::Holdings;
 
@@ -104,9 +106,37 @@ pub fn proofs_of_lost(
 
 /// What was delivered from a `find` and is not among these.
 fn lost(entry: &Entry, find: &Read, listed: &BTreeSet<String>, state: &State) -> Vec<String> {
-    let known = entry.finds().find(|(read, _)| *read == find);
-    let known = known.and_then(|(_, id)| state.found(&id));
-    known.map_or_else(Vec::new, |known| found::lost(&known, listed))
+    let Some((_, id)) = entry.finds().find(|(read, _)| *read == find) else {
+        return Vec::new();
+    };
+    let known = state.found(&id);
+    let known = known.unwrap_or_else(|| inherited(entry, find, &id, state));
+    found::lost(&known, listed)
+}
+
+/// A `find` that was changed asks another question. Of what its predecessors found, it still has to find what it asks
+/// for: else an edit would let go without proof what vanished meanwhile.
+fn inherited(entry: &Entry, find: &Read, id: &FoundId, state: &State) -> BTreeSet<String> {
+    let Source::Find(asked) = &find.source else {
+        return BTreeSet::new();
+    };
+    let present: BTreeSet<FoundId> = entry.finds().map(|(_, id)| id).collect();
+    let before = state.found_by(&entry.name).into_iter();
+    let before = before
+        .filter(|(known, _)| !present.contains(known) && is_akin(&known.question, &id.question));
+    let arns = before.flat_map(|(_, arns)| arns);
+    arns.filter(|arn| is_asked_for(asked, found::name_of(arn)))
+        .collect()
+}
+
+/// By its name. A path that is no whole level of a hierarchy is taken for one: that can only leave something out.
+fn is_asked_for(find: &Find, name: &str) -> bool {
+    let below = |path: &String| {
+        let rest = name.strip_prefix(path.as_str());
+        let hierarchical = name.starts_with('/') && !path.ends_with('/');
+        rest.is_some_and(|rest| !hierarchical || rest.starts_with('/'))
+    };
+    find.path.as_ref().is_none_or(below) && find.names(name)
 }
 
 /// The ARNs of what a `find` lost and the run keeps.
@@ -152,7 +182,7 @@ pub(super) async fn judge(run: &Run, answers: &Answers) -> Result<Absences, (Sta
         return Ok(Absences::default());
     }
     // A target that cannot be looked at is tried again by itself.
-    let absent = never_there(run, absent)
+    let absent = never_there(run, answers, absent)
         .await
         .map_err(|failure| (Stage::Apply, failure))?;
     let sources: Vec<_> = absent
@@ -322,27 +352,30 @@ const NEVER_THERE: Standing = Standing::Missing {
 };
 
 /// What was never read and that no target holds can be left out at once: nothing goes by that.
-async fn never_there(run: &Run, mut absent: Vec<Absent>) -> Result<Vec<Absent>, Failure> {
-    let candidates: Vec<usize> = absent
-        .iter()
-        .enumerate()
-        .filter(|(_, absent)| may_never_have_been(run, absent))
-        .map(|(index, _)| index)
-        .collect();
-    if candidates.is_empty() {
-        return Ok(absent);
-    }
-    // What was delivered since the start was made without it, so no target tells more.
-    if !run.delivered.is_empty() {
-        for index in candidates {
-            absent[index].standing = NEVER_THERE;
+async fn never_there(
+    run: &Run,
+    answers: &Answers,
+    mut absent: Vec<Absent>,
+) -> Result<Vec<Absent>, Failure> {
+    let mut candidates: Vec<usize> = Vec::new();
+    for (index, absent) in absent.iter_mut().enumerate() {
+        match may_never_have_been(run, absent) {
+            // What every target holds was made without it.
+            true if run.without.contains(read_of_slot(run, &absent.slot)) => {
+                absent.standing = NEVER_THERE;
+            }
+            true => candidates.push(index),
+            false => {}
         }
+    }
+    if candidates.is_empty() {
         return Ok(absent);
     }
     let targets = run.entry.targets.iter();
     let held =
         targets.map(|target| deliver::in_time(deliver::holdings(&run.entry, target, &run.state)));
     let held = try_join_all(held).await?;
+    let rest = the_rest(run, answers, &absent);
     for index in candidates {
         // Of what a template made, no target tells what it was made from.
         let keys = match &run.entry.templates {
@@ -350,7 +383,7 @@ async fn never_there(run: &Run, mut absent: Vec<Absent>) -> Result<Vec<Absent>, 
             Some(_) => None,
         };
         let holds = |holdings: &Holdings| match &keys {
-            Some(keys) => keys.iter().any(|key| holdings.may_hold(key)),
+            Some(keys) => keys.iter().any(|key| may_lose(key, holdings, &rest)),
             None => *holdings != Holdings::Nothing,
         };
         if !held.iter().any(holds) {
@@ -360,8 +393,35 @@ async fn never_there(run: &Run, mut absent: Vec<Absent>) -> Result<Vec<Absent>, 
     Ok(absent)
 }
 
+/// What the sources that are there give without the others.
+fn the_rest(run: &Run, answers: &Answers, absent: &[Absent]) -> Payload {
+    let without = Absences {
+        dropped: absent.iter().map(|absent| absent.slot.clone()).collect(),
+        ..Absences::default()
+    };
+    // Where it is nothing that could be delivered, nothing is known of it.
+    match &run.entry.templates {
+        None => entry::assemble(&run.entry, answers, &without)
+            .map_or_else(|_| Payload::default(), |content| content.data),
+        Some(_) => Payload::default(),
+    }
+}
+
+/// Whether the target would lose something by the rest alone. That another source gives the key, too, is no loss where
+/// the target has just that value.
+fn may_lose(key: &SecretKey, holdings: &Holdings, rest: &Payload) -> bool {
+    let same = match holdings {
+        Holdings::Something {
+            delivered: Some(delivered),
+            ..
+        } => delivered.get(key).is_some() && delivered.get(key) == rest.get(key),
+        Holdings::Nothing | Holdings::Unknown | Holdings::Something { .. } => false,
+    };
+    holdings.may_hold(key) && !same
+}
+
 fn may_never_have_been(run: &Run, absent: &Absent) -> bool {
-    let read = &run.entry.reads[run.entry.items[absent.slot.item].read()];
+    let read = read_of_slot(run, &absent.slot);
     let not_found = Standing::Missing {
         gone: Gone::NotFound,
         proof: Proof::None,
@@ -371,6 +431,10 @@ fn may_never_have_been(run: &Run, absent: &Absent) -> bool {
         && absent.slot.found.is_none()
         && !run.known.contains(read)
         && !run.delivered.contains_key(read)
+}
+
+fn read_of_slot<'a>(run: &'a Run, slot: &Slot) -> &'a Read {
+    &run.entry.reads[run.entry.items[slot.item].read()]
 }
 
 /// The keys that would come from a slot; `None` where only its value tells.

@@ -9,9 +9,12 @@ use crate::assemble::bulk::{Absent, Shape};
 use crate::assemble::decode::Decoding;
 use crate::assemble::select::Property;
 use crate::assemble::{self, Content, Templates};
-use crate::config::{self, BulkSource, Find, NamePattern, OnMissing, Source, Version};
+use crate::config::{
+    self, BulkSource, Find, NamePattern, OnMissing, RefreshPolicy, Source, Version,
+};
 use crate::failure::Failure;
 use crate::names::{EntryName, RemoteKey, SecretKey, StoreName};
+use crate::secret::Fingerprint;
 use crate::state::FoundId;
 use crate::store::{Match, Read};
 use crate::target::Target;
@@ -19,6 +22,10 @@ use crate::target::Target;
 #[derive(Debug)]
 pub struct Entry {
     pub name: EntryName,
+    /// Of everything that decides what it delivers, and where.
+    pub configuration: Fingerprint,
+    pub refresh_policy: RefreshPolicy,
+    pub suspended: bool,
     /// The `store` label of its metrics.
     pub store: StoreName,
     pub refresh_interval: Duration,
@@ -87,7 +94,12 @@ impl Item {
 }
 
 impl Entry {
-    pub fn new(name: EntryName, spec: &config::Entry, targets: Vec<Target>) -> Self {
+    pub fn new(
+        name: EntryName,
+        spec: &config::Entry,
+        targets: Vec<Target>,
+        configuration: Fingerprint,
+    ) -> Self {
         let mut reads: Vec<Read> = Vec::new();
         let mut place = |store: &StoreName, source: Source| {
             let store = store.clone();
@@ -129,6 +141,9 @@ impl Entry {
         }
         Self {
             name,
+            configuration,
+            refresh_policy: spec.refresh_policy,
+            suspended: spec.suspended,
             store: spec.store.clone(),
             refresh_interval: spec.refresh_interval,
             max_stale: spec.max_stale,
@@ -190,6 +205,18 @@ fn question(store: &StoreName, find: &Find) -> String {
     ];
     parts.extend(find.keys.as_ref().map(|keys| serde_json::json!(keys)));
     serde_json::Value::from(parts).to_string()
+}
+
+/// Whether both are asked of the same store for the same tags: then names alone say whether what one of them found
+/// belongs to the other.
+pub(super) fn is_akin(one: &str, other: &str) -> bool {
+    let parts = |text: &str| {
+        let parts: Option<Vec<serde_json::Value>> = serde_json::from_str(text).ok();
+        parts.filter(|parts| parts.len() >= 4)
+    };
+    let (one, other) = (parts(one), parts(other));
+    one.zip(other)
+        .is_some_and(|(one, other)| one[0] == other[0] && one[3] == other[3])
 }
 
 /// How a match of `find` is read: by its ARN, which names one life of the secret and no other.

@@ -140,13 +140,14 @@ impl Engine {
     }
 
     /// Whatever has become certain is left out only as far as the brake allows; each target of the entry counts.
-    fn ask_brake(&mut self, name: &EntryName) {
+    pub(super) fn ask_brake(&mut self, name: &EntryName) {
         let Some(entry) = self.entries.get_mut(name) else {
             return;
         };
-        let was_held = entry.is_held();
+        // Whoever asks has heard something that may prove something.
+        self.unsaved.entry(name);
         let certain = entry.newly_certain();
-        if certain.is_empty() && !was_held {
+        if certain.is_empty() {
             return;
         }
         // Only now: nearly every answer comes by here, and this takes a look at each entry.
@@ -156,24 +157,43 @@ impl Engine {
         };
         let targets = 0..entry.targets.len();
         let ids = targets.map(|index| (name.clone(), index));
-        if !certain.is_empty() {
-            let may = !entry.entry.drops() || {
-                // All of it or nothing: what is held must not use up what others may remove.
-                let mut asked = self.brake.clone();
-                let may = asked
-                    .ask(total, ids.clone(), Instant::now())
-                    .held
-                    .is_empty();
-                if may {
-                    self.brake = asked;
-                }
-                may
-            };
-            entry.brake(certain, may);
+        let may = !entry.entry.drops() || {
+            // All of it or nothing: what is held must not use up what others may remove.
+            let mut asked = self.brake.clone();
+            let answer = asked.ask(total, ids.clone(), Instant::now());
+            let may = answer.held.is_empty();
+            if may {
+                self.brake = asked;
+            } else {
+                self.brake.hold(ids);
+            }
+            self.unsaved.brake();
+            may
+        };
+        entry.brake(certain, may);
+    }
+
+    /// A read answered. Where with that everything of the entry is there, nothing of it is held any more: not because a
+    /// proof was lost, nor because the entry was changed.
+    pub(super) fn all_is_back(&mut self, name: &EntryName) {
+        let first = (name.clone(), 0);
+        if !self.brake.knows(&first) {
+            return;
         }
-        if was_held && !entry.is_held() {
-            ids.for_each(|id| self.brake.withdraw(&id));
+        let Some(entry) = self.entries.get(name).filter(|it| !it.has_questions()) else {
+            return;
+        };
+        let is_there = |read: &Read| {
+            let state = self.reads.get(read);
+            state.is_some_and(|state| state.failing.is_none() && state.last.is_some())
+        };
+        if !entry.reads().all(is_there) {
+            return;
         }
+        for index in 0..entry.targets.len() {
+            self.brake.withdraw(&(name.clone(), index));
+        }
+        self.unsaved.brake();
     }
 
     /// Whose secrets the store of this read has answered with.

@@ -7,11 +7,12 @@ use proptest::prelude::*;
 use tokio::time::Instant;
 
 use super::{EntryState, Occasion, Wish, Work};
-use crate::config::{Find, Source, Version};
+use crate::config::{Find, RefreshPolicy, Source, Version};
 use crate::failure::{Failure, Reason};
 use crate::names::{EntryName, RemoteKey, StoreName};
 use crate::report::{Condition, Stage};
 use crate::schedule::rhythm::Rhythm;
+use crate::secret::Fingerprint;
 use crate::store::{Identity, Match, Read};
 use crate::sync::{Entry, Heard, Proofs, Said, Which};
 
@@ -31,6 +32,9 @@ fn entry(targets: usize, now: Instant) -> EntryState {
     let store = StoreName::new("s").unwrap();
     let entry = Entry {
         name: EntryName::new("e").unwrap(),
+        configuration: Fingerprint::from_bytes([1; 32]),
+        refresh_policy: RefreshPolicy::Periodic,
+        suspended: false,
         store,
         refresh_interval: INTERVAL,
         max_stale: Duration::from_mins(1),
@@ -137,6 +141,27 @@ async fn content_that_does_not_fit_is_tried_again_only_when_it_changes() {
     );
 }
 
+/// Bug: after a restart the version of the last target counted, and an older one that the others have no more was written.
+#[tokio::test(start_paused = true)]
+async fn the_newest_version_of_any_target_counts() {
+    let mut state = entry(3, Instant::now());
+    for (index, made) in [(0, 10), (1, 20), (2, 10)] {
+        let Said::Version(identity) = heard(made).said else {
+            panic!("a version")
+        };
+        let version = crate::decide::change::Version {
+            identity,
+            created: jiff::Timestamp::from_second(i64::from(made)).ok(),
+        };
+        state.targets[index].delivered.insert(read(), version);
+    }
+    let newest = state.newest_delivered();
+    assert_eq!(
+        newest[&read()].created,
+        jiff::Timestamp::from_second(20).ok()
+    );
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_worst_of_entry_and_target_is_shown() {
     let now = Instant::now();
@@ -200,6 +225,7 @@ enum Step {
     Deliver(u8),
     FailAssembly(bool),
     Drift,
+    NotRead,
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -211,6 +237,7 @@ fn step() -> impl Strategy<Value = Step> {
         (0_u8..3).prop_map(Step::Deliver),
         any::<bool>().prop_map(Step::FailAssembly),
         Just(Step::Drift),
+        Just(Step::NotRead),
     ]
 }
 
@@ -248,6 +275,7 @@ proptest! {
                     state.fail(Stage::Assemble, failure(reason), now);
                 }
                 Step::Drift => state.unfinished = true,
+                Step::NotRead => state.not_read(now),
             }
             prop_assert_eq!(state.work, Work::Idle);
             if let Some(timer) = state.timer(now) {
