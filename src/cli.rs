@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 
 use crate::logging::{Format, Level};
 use crate::names::{EntryName, StoreName};
@@ -21,9 +21,9 @@ pub struct Cli {
     )]
     pub config: PathBuf,
 
-    /// How log lines are written on stderr.
-    #[arg(long, global = true, value_name = "FORMAT", default_value = "text")]
-    pub log_format: Format,
+    /// How log lines are written on stderr. Without this: as fields where stderr is the journal, else as text.
+    #[arg(long, global = true, value_name = "FORMAT")]
+    pub log_format: Option<Format>,
 
     /// The least important log lines to write.
     #[arg(long, global = true, value_name = "LEVEL", default_value = "info")]
@@ -52,6 +52,22 @@ pub enum Command {
         #[arg(long)]
         online: bool,
     },
+    /// Ask the daemon how everything stands, the worst first.
+    Status {
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Let the daemon read and deliver entries now, and wait for it.
+    Sync(SyncWhich),
+    /// List the targets that were delivered to and that no entry writes any more.
+    Prune {
+        /// Remove them; not supported yet.
+        #[arg(long)]
+        apply: bool,
+    },
+    /// Print the JSON Schema of the configuration, for editors.
+    Schema,
     /// Print the least AWS policy that the stores' identities need, as JSON, without any call.
     ///
     /// One policy document where all AWS stores have one identity, else one object with a member for each store. Why
@@ -61,15 +77,42 @@ pub enum Command {
         #[arg(value_name = "STORE", value_parser = store_name)]
         store: Option<StoreName>,
     },
+    /// Print a drop-in with what this configuration needs beyond the shipped unit, each line with its reason.
+    ///
+    /// What no directive can put right goes to stderr, too, with what to do instead. Nothing is changed.
+    SystemdDropin,
+    /// Print completions of this command line for a shell.
+    Completions {
+        #[arg(value_name = "SHELL")]
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page, for packages.
+    #[command(hide = true)]
+    Man,
+}
+
+#[derive(Debug, Args)]
+#[group(id = "which", required = true, multiple = false)]
+pub struct SyncWhich {
+    /// These entries.
+    #[arg(value_name = "NAME", value_parser = entry_name, group = "which")]
+    pub names: Vec<EntryName>,
+    /// Every entry that is neither fresh nor waiting for its first try.
+    #[arg(long, group = "which")]
+    pub failing: bool,
+    /// Every entry.
+    #[arg(long, group = "which")]
+    pub all: bool,
 }
 
 const EXIT_CODES: &str = "\
 Exit codes:
   0   done
   1   failed; `once`: an entry is not delivered, or not to all its targets;
-      `check --online`: a read is not answered
+      `check --online`: a read is not answered; `status`, `sync`: an entry is not fresh
   3   `once`: some entries are partial, none worse
   64  usage error
+  69  `status`, `sync`: no daemon answers
   75  `once`: a daemon holds the state directory
   78  the configuration has errors";
 

@@ -1,8 +1,12 @@
 //! The one place wall time comes from.
 //!
-//! Everything that waits uses `tokio::time`; wall time is only for what people and metrics read.
+//! Everything that waits uses `tokio::time`; wall time is only for what people and metrics read, and for what outlives
+//! the process.
+
+use std::time::Duration;
 
 use jiff::Timestamp;
+use rustix::time::{ClockId, clock_gettime};
 
 /// The present wall time.
 #[expect(
@@ -11,6 +15,11 @@ use jiff::Timestamp;
 )]
 pub fn now() -> Timestamp {
     Timestamp::now()
+}
+
+/// Since the machine booted, time asleep included (`CLOCK_BOOTTIME`).
+pub fn since_boot() -> Duration {
+    Duration::try_from(clock_gettime(ClockId::Boottime)).unwrap_or_default()
 }
 
 /// Seconds since the Unix epoch, with fraction, as Prometheus wants them.

@@ -5,20 +5,31 @@ pub mod check;
 mod fixture;
 mod iam_policy;
 mod once;
+mod progress;
+mod prune;
 mod reads;
 mod run;
+mod schema;
+mod shell;
+mod status;
+mod sync;
+mod systemd_dropin;
+mod table;
 
-use std::io::IsTerminal as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
 
-use crate::cli::{Cli, Command};
-use crate::config::{self, Config, Surroundings};
+use crate::cli::{Cli, Command, SyncWhich};
+use crate::config::{self, Config, Daemon, Surroundings};
+use crate::control::Which;
 
 pub(crate) const FAILED: u8 = 1;
 pub(crate) const PARTIAL: u8 = 3;
 /// `EX_USAGE`.
 pub const USAGE: u8 = 64;
+/// `EX_UNAVAILABLE`.
+pub(crate) const UNAVAILABLE: u8 = 69;
 pub(crate) const TEMPORARY: u8 = 75;
 
 /// Runs what the command line asks for.
@@ -33,13 +44,48 @@ pub async fn execute(cli: Cli) -> ExitCode {
             };
             ExitCode::from(check::run(&cli.config, options, online).await)
         }
+        Command::Status { json } => status::run(&cli.config, json).await,
+        Command::Sync(which) => sync::run(&cli.config, asked_for(which)).await,
+        Command::Prune { apply } => prune::run(&cli.config, apply).await,
+        Command::Schema => schema::run(),
         Command::IamPolicy { store } => iam_policy::run(&cli.config, store.as_ref()),
+        Command::SystemdDropin => systemd_dropin::run(&cli.config),
+        Command::Completions { shell } => shell::completions(shell),
+        Command::Man => shell::man(),
     }
+}
+
+fn asked_for(which: SyncWhich) -> Which {
+    let SyncWhich {
+        names,
+        failing,
+        all,
+    } = which;
+    if all {
+        Which::All
+    } else if failing {
+        Which::Failing
+    } else {
+        Which::Names(names.iter().map(ToString::to_string).collect())
+    }
+}
+
+/// Where the daemon of this configuration is found. Mistakes elsewhere in it do not keep anybody from asking.
+fn find_daemon(path: &Path) -> Result<Daemon, ExitCode> {
+    config::load_daemon(path, &Surroundings::from_process()).map_err(|problems| {
+        show(&problems.render(colour()));
+        ExitCode::from(check::BAD_CONFIG)
+    })
 }
 
 /// Loads the configuration and shows its problems on stderr.
 fn load(path: &Path) -> Result<Config, ExitCode> {
-    match config::load(path, &Surroundings::from_process()) {
+    load_in(path, &Surroundings::from_process())
+}
+
+/// The same as if the process were another one.
+fn load_in(path: &Path, surroundings: &Surroundings) -> Result<Config, ExitCode> {
+    match config::load(path, surroundings) {
         Ok(loaded) => {
             show(&loaded.warnings.render(colour()));
             Ok(loaded.config)
@@ -67,6 +113,11 @@ fn no_such<'a>(what: &str, unknown: &str, known: impl Iterator<Item = &'a str>) 
 
 fn colour() -> bool {
     std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none()
+}
+
+/// Data. A reader that went away does not change what was done.
+fn print(text: &str) {
+    let _ = std::io::stdout().write_all(text.as_bytes());
 }
 
 fn show(text: &str) {

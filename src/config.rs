@@ -14,7 +14,7 @@ mod source;
 mod surroundings;
 mod tree;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -27,7 +27,8 @@ use crate::names::{
 
 pub use self::aws::{AwsAuth, AwsBase, AwsRole, AwsStore, Fetch, Rates, SecretRef, ValueSource};
 pub use self::diagnostic::{Diagnostic, Diagnostics, Severity};
-pub use self::load::{Loaded, load};
+pub use self::include::Included;
+pub use self::load::{Loaded, load, load_daemon};
 pub use self::remote::{
     BulkSource, DataFrom, DataItem, Find, NamePattern, OnMissing, Source, Version,
 };
@@ -42,6 +43,9 @@ pub struct Config {
     pub entries: BTreeMap<EntryName, Entry>,
     /// Every file that was read, the main file first.
     pub files: Vec<PathBuf>,
+    pub included: Vec<Included>,
+    /// Every other file that the daemon reads: templates, keys, tokens, kubeconfigs, file stores. Absolute.
+    pub inputs: BTreeSet<PathBuf>,
 }
 
 #[derive(Clone, Debug)]
@@ -57,25 +61,25 @@ pub struct Daemon {
     pub per_secret_metrics: bool,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Store {
     SecretsManager(AwsStore),
     ParameterStore(AwsStore),
     File(FileStore),
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileStore {
     /// Absolute. A directory, or a TOML or JSON file by its ending.
     pub path: PathBuf,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cluster {
     pub access: ClusterAccess,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ClusterAccess {
     Kubeconfig {
         path: PathBuf,
@@ -89,7 +93,7 @@ pub enum ClusterAccess {
     },
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ClusterAuth {
     TokenFile(PathBuf),
     ClientCertificate { certificate: PathBuf, key: PathBuf },
@@ -101,6 +105,9 @@ pub struct Entry {
     /// The `store` label of this entry's metrics: its `store`, else that of its first source.
     pub store: StoreName,
     pub refresh_interval: Duration,
+    pub refresh_policy: RefreshPolicy,
+    /// Nothing happens to it, and nothing of it is an orphan.
+    pub suspended: bool,
     pub max_stale: Duration,
     /// Before `data`; later items win.
     pub data_from: Vec<DataFrom>,
@@ -110,6 +117,16 @@ pub struct Entry {
     /// The files that hold some of them. Absolute.
     pub template_files: Vec<PathBuf>,
     pub targets: Vec<Target>,
+}
+
+/// How often what is delivered is looked at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RefreshPolicy {
+    /// Once in every interval.
+    #[default]
+    Periodic,
+    /// Never after it was delivered, until its configuration changes.
+    CreatedOnce,
 }
 
 #[derive(Clone, Debug)]

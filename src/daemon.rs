@@ -3,41 +3,48 @@
 //! On a stop the scheduler hands out nothing more, what is under way ends within `shutdown_grace`, and the HTTP
 //! server goes last, so that the end can be watched.
 
+mod ask;
 mod engine;
 mod entries;
+mod house;
+mod raw;
 mod reads;
+mod reloading;
+mod service;
+mod times;
 
-use std::collections::{BTreeMap, HashSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
-use zeroize::Zeroizing;
 
+pub use self::ask::{Ask, Progress, Unknown, Wanted};
 pub use self::engine::Pulse;
-use self::engine::{Engine, Mode, Parts};
-use crate::aws::{Aws, ClusterKeys};
-use crate::config::{self, Config};
-use crate::failure::{Failure, Reason};
-use crate::kube;
+use self::engine::{Engine, Mode};
+use self::house::House;
+pub(crate) use self::house::aws;
+use self::reloading::{Listening, Reloading};
+use crate::aws::Aws;
+use crate::config::Config;
+use crate::control;
+use crate::failure::Failure;
 use crate::metrics::Metrics;
-use crate::names::{ClusterName, EntryName};
-use crate::report::Reporter;
+use crate::names::EntryName;
+use crate::report::TargetKind;
 use crate::server;
-use crate::state::{OpenError, SecretId, SecretPart, State};
-use crate::status::{EntryStatus, Status};
-use crate::store::Store;
-use crate::sync::Entry;
-use crate::target::Target;
-use crate::target::file::Seats;
+use crate::state::{LeftTarget, OpenError, State};
+use crate::status::{EntryStatus, Orphan, Status};
+use crate::systemd::Notifier;
 
 /// Questions to the engine that wait for their turn; one more asker waits.
-const QUERIES: usize = 16;
+const ASKS: usize = 16;
+
+/// How often `once` tells how far it has come.
+const TELL_PROGRESS: Duration = Duration::from_millis(100);
 
 const RENEW_AFTER_PANIC: Duration = Duration::from_mins(1);
 
@@ -52,50 +59,98 @@ pub enum Stopped {
     VitalTask(&'static str),
 }
 
-/// Runs until SIGTERM or SIGINT.
-pub async fn run(config: Config) -> Result<(), Stopped> {
-    let built = Built::new(&config, Mode::Forever, Configured::of(&config))?;
-    let listen = config.daemon.listen;
-    let listener = TcpListener::bind(listen)
-        .await
-        .map_err(|error| Stopped::CannotStart {
-            fact: format!("cannot listen on {listen}: {}", error.kind()),
-            help: "choose another `listen` in [daemon], or stop what uses it".to_owned(),
-        })?;
-    let mut signals = Signals::new()?;
-    let (stop, server_stop) = (CancellationToken::new(), CancellationToken::new());
-    let (queries, asked) = mpsc::channel(QUERIES);
-    let site = server::Site {
-        metrics: Arc::clone(&built.metrics),
-        pulse: Arc::clone(&built.parts.pulse),
-        queries,
-        listen,
-    };
-    tracing::info!(
-        version = env!("CARGO_PKG_VERSION"), listen = %listen, entries = config.entries.len(),
-        "secretsyncd started"
-    );
-    let mut vital = JoinSet::new();
-    vital.spawn(keep_fresh(built.aws));
-    let mut engine = Engine::new(built.parts);
-    let engine_stop = stop.clone();
-    let engine = vital.spawn(async move {
-        engine.run(engine_stop, asked).await;
-        "the scheduler"
-    });
-    vital.spawn(server::serve(listener, site, server_stop.clone()));
-    tokio::select! {
-        () = signals.stop() => {}
-        Some(ended) = vital.join_next() => {
-            return Err(Stopped::VitalTask(ended.unwrap_or("a task panicked")));
+impl From<Failure> for Stopped {
+    fn from(failure: Failure) -> Self {
+        Self::CannotStart {
+            help: failure.help().to_owned(),
+            fact: failure.fact,
         }
     }
+}
+
+impl Stopped {
+    fn not_opened(error: OpenError, directory: &Path) -> Self {
+        match error {
+            OpenError::HeldByAnother => Self::StateHeld(directory.to_owned()),
+            OpenError::Failed(failure) => failure.into(),
+        }
+    }
+}
+
+/// Runs until SIGTERM or SIGINT. `main` is the file that `config` was read from.
+pub async fn run(config: Config, main: PathBuf) -> Result<(), Stopped> {
+    let notifier = Arc::new(Notifier::from_process());
+    let mut house = House::open(&config)?;
+    house::tell_configured(&house.state, &config)?;
+    let listener = reloading::listen(config.daemon.listen).await?;
+    let group = config.daemon.control_group.as_deref();
+    let (control, _place) = control::open(&config.daemon.control_socket, group)?;
+    let mut signals = Signals::new()?;
+    let (stop, server_stop) = (CancellationToken::new(), CancellationToken::new());
+    let (asks, asked) = mpsc::channel(ASKS);
+    let (orders, ordered) = mpsc::channel(1);
+    let (listening, mut listeners) = mpsc::channel(1);
+    let parts = house.parts(&config, Mode::Forever);
+    let site = Pages {
+        metrics: Arc::clone(&house.metrics),
+        pulse: Arc::clone(&parts.pulse),
+        asks: asks.clone(),
+    };
     tracing::info!(
-        "stopping: runs under way may end within {:?}",
-        config.daemon.shutdown_grace
+        version = env!("CARGO_PKG_VERSION"), listen = %config.daemon.listen, entries = config.entries.len(),
+        "secretsyncd started"
     );
+    let grace = config.daemon.shutdown_grace;
+    let mut vital = JoinSet::new();
+    vital.spawn(keep_fresh(Arc::clone(&house.aws)));
+    let pulse = Arc::clone(&parts.pulse);
+    vital.spawn(service::tend(Arc::clone(&notifier), Arc::clone(&pulse)));
+    let mut engine = Engine::new(parts);
+    let engine_stop = stop.clone();
+    let engine = vital.spawn(async move {
+        engine.run(engine_stop, asked, ordered).await;
+        "the scheduler"
+    });
+    vital.spawn(control::serve(control, asks, server_stop.clone()));
+    let mut server = site.serve(&mut vital, listener, &server_stop);
+    let hangup = signals.take_hangup()?;
+    let reloading = Reloading::new(
+        (main, config),
+        house,
+        (orders, listening),
+        (Arc::clone(&notifier), pulse),
+    );
+    vital.spawn(reloading.run(hangup));
+    loop {
+        tokio::select! {
+            () = signals.stop() => break,
+            Some(listener) = listeners.recv() => {
+                // Its task ends by itself; the new one answers already.
+                server.cancel();
+                server = site.serve(&mut vital, listener, &server_stop);
+            }
+            Some(ended) = vital.join_next() => still_there(ended)?,
+        }
+    }
+    notifier.stopping();
+    tracing::info!("stopping: runs under way may end within {grace:?}");
     stop.cancel();
-    let drained = tokio::time::timeout(config.daemon.shutdown_grace, async {
+    drain(vital, &engine, grace).await;
+    server_stop.cancel();
+    Ok(())
+}
+
+/// A vital task ended; those of a server that was told to are no loss.
+fn still_there(ended: Result<&'static str, JoinError>) -> Result<(), Stopped> {
+    match ended {
+        Ok(ENDED_BY_US) => Ok(()),
+        ended => Err(Stopped::VitalTask(ended.unwrap_or("a task panicked"))),
+    }
+}
+
+/// Waits for what is under way, as long as it may take.
+async fn drain(mut vital: JoinSet<&'static str>, engine: &AbortHandle, grace: Duration) {
+    let drained = tokio::time::timeout(grace, async {
         while !engine.is_finished() {
             if vital.join_next().await.is_none() {
                 break;
@@ -107,32 +162,74 @@ pub async fn run(config: Config) -> Result<(), Stopped> {
             "some runs did not end in time and were broken off; what they were to replace is unchanged"
         );
     }
-    server_stop.cancel();
-    Ok(())
+    vital.detach_all();
 }
 
-/// Delivers the entries named (all without names) once. Returns how each ended.
-pub async fn once(config: Config, names: &[EntryName]) -> Result<Vec<EntryStatus>, Stopped> {
+/// What a server task returns that was told to end.
+const ENDED_BY_US: &str = server::NAME;
+
+/// What every server of one process shows.
+struct Pages {
+    metrics: Arc<Metrics>,
+    pulse: Arc<Pulse>,
+    asks: mpsc::Sender<Ask>,
+}
+
+impl Pages {
+    /// Begins to serve; the answer ends it.
+    fn serve(
+        &self,
+        vital: &mut JoinSet<&'static str>,
+        listener: Listening,
+        stop: &CancellationToken,
+    ) -> CancellationToken {
+        let stop = stop.child_token();
+        let site = server::Site {
+            metrics: Arc::clone(&self.metrics),
+            pulse: Arc::clone(&self.pulse),
+            asks: self.asks.clone(),
+            listen: listener.address,
+        };
+        vital.spawn(server::serve(listener.listener, site, stop.clone()));
+        stop
+    }
+}
+
+/// Delivers the entries named (all without names) once. Returns how each ended. `progress` hears now and then how far it
+/// has come.
+pub async fn once(
+    config: Config,
+    names: &[EntryName],
+    mut progress: impl FnMut(Progress),
+) -> Result<Vec<EntryStatus>, Stopped> {
     let mut config = config;
+    let mut house = House::open(&config)?;
     // Of the whole configuration: what is not named this time is still configured.
-    let configured = Configured::of(&config);
+    house::tell_configured(&house.state, &config)?;
     if !names.is_empty() {
         config.entries.retain(|name, _| names.contains(name));
     }
-    let built = Built::new(&config, Mode::Once, configured)?;
     let mut signals = Signals::new()?;
     let stop = CancellationToken::new();
-    let (_queries, asked) = mpsc::channel(1);
-    let mut engine = Engine::new(built.parts);
+    let (_asks, asked) = mpsc::channel(1);
+    let (_orders, ordered) = mpsc::channel(1);
+    let parts = house.parts(&config, Mode::Once);
+    let (pulse, all) = (Arc::clone(&parts.pulse), config.entries.len());
+    let mut tell = tokio::time::interval(TELL_PROGRESS);
+    let mut engine = Engine::new(parts);
     let grace = config.daemon.shutdown_grace;
     {
-        let mut round = std::pin::pin!(engine.run(stop.clone(), asked));
-        tokio::select! {
-            () = &mut round => {}
-            () = signals.stop() => {
-                stop.cancel();
-                // Whatever does not end in time is left as it was.
-                let _ = tokio::time::timeout(grace, round).await;
+        let mut round = std::pin::pin!(engine.run(stop.clone(), asked, ordered));
+        loop {
+            tokio::select! {
+                () = &mut round => break,
+                _ = tell.tick() => progress(pulse.progress(all)),
+                () = signals.stop() => {
+                    stop.cancel();
+                    // Whatever does not end in time is left as it was.
+                    let _ = tokio::time::timeout(grace, round).await;
+                    break;
+                }
             }
         }
     }
@@ -140,49 +237,29 @@ pub async fn once(config: Config, names: &[EntryName]) -> Result<Vec<EntryStatus
     Ok(entries)
 }
 
-struct Built {
-    parts: Parts,
-    metrics: Arc<Metrics>,
-    aws: Arc<Aws>,
+/// Everything that was delivered once and is no longer configured, where no daemon holds the state.
+pub fn list_orphans(config: &Config) -> Result<Vec<Orphan>, Stopped> {
+    let directory = &config.daemon.state_dir;
+    let state = State::open(directory).map_err(|error| Stopped::not_opened(error, directory))?;
+    house::tell_configured(&state, config)?;
+    Ok(orphans(&state))
 }
 
-impl Built {
-    fn new(config: &Config, mode: Mode, configured: Configured) -> Result<Self, Stopped> {
-        let directory = &config.daemon.state_dir;
-        let cannot = |failure: Failure| Stopped::CannotStart {
-            help: failure.help().to_owned(),
-            fact: failure.fact,
+fn orphans(state: &State) -> Vec<Orphan> {
+    let left = state.left_behind().into_iter();
+    left.map(|left| {
+        let (kind, target) = match left.target {
+            LeftTarget::File(path) => (TargetKind::File, path.display().to_string()),
+            LeftTarget::Secret(id) => (TargetKind::Kubernetes, id.to_string()),
         };
-        let state = State::open(directory).map_err(|error| match error {
-            OpenError::HeldByAnother => Stopped::StateHeld(directory.clone()),
-            OpenError::Failed(failure) => cannot(failure),
-        })?;
-        let Configured { files, secrets } = configured;
-        state.keep_only_files(files).map_err(cannot)?;
-        state.keep_only_secrets(secrets).map_err(cannot)?;
-        let metrics = Metrics::new(config).map_err(|_| Stopped::CannotStart {
-            fact: "the metrics could not be registered".to_owned(),
-            help: "this is a bug in secretsyncd; please report it".to_owned(),
-        })?;
-        let (state, metrics) = (Arc::new(state), Arc::new(metrics));
-        let reporter = metrics.reporter();
-        let clusters = clusters(config, &reporter);
-        let aws = Arc::new(Aws::new(cluster_keys(&clusters)));
-        let parts = Parts {
-            instance: config.daemon.instance.clone(),
-            stores: stores(config, &aws, &state, &reporter),
-            entries: entries(config, &state, &clusters),
-            state,
-            reporter,
-            pulse: Arc::default(),
-            mode,
-        };
-        Ok(Self {
-            parts,
-            metrics,
-            aws,
-        })
-    }
+        Orphan {
+            kind,
+            target,
+            entry: left.entry.to_string(),
+            since: Some(left.since),
+        }
+    })
+    .collect()
 }
 
 /// Renews credentials ahead of their end. What panics there is not vital: reads load what they need themselves.
@@ -198,144 +275,42 @@ async fn keep_fresh(aws: Arc<Aws>) -> &'static str {
     }
 }
 
-/// What stores share of AWS, with the clusters that keys may come from; for whoever asks stores without being the daemon.
-pub(crate) fn aws(config: &Config, reporter: &Reporter) -> Aws {
-    Aws::new(cluster_keys(&clusters(config, reporter)))
-}
-
-type Clusters = BTreeMap<ClusterName, Arc<kube::Client>>;
-
-fn clusters(config: &Config, reporter: &Reporter) -> Clusters {
-    let client = |(name, cluster): (&ClusterName, &config::Cluster)| {
-        let client = kube::Client::new(name.clone(), cluster.clone(), reporter.clone());
-        (name.clone(), Arc::new(client))
-    };
-    config.clusters.iter().map(client).collect()
-}
-
-/// Lets `aws`, which knows no clusters, read keys from their Secrets.
-fn cluster_keys(clusters: &Clusters) -> ClusterKeys {
-    let clusters = clusters.clone();
-    ClusterKeys::new(move |at| {
-        let client = clusters.get(&at.cluster).cloned();
-        Box::pin(async move {
-            let missing = |fact: String| Failure::new(Reason::Credentials, fact);
-            // What the setting says is not repeated: the key itself may have been typed into it.
-            let absent = || missing(format!("there is no such Secret in cluster {}", at.cluster));
-            let client = client.ok_or_else(absent)?;
-            let secret = client.get_secret(&at.namespace, &at.name).await?;
-            let text = secret.ok_or_else(absent)?.data.remove(&at.key);
-            text.and_then(|text| String::from_utf8(text.expose().to_vec()).ok())
-                .map(Zeroizing::new)
-                .ok_or_else(|| missing("it holds no text under the `key` that is named".to_owned()))
-        })
-    })
-}
-
-fn stores(
-    config: &Config,
-    aws: &Aws,
-    state: &State,
-    reporter: &Reporter,
-) -> BTreeMap<crate::names::StoreName, Store> {
-    let make = |(name, spec)| {
-        let store = Store::new(name, spec, (aws, state.fingerprint_key()), reporter.clone());
-        (name.clone(), store)
-    };
-    config.stores.iter().map(make).collect()
-}
-
-/// Everything that the configuration writes.
-#[derive(Default)]
-struct Configured {
-    files: HashSet<PathBuf>,
-    secrets: HashSet<SecretPart>,
-}
-
-impl Configured {
-    fn of(config: &Config) -> Self {
-        let mut all = Self::default();
-        for (entry, spec) in &config.entries {
-            for target in &spec.targets {
-                match target {
-                    config::Target::File(spec) => {
-                        all.files.insert(spec.path.clone());
-                    }
-                    config::Target::Kubernetes(spec) => {
-                        let id = SecretId {
-                            cluster: spec.cluster.clone(),
-                            namespace: spec.namespace.clone(),
-                            name: spec.name.clone(),
-                        };
-                        let entry = entry.clone();
-                        all.secrets.insert(SecretPart { id, entry });
-                    }
-                }
-            }
-        }
-        all
-    }
-}
-
-fn entries(config: &Config, state: &Arc<State>, clusters: &Clusters) -> Vec<Entry> {
-    let instance = &config.daemon.instance;
-    let seats = Seats::default();
-    let target = |entry: &EntryName, target: &config::Target| match target {
-        config::Target::File(spec) => Some(Target::file(spec.clone(), entry, state, &seats)),
-        config::Target::Kubernetes(spec) => {
-            // The configuration has resolved the reference.
-            let client = clusters.get(&spec.cluster)?;
-            Some(Target::kubernetes(
-                spec.clone(),
-                entry,
-                instance,
-                client,
-                state,
-            ))
-        }
-    };
-    config
-        .entries
-        .iter()
-        .map(|(name, spec)| {
-            let targets = spec.targets.iter().filter_map(|it| target(name, it));
-            Entry::new(name.clone(), spec, targets.collect())
-        })
-        .collect()
-}
-
 /// SIGTERM, SIGINT and SIGHUP.
 struct Signals {
-    terminate: tokio::signal::unix::Signal,
-    interrupt: tokio::signal::unix::Signal,
-    hangup: tokio::signal::unix::Signal,
+    terminate: Signal,
+    interrupt: Signal,
+    /// SIGHUP's default is to kill, so it is always received.
+    hangup: Option<Signal>,
 }
 
 impl Signals {
     fn new() -> Result<Self, Stopped> {
-        let open = |kind| {
-            signal(kind).map_err(|_| Stopped::CannotStart {
-                fact: "signals cannot be received".to_owned(),
-                help: "check the process's limits".to_owned(),
-            })
-        };
         Ok(Self {
             terminate: open(SignalKind::terminate())?,
             interrupt: open(SignalKind::interrupt())?,
-            hangup: open(SignalKind::hangup())?,
+            hangup: Some(open(SignalKind::hangup())?),
         })
     }
 
-    /// Waits for a wish to stop. SIGHUP, whose default is to kill, is kept for reloading.
+    /// For whoever does something about it.
+    fn take_hangup(&mut self) -> Result<Signal, Stopped> {
+        self.hangup
+            .take()
+            .map_or_else(|| open(SignalKind::hangup()), Ok)
+    }
+
+    /// Waits for a wish to stop.
     async fn stop(&mut self) {
-        loop {
-            tokio::select! {
-                _ = self.terminate.recv() => return,
-                _ = self.interrupt.recv() => return,
-                _ = self.hangup.recv() => {
-                    tracing::warn!("SIGHUP: reloading is not supported yet; restart to apply a changed configuration");
-                }
-            }
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
         }
     }
+}
+
+fn open(kind: SignalKind) -> Result<Signal, Stopped> {
+    signal(kind).map_err(|_| Stopped::CannotStart {
+        fact: "signals cannot be received".to_owned(),
+        help: "check the process's limits".to_owned(),
+    })
 }

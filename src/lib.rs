@@ -27,8 +27,12 @@
 //! | [`sync`] | the order of one run | when it runs |
 //! | [`schedule`] | due times over opaque ids; backoff; rhythm | what a secret is |
 //! | [`state`] | what survives a restart | values |
+//! | [`watch`] | the one watcher of files: which paths may have changed | what the paths are for |
 //! | [`daemon`] | builds everything, owns every task, stops in order | |
-//! | [`report`], [`metrics`], [`status`], [`server`], [`logging`] | what the program says about itself | values |
+//! | [`reload`] | whether another configuration may take the place of the present one | how it is read |
+//! | [`memory`] | keeps what is in memory from others | |
+//! | [`control`] | the socket over which commands ask a running daemon | what an entry is made of |
+//! | [`report`], [`metrics`], [`status`], [`server`], [`logging`], [`systemd`] | what the program says about itself | values |
 //!
 //! # Invariants
 //!
@@ -62,9 +66,14 @@ pub mod daemon;
 pub mod schedule;
 pub mod state;
 pub mod sync;
+pub mod watch;
 
+pub mod control;
 pub mod logging;
+pub mod memory;
 pub mod metrics;
+pub mod reload;
 pub mod report;
 pub mod server;
 pub mod status;
+pub mod systemd;

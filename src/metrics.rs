@@ -45,7 +45,23 @@ impl Metrics {
             per_secret: config.daemon.per_secret_metrics,
         };
         metrics.begin(config);
+        metrics.families.reload_successful.set(1.0);
+        metrics
+            .families
+            .reload_success
+            .set(unix_seconds(crate::clock::now()));
         Ok(metrics)
+    }
+
+    /// Another configuration has other stores and clusters: what is gone leaves no series behind.
+    pub fn configure(&self, config: &Config) {
+        self.begin(config);
+        let of_stores = |store: &str| config.stores.keys().any(|it| it.as_str() == store);
+        let of_clusters = |cluster: &str| {
+            cluster.is_empty() || config.clusters.keys().any(|it| it.as_str() == cluster)
+        };
+        self.families.keep("store", of_stores);
+        self.families.keep("cluster", of_clusters);
     }
 
     /// Where facts for these metrics go.
@@ -186,8 +202,20 @@ impl Metrics {
                 moved(&f.targets, &[target.as_str(), cluster], was, now);
             }
             Fact::Success { entry, at } => self.timestamp(&f.last_success, entry, Some(at)),
-            Fact::NextSync { entry, at } => self.timestamp(&f.next_sync, entry, Some(at)),
+            Fact::NextSync { entry, at } => self.timestamp(&f.next_sync, entry, at),
+            Fact::EntryGone { entry } => {
+                for family in [&f.last_success, &f.next_sync, &f.undelivered] {
+                    self.timestamp(family, entry, None);
+                }
+            }
             Fact::Undelivered { entry, created } => self.timestamp(&f.undelivered, entry, created),
+            Fact::Reloaded { successful, at } => {
+                f.reloads.inc();
+                f.reload_successful.set(f64::from(u8::from(successful)));
+                if successful {
+                    f.reload_success.set(unix_seconds(at));
+                }
+            }
             Fact::Lag(late) => f.schedule_lag.observe(late.as_secs_f64()),
             Fact::Progress { at } => f.progress.set(unix_seconds(at)),
         }

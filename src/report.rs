@@ -85,15 +85,24 @@ pub enum Fact<'a> {
         entry: &'a EntryName,
         at: Timestamp,
     },
-    /// When an entry is next checked or retried.
+    /// When an entry is next checked or retried; `None` where that is never.
     NextSync {
         entry: &'a EntryName,
-        at: Timestamp,
+        at: Option<Timestamp>,
+    },
+    /// An entry is no longer configured.
+    EntryGone {
+        entry: &'a EntryName,
     },
     /// A version that was read and is not in every target yet; `None` when there is none.
     Undelivered {
         entry: &'a EntryName,
         created: Option<Timestamp>,
+    },
+    /// The configuration was reloaded, or the one from before goes on.
+    Reloaded {
+        successful: bool,
+        at: Timestamp,
     },
     /// How late something due was begun.
     Lag(Duration),
@@ -175,6 +184,8 @@ words! {
         /// Not tried yet.
         Pending = "pending",
         Fresh = "fresh",
+        /// Nothing happens to it.
+        Suspended = "suspended",
     }
 }
 

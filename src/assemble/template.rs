@@ -29,6 +29,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use minijinja::{Environment, machinery};
+use sha2::{Digest as _, Sha256};
 
 use crate::failure::Failure;
 use crate::names::SecretKey;
@@ -181,8 +182,12 @@ impl PartialEq for Template {
 
 impl Eq for Template {}
 
+/// Another text shows as another digest: an entry's configuration is told by this. The text itself may be long.
 impl fmt::Debug for Template {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Template").field(&self.0.name).finish()
+        f.debug_tuple("Template")
+            .field(&self.0.name)
+            .field(&Sha256::digest(&self.0.text))
+            .finish()
     }
 }

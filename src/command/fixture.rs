@@ -35,6 +35,8 @@ pub(super) fn config(
             .map(|(n, entry)| (EntryName::new(format!("e{n}")).unwrap(), entry))
             .collect(),
         files: Vec::new(),
+        included: Vec::new(),
+        inputs: std::collections::BTreeSet::new(),
     }
 }
 
@@ -47,6 +49,8 @@ pub(super) fn entry(
     let mut entry = Entry {
         store: store.clone(),
         refresh_interval,
+        refresh_policy: crate::config::RefreshPolicy::Periodic,
+        suspended: false,
         max_stale: refresh_interval,
         data_from: Vec::new(),
         data: Vec::new(),

@@ -1,14 +1,15 @@
 //! `once`: everything once, then one line per entry.
 
-use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 
-use super::{FAILED, PARTIAL, TEMPORARY, USAGE, load, no_such, show};
+use super::progress::ProgressLine;
+use super::table::{Columns, Paint, table};
+use super::{FAILED, PARTIAL, TEMPORARY, USAGE, load, no_such, print, show};
 use crate::daemon::{self, Stopped};
 use crate::names::EntryName;
 use crate::report::Condition;
-use crate::status::{EntryStatus, Trouble};
+use crate::status::EntryStatus;
 
 pub(super) async fn run(path: &Path, names: &[EntryName]) -> ExitCode {
     let config = match load(path) {
@@ -23,14 +24,18 @@ pub(super) async fn run(path: &Path, names: &[EntryName]) -> ExitCode {
         show(&no_such("entry", unknown.as_str(), known));
         return ExitCode::from(USAGE);
     }
-    match daemon::once(config, names).await {
+    let mut line = ProgressLine::new();
+    let ended = daemon::once(config, names, |now| line.show(now)).await;
+    drop(line);
+    match ended {
         Ok(entries) => {
-            // A reader that went away does not change what was delivered.
-            let _ = std::io::stdout().write_all(table(&entries).as_bytes());
+            print(&table(&entries, Columns::Outcome, Paint::for_stdout()));
             ExitCode::from(exit_code(&entries))
         }
         Err(held @ Stopped::StateHeld(_)) => {
-            show(&format!("error: {held}"));
+            show(&format!(
+                "error: {held}\n  help: or let that one do it: `secretsyncd sync --all`"
+            ));
             ExitCode::from(TEMPORARY)
         }
         Err(stopped) => {
@@ -43,43 +48,10 @@ pub(super) async fn run(path: &Path, names: &[EntryName]) -> ExitCode {
 fn exit_code(entries: &[EntryStatus]) -> u8 {
     let worst = entries.iter().map(|entry| entry.state).min();
     match worst {
-        None | Some(Condition::Fresh) => 0,
+        None | Some(Condition::Fresh | Condition::Suspended) => 0,
         Some(Condition::Partial) => PARTIAL,
         Some(Condition::Contested | Condition::Stale | Condition::Failing | Condition::Pending) => {
             FAILED
         }
     }
-}
-
-/// One line per entry. Where it is not fresh: one more per target, and what to do.
-fn table(entries: &[EntryStatus]) -> String {
-    let names = entries.iter().map(|entry| entry.name.len());
-    let width = names.max().unwrap_or(0);
-    let mut lines = Vec::new();
-    for entry in entries {
-        let targets = entry.targets.len();
-        let plural = if targets == 1 { "" } else { "s" };
-        lines.push(format!(
-            "{:width$}  {:9}  {targets} target{plural}",
-            entry.name, entry.state
-        ));
-        if entry.state == Condition::Fresh {
-            continue;
-        }
-        for target in &entry.targets {
-            lines.push(format!("  {:9}  {}", target.state, target.target));
-            lines.extend(target.error.iter().flat_map(explained));
-        }
-        let own = entry.error.iter();
-        let own = own.filter(|_| entry.targets.iter().all(|target| target.error.is_none()));
-        lines.extend(own.flat_map(explained));
-    }
-    lines.into_iter().map(|line| line + "\n").collect()
-}
-
-fn explained(trouble: &Trouble) -> [String; 2] {
-    [
-        format!("    {} ({})", trouble.message, trouble.reason),
-        format!("    help: {}", trouble.help),
-    ]
 }

@@ -11,7 +11,7 @@ pub(super) async fn run(path: &Path) -> ExitCode {
         Ok(config) => config,
         Err(code) => return code,
     };
-    match daemon::run(config).await {
+    match daemon::run(config, path.to_owned()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(stopped) => {
             show(&format!("error: {stopped}"));

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use crate::names::{AccountId, ClusterName, Namespace, ObjectName, RoleArn, SecretKey};
 
 /// Secrets Manager or Parameter Store of one account and region. Its `prefix` is part of every key already.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AwsStore {
     /// `None`: what the SDK finds (environment, profile, instance metadata).
     pub region: Option<String>,

@@ -81,6 +81,14 @@ impl Diagnostics {
 }
 
 impl Diagnostic {
+    /// Where: a file, and line and column in it where there are any.
+    pub fn place(&self) -> String {
+        match self.place.position {
+            Some((line, column)) => format!("{}:{line}:{column}", self.place.path),
+            None => self.place.path.clone(),
+        }
+    }
+
     fn report(&self) -> Vec<Group<'_>> {
         let level = match self.severity {
             Severity::Error => Level::ERROR,

@@ -10,8 +10,20 @@ use super::problems::{At, Place, Problem, Problems};
 use super::source::{FileId, Sources};
 use super::tree::{self, Table};
 
+/// One pattern or name of `include`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Included {
+    /// As it is written.
+    pub pattern: String,
+    /// Where what it matches lies, or would lie: absolute.
+    pub directory: PathBuf,
+    /// How many files it matches.
+    pub files: usize,
+}
+
 /// Reads everything that the main file includes, in the order of the files' paths.
-pub(super) fn read_included(sources: &mut Sources, problems: &Problems) {
+pub(super) fn read_included(sources: &mut Sources, problems: &Problems) -> Vec<Included> {
+    let mut included = Vec::new();
     let mut wanted = BTreeMap::new();
     {
         let main = sources.get(FileId::MAIN);
@@ -19,7 +31,13 @@ pub(super) fn read_included(sources: &mut Sources, problems: &Problems) {
         // Problems of the text are found again, and then reported, when all files are parsed.
         let (document, _) = tree::parse(&sound, FileId::MAIN);
         for pattern in patterns(&mut document.table(problems)) {
-            for path in matches(&pattern, &main.dir, problems) {
+            let matched = matches(&pattern, &main.dir, problems);
+            included.push(Included {
+                directory: directory(&pattern.value, &main.dir),
+                files: matched.len(),
+                pattern: pattern.value.clone(),
+            });
+            for path in matched {
                 if path != main.path {
                     wanted.entry(path).or_insert(pattern.at);
                 }
@@ -31,6 +49,14 @@ pub(super) fn read_included(sources: &mut Sources, problems: &Problems) {
             break;
         }
     }
+    included
+}
+
+/// What comes before the first wildcard.
+fn directory(pattern: &str, dir: &Path) -> PathBuf {
+    let fixed = pattern.find(['*', '?', '[']).unwrap_or(pattern.len());
+    let fixed = pattern[..fixed].rfind('/').map_or("", |at| &pattern[..=at]);
+    super::lower::absolute(dir, fixed)
 }
 
 fn patterns(main: &mut Table<'_>) -> Vec<At<String>> {

@@ -38,11 +38,11 @@ use std::path::PathBuf;
 use self::needs::Needs;
 pub(super) use self::scalar::absolute;
 use self::sections::{Named, Sections};
-use super::problems::{At, Problem, Problems, Shown};
+use super::problems::{At, Place, Problem, Problems, Shown};
 use super::source::{FileId, Sources};
 use super::surroundings::Surroundings;
 use super::tree::{Table, closest};
-use super::{Cluster, Config, Store};
+use super::{Cluster, Config, Daemon, Store};
 use crate::names::{AccountId, ClusterName, EntryName, Expected, StoreName};
 
 /// What lowering needs besides the tree, and what it notes on the way.
@@ -119,7 +119,7 @@ pub(super) fn lower(
         needs: Needs::default(),
     };
     let sections = Sections::collect(documents, &cx);
-    let main = super::problems::Place::file(FileId::MAIN);
+    let main = Place::file(FileId::MAIN);
     let daemon = daemon::lower(&cx, sections.daemon, main);
 
     let mut references = References::default();
@@ -162,7 +162,31 @@ pub(super) fn lower(
         clusters,
         entries,
         files: sources.iter().map(|(_, s)| s.path.clone()).collect(),
+        included: Vec::new(),
+        inputs: cx
+            .inputs
+            .borrow()
+            .iter()
+            .map(|it| it.value.clone())
+            .collect(),
     })
+}
+
+/// Lowers only what says where the daemon is.
+pub(super) fn lower_daemon(
+    table: Option<Table<'_>>,
+    sources: &Sources,
+    surroundings: &Surroundings,
+    problems: &Problems,
+) -> Option<Daemon> {
+    let cx = Lowering {
+        problems,
+        sources,
+        surroundings,
+        inputs: RefCell::default(),
+        needs: Needs::default(),
+    };
+    daemon::lower(&cx, table, Place::file(FileId::MAIN))
 }
 
 impl Lowering<'_> {

@@ -7,6 +7,7 @@ mod diagnostics;
 mod files;
 mod leaks;
 mod lowering;
+mod schema;
 mod shipped;
 mod sources;
 mod stores;

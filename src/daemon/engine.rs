@@ -4,16 +4,21 @@
 //! *when* is made here. What is read and written is decided elsewhere.
 
 mod absences;
+mod asked;
+mod audit;
 mod calls;
 mod ends;
 mod membership;
 mod pauses;
 mod queries;
+mod recollection;
+mod remembrance;
+mod renewal;
 mod traffic;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
@@ -22,27 +27,34 @@ use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
+use self::asked::Request;
 use self::pauses::Shared;
+use self::recollection::Past;
+use self::remembrance::Unsaved;
+pub(super) use self::renewal::Renewed;
 use self::traffic::{LineId, Waiter, Waiting, Whereabouts};
-use super::entries::{EntryState, Work};
+use super::ask::{Ask, Progress};
+use super::entries::{EntryState, Rest, Work};
+use super::house::{LastReload, Supply};
 use super::reads::ReadState;
+use super::times::Now;
 use crate::aws::UpstreamId;
 use crate::clock;
 use crate::decide::brake::Brake;
 use crate::failure::{Failure, Reason};
 use crate::names::{EntryName, StoreName};
+use crate::reload::About;
 use crate::report::{Fact, Reporter};
 use crate::schedule::Schedule;
 use crate::schedule::cohorts::{CohortId, Cohorts};
 use crate::schedule::line::Urgency;
 use crate::schedule::pace::Pace;
-use crate::schedule::rhythm::Rhythm;
+use crate::secret::Fingerprint;
 use crate::state::State;
-use crate::status::Status;
 use crate::store::coalesce::Coalesce;
 use crate::store::desk::{Desk, Seen, Want};
 use crate::store::{Fetched, Lane, Read, Store};
-use crate::sync::{self, Checked, Entry, Which};
+use crate::sync::{self, Checked, Which};
 
 /// The longest one call may take, whatever a store promises: a read that never ends would never come round again.
 const CALL_LIMIT: Duration = Duration::from_mins(1);
@@ -60,11 +72,11 @@ pub(super) enum Mode {
 /// What the engine is built from.
 pub(super) struct Parts {
     pub instance: crate::names::Instance,
-    pub stores: BTreeMap<StoreName, Store>,
-    pub entries: Vec<Entry>,
+    pub supply: Supply,
     pub state: Arc<State>,
     pub reporter: Reporter,
     pub pulse: Arc<Pulse>,
+    pub reload: LastReload,
     pub mode: Mode,
 }
 
@@ -74,7 +86,10 @@ pub struct Pulse {
     start: Instant,
     /// Seconds from `start` to the last round.
     last_round: AtomicU64,
+    rounds: AtomicU64,
     ready: AtomicBool,
+    summary: Mutex<String>,
+    tried: AtomicUsize,
 }
 
 impl Default for Pulse {
@@ -82,7 +97,10 @@ impl Default for Pulse {
         Self {
             start: Instant::now(),
             last_round: AtomicU64::new(0),
+            rounds: AtomicU64::new(0),
+            summary: Mutex::default(),
             ready: AtomicBool::new(false),
+            tried: AtomicUsize::new(0),
         }
     }
 }
@@ -94,13 +112,46 @@ impl Pulse {
         now.saturating_sub(self.last_round.load(Ordering::Relaxed)) < 30
     }
 
+    /// The loop went round.
+    pub(super) fn beat(&self) {
+        let round = self.start.elapsed().as_secs();
+        self.last_round.store(round, Ordering::Relaxed);
+        self.rounds.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How often the loop went round.
+    pub(super) fn rounds(&self) -> u64 {
+        self.rounds.load(Ordering::Relaxed)
+    }
+
+    /// How the entries stand, in a line.
+    pub(super) fn summary(&self) -> String {
+        self.summary
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
     /// True once every entry was tried; it does not go back.
     pub fn is_ready(&self) -> bool {
         self.ready.load(Ordering::Relaxed)
     }
+
+    /// How many of `all` entries were tried.
+    pub(super) fn progress(&self, all: usize) -> Progress {
+        let done = self.tried.load(Ordering::Relaxed);
+        Progress { done, all }
+    }
 }
 
-pub(super) type Query = oneshot::Sender<Status>;
+/// What the engine is told while it runs.
+#[derive(Debug)]
+pub(super) enum Order {
+    /// Another configuration, and who hears what it changed.
+    Renew(Supply, oneshot::Sender<Renewed>),
+    /// Something outside changed that reads and writes depend on.
+    Touched(About),
+}
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 enum Due {
@@ -114,6 +165,8 @@ enum Due {
     Probe(UpstreamId),
     Entry(EntryName),
     Stale(EntryName),
+    /// What is not on disk yet.
+    Save,
 }
 
 /// What a task was for; a panicking one cannot say it itself.
@@ -122,19 +175,25 @@ enum Task {
         line: LineId,
         reads: Vec<Read>,
         began: Instant,
+        /// What was asked; a later configuration may know another store by that name.
+        of: (Arc<Store>, Fingerprint),
     },
-    Run(EntryName),
-    Check(EntryName),
+    /// Of that generation of the entry.
+    Run(EntryName, u64),
+    Check(EntryName, u64),
+    Save,
 }
 
 enum Done {
     Call(Vec<(Read, Fetched)>),
     Run(sync::Report),
     Check(Vec<(usize, Checked)>),
+    Saved(Result<(), Failure>),
 }
 
 struct StoreSlot {
     store: Arc<Store>,
+    identity: Fingerprint,
     pace: Pace,
     /// Routine calls in a second, by cohort.
     mean: HashMap<CohortId, f64>,
@@ -160,43 +219,40 @@ pub(super) struct Engine {
     state: Arc<State>,
     reporter: Reporter,
     pulse: Arc<Pulse>,
+    reload: LastReload,
     /// Of the removals of all entries; each target by its entry and place.
     brake: Brake<(EntryName, usize)>,
     /// Entries that something happened to, of which nothing was told yet.
     unsettled: BTreeSet<EntryName>,
-    untried: usize,
+    /// What was not tried since it appeared.
+    untried: BTreeSet<EntryName>,
+    /// Runs of earlier configurations that have not ended: nothing else of that name begins before they have.
+    leaving: BTreeSet<EntryName>,
+    /// How many entries there were.
+    generations: u64,
+    unsaved: Unsaved,
+    /// Who waits for entries that were asked for.
+    requests: Vec<Request>,
     draining: bool,
 }
 
 impl Engine {
+    /// With everything that is remembered from before.
     pub(super) fn new(parts: Parts) -> Self {
         let (desk, wants) = Desk::new();
-        let now = Instant::now();
-        let stores = parts.stores.into_iter().map(|(name, store)| {
-            let slot = StoreSlot {
-                store: Arc::new(store),
-                pace: Pace::default(),
-                mean: HashMap::new(),
-            };
-            (name, slot)
-        });
-        let entries: BTreeMap<_, _> = (0_u32..)
-            .zip(parts.entries)
-            .map(|(place, entry)| {
-                let rhythm = Rhythm::new(entry.refresh_interval, now, place);
-                let name = entry.name.clone();
-                (name, EntryState::new(Arc::new(entry), rhythm, now))
-            })
-            .collect();
+        let now = Now::read();
+        let mut past = Past::of(&parts.state, &now);
         let mut engine = Self {
             instance: parts.instance,
             mode: parts.mode,
-            stores: stores.collect(),
-            untried: entries.len(),
+            stores: BTreeMap::new(),
+            untried: BTreeSet::new(),
+            leaving: BTreeSet::new(),
+            generations: 0,
             reads: HashMap::new(),
-            cohorts: Cohorts::new(now),
+            cohorts: Cohorts::aged(now.instant, past.age),
             shared: BTreeMap::new(),
-            entries,
+            entries: BTreeMap::new(),
             schedule: Schedule::default(),
             calls: Coalesce::default(),
             whereabouts: HashMap::new(),
@@ -208,11 +264,20 @@ impl Engine {
             state: parts.state,
             reporter: parts.reporter,
             pulse: parts.pulse,
-            brake: Brake::new(),
+            reload: parts.reload,
+            brake: std::mem::take(&mut past.brake),
             unsettled: BTreeSet::new(),
+            unsaved: Unsaved::default(),
+            requests: Vec::new(),
             draining: false,
         };
-        engine.begin_reads();
+        for (name, supplied) in parts.supply.stores {
+            engine.open_store(name, supplied);
+        }
+        for entry in parts.supply.entries {
+            engine.recall_entry(entry, &past, &now);
+        }
+        engine.recall_reads(&past, &now);
         engine.begin_standing();
         engine
     }
@@ -222,33 +287,39 @@ impl Engine {
     pub(super) async fn run(
         &mut self,
         stop: CancellationToken,
-        mut queries: mpsc::Receiver<Query>,
+        mut asks: mpsc::Receiver<Ask>,
+        mut orders: mpsc::Receiver<Order>,
     ) {
         let mut heartbeat = tokio::time::interval(HEARTBEAT);
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        // What is overdue leaves first: a run that wants it then waits for the answer, and hears no error from before.
+        self.start_due();
         self.start_first_pass();
         while !self.is_done() {
+            self.save();
             let due = self.schedule.next().filter(|_| !self.draining);
             tokio::select! {
                 () = stop.cancelled(), if !self.draining => self.drain(),
                 Some(ended) = self.tasks.join_next_with_id() => self.ended(ended),
                 Some(want) = self.wants.recv() => self.wanted(want),
-                Some(query) = queries.recv() => {
-                    // Whoever asked may have gone.
-                    let _ = query.send(self.status());
-                }
+                Some(ask) = asks.recv() => self.asked(ask),
+                Some(order) = orders.recv(), if !self.draining => self.ordered(order),
                 () = sleep_until(due), if due.is_some() => self.start_due(),
-                _ = heartbeat.tick() => self.settle_all(),
+                _ = heartbeat.tick() => {
+                    self.settle_all();
+                    self.sum_up();
+                }
             }
             self.beat();
         }
     }
 
-    /// Every entry of `entries` that is not tried yet runs at once; their reads meet at the desk.
+    /// Everything that nothing is known of runs at once; their reads meet at the desk. Of the rest, files are looked at:
+    /// after a reboot, what lay in memory is gone.
     fn start_first_pass(&mut self) {
         let names: Vec<_> = self.entries.keys().cloned().collect();
         for name in names {
-            self.start_run(&name, None, Which::All);
+            self.begin(&name);
             self.settle(&name);
         }
         self.mark_ready();
@@ -259,13 +330,14 @@ impl Engine {
             .running
             .values()
             .any(|task| !matches!(task, Task::Call { .. }));
-        let stopping = self.draining || (self.mode == Mode::Once && self.untried == 0);
-        stopping && !busy
+        let stopping = self.draining || (self.mode == Mode::Once && self.untried.is_empty());
+        stopping && !busy && (self.unsaved.is_empty() || self.unsaved.is_stuck())
     }
 
     fn beat(&self) {
-        let round = self.pulse.start.elapsed().as_secs();
-        self.pulse.last_round.store(round, Ordering::Relaxed);
+        self.pulse.beat();
+        let tried = self.entries.len() - self.untried.len();
+        self.pulse.tried.store(tried, Ordering::Relaxed);
         let at = clock::now();
         self.reporter.record(&Fact::Progress { at });
     }
@@ -281,6 +353,8 @@ impl Engine {
                 Due::Probe(id) => self.probe_due(id),
                 Due::Entry(name) => self.entry_due(&name, now),
                 Due::Stale(name) => self.settle(&name),
+                // The loop looks at that each time it goes round.
+                Due::Save => {}
             }
         }
     }
@@ -289,10 +363,23 @@ impl Engine {
         let Some(entry) = self.entries.get_mut(name) else {
             return;
         };
-        if entry.work == Work::UnderWay || self.draining {
+        if entry.work == Work::UnderWay || self.draining || self.leaving.contains(name) {
+            return;
+        }
+        if entry.rest() == Some(Rest::Suspended) {
             return;
         }
         entry.work = Work::UnderWay;
+        let generation = entry.generation;
+        // What was never there is there now: from here on that counts, whatever becomes of the run.
+        let reads = &self.reads;
+        let before = entry.without.len();
+        entry
+            .without
+            .retain(|read| reads.get(read).is_none_or(|state| state.last.is_none()));
+        if entry.without.len() != before {
+            self.unsaved.entry(name);
+        }
         self.schedule.cancel(&Due::Entry(name.clone()));
         let confirmed = entry.reads().filter_map(|read| {
             let confirmed = self.reads.get(read)?.confirmed()?;
@@ -313,32 +400,42 @@ impl Engine {
             delivered: entry.delivered.clone(),
             confirmed: confirmed.collect(),
             known,
+            without: entry.without.clone(),
             proofs,
             which,
         };
-        let span = tracing::info_span!("sync", entry = %name);
+        // At whatever level lines are written, each names its entry.
+        let span = tracing::error_span!("sync", entry = %name);
         let task = self
             .tasks
             .spawn(async move { Done::Run(Box::pin(sync::run(run)).await) }.instrument(span));
-        self.running.insert(task.id(), Task::Run(name.clone()));
+        self.running
+            .insert(task.id(), Task::Run(name.clone(), generation));
     }
 
     fn start_check(&mut self, name: &EntryName) {
+        if let Some(entry) = self.entries.get(name) {
+            self.check_these(name, entry.healthy());
+        }
+    }
+
+    fn check_these(&mut self, name: &EntryName, which: Vec<usize>) {
         let Some(entry) = self.entries.get_mut(name) else {
             return;
         };
-        if entry.work == Work::UnderWay || self.draining {
+        if entry.work == Work::UnderWay || self.draining || self.leaving.contains(name) {
             return;
         }
         entry.work = Work::UnderWay;
-        let which = entry.healthy();
+        let generation = entry.generation;
         let (entry, state) = (Arc::clone(&entry.entry), Arc::clone(&self.state));
-        let span = tracing::info_span!("check", entry = %name);
+        let span = tracing::error_span!("check", entry = %name);
         let task = self.tasks.spawn(
             async move { Done::Check(Box::pin(sync::check(&entry, &which, &state)).await) }
                 .instrument(span),
         );
-        self.running.insert(task.id(), Task::Check(name.clone()));
+        self.running
+            .insert(task.id(), Task::Check(name.clone(), generation));
     }
 
     fn ended(&mut self, ended: Result<(task::Id, Done), JoinError>) {
@@ -350,10 +447,26 @@ impl Engine {
             return;
         };
         match (task, done) {
-            (Task::Call { line, reads, began }, Ok(Done::Call(fetched))) => {
-                self.came_back(&line, (reads, began), fetched);
+            (
+                Task::Call {
+                    line, reads, of, ..
+                },
+                _,
+            ) if !self.is_store(&line.store, &of) => {
+                self.came_back_late(&line, reads, &of.0);
             }
-            (Task::Call { line, reads, began }, _) => {
+            (
+                Task::Call {
+                    line, reads, began, ..
+                },
+                Ok(Done::Call(fetched)),
+            ) => self.came_back(&line, (reads, began), fetched),
+            (
+                Task::Call {
+                    line, reads, began, ..
+                },
+                _,
+            ) => {
                 let panicked = |read: &Read| {
                     let failure = panicked("reading");
                     (read.clone(), Fetched::Done(Err(failure)))
@@ -361,9 +474,16 @@ impl Engine {
                 let fetched = reads.iter().map(panicked).collect();
                 self.came_back(&line, (reads, began), fetched);
             }
-            (Task::Run(name), Ok(Done::Run(report))) => self.run_ended(&name, report),
-            (Task::Check(name), Ok(Done::Check(checked))) => self.check_ended(&name, checked),
-            (Task::Run(name) | Task::Check(name), _) => self.run_panicked(&name),
+            (Task::Save, Ok(Done::Saved(result))) => self.saved(result),
+            (Task::Save, _) => self.saved(Err(panicked("keeping the state"))),
+            (Task::Run(name, generation) | Task::Check(name, generation), _)
+                if !self.is_current(&name, generation) =>
+            {
+                self.left(&name);
+            }
+            (Task::Run(name, _), Ok(Done::Run(report))) => self.run_ended(&name, report),
+            (Task::Check(name, _), Ok(Done::Check(checked))) => self.check_ended(&name, checked),
+            (Task::Run(name, _) | Task::Check(name, _), _) => self.run_panicked(&name),
         }
     }
 }

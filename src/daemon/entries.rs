@@ -2,6 +2,9 @@
 //!
 //! Pure bookkeeping: the engine asks it what to do and starts the work.
 
+mod remembered;
+
+pub(super) use self::remembered::{RawEntry, Recalled};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +12,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use crate::decide::change::Version;
+use crate::config::RefreshPolicy;
+use crate::decide::change::{Change, Version, change};
 use crate::decide::missing::{Evidence, Gone, Proof};
 use crate::decide::state::{self, EntryFacts, Sources, TargetFacts, Try, Turn};
 use crate::failure::{Failure, Reason, Retry};
@@ -26,9 +30,14 @@ const BEFORE_THE_ANSWER: f64 = 0.85;
 /// With intervals up to this, somebody's mistake is tried again with the routine reads; above, by a timer.
 const RARELY: Duration = Duration::from_hours(1);
 
+/// The wait after a run that ended at a read which fails no more.
+const UNEXPLAINED_AGAIN: Duration = Duration::from_secs(1);
+
 #[derive(Debug)]
 pub(super) struct EntryState {
     pub entry: Arc<Entry>,
+    /// Which of the entries that had this name it is: what an earlier one began is none of its business.
+    pub generation: u64,
     pub targets: Vec<TargetState>,
     /// What its finds match, each by the read that says so.
     found: BTreeMap<Read, BTreeSet<Read>>,
@@ -45,6 +54,8 @@ pub(super) struct EntryState {
     pub delivered: BTreeMap<Read, Version>,
     /// What the last run that got past its reads used, delivered or not; a read that still says it wakes nobody.
     pub attempted: BTreeMap<Read, Heard>,
+    /// What was missing when it was last delivered.
+    pub without: BTreeSet<Read>,
     /// Reads that fail now.
     pub failing_reads: BTreeMap<Read, Streak>,
     /// Why the last run wrote nothing, where that was not a read.
@@ -69,6 +80,14 @@ pub(super) struct EntryState {
     pub condition: Condition,
     /// When the version was made that is known and not everywhere yet.
     pub undelivered: Option<Timestamp>,
+}
+
+/// Why nothing happens to an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Rest {
+    Suspended,
+    /// It is delivered once, and it was.
+    Delivered,
 }
 
 /// Whether a run or a check of an entry is under way: at most one is.
@@ -195,6 +214,7 @@ impl EntryState {
             targets: entry.targets.iter().map(|_| TargetState::new()).collect(),
             reads: entry.reads.iter().cloned().collect(),
             entry,
+            generation: 0,
             found: BTreeMap::new(),
             proofs: BTreeMap::new(),
             evidence: BTreeMap::new(),
@@ -202,6 +222,7 @@ impl EntryState {
             held: BTreeSet::new(),
             delivered: BTreeMap::new(),
             attempted: BTreeMap::new(),
+            without: BTreeSet::new(),
             failing_reads: BTreeMap::new(),
             trouble: None,
             kept: None,
@@ -224,6 +245,77 @@ impl EntryState {
         self.reads.iter()
     }
 
+    /// Its reads, and those that prove something about them; of an entry that sleeps, none.
+    pub(super) fn wanted(&self) -> BTreeSet<Read> {
+        if self.rest().is_some() {
+            return BTreeSet::new();
+        }
+        self.everything()
+    }
+
+    /// The same, whether it sleeps or not.
+    pub(super) fn everything(&self) -> BTreeSet<Read> {
+        let proofs = self.proofs.values().flatten();
+        self.reads.iter().chain(proofs).cloned().collect()
+    }
+
+    /// Whether anything of it may be gone.
+    pub(super) fn has_questions(&self) -> bool {
+        !self.proofs.is_empty()
+    }
+
+    /// Of each read the newest version that a target holds: an older one than that is never written without a second
+    /// look, to whichever target.
+    pub(super) fn newest_delivered(&self) -> BTreeMap<Read, Version> {
+        let mut newest: BTreeMap<Read, Version> = BTreeMap::new();
+        for (read, version) in self.targets.iter().flat_map(|it| &it.delivered) {
+            let known = newest.get(read);
+            if matches!(change(known, version), Change::First | Change::Newer) {
+                newest.insert(read.clone(), version.clone());
+            }
+        }
+        newest
+    }
+
+    /// Why nothing is to happen to it.
+    pub(super) fn rest(&self) -> Option<Rest> {
+        if self.entry.suspended {
+            return Some(Rest::Suspended);
+        }
+        let once = self.entry.refresh_policy == RefreshPolicy::CreatedOnce;
+        let done = self.tried && self.is_done() && !self.is_partial();
+        (once && done && self.last_success.is_some()).then_some(Rest::Delivered)
+    }
+
+    /// What was delivered stays known; everything else was of another configuration.
+    pub(super) fn begin_anew(&mut self) {
+        let before = std::mem::replace(
+            self,
+            Self::new(Arc::clone(&self.entry), self.rhythm, self.first_seen),
+        );
+        self.generation = before.generation;
+        self.last_success = before.last_success;
+        for (target, before) in self.targets.iter_mut().zip(before.targets) {
+            target.delivered = before.delivered;
+        }
+        self.delivered = before.delivered;
+    }
+
+    /// Begins with what the targets of an entry of the same name hold.
+    pub(super) fn succeed_to(&mut self, before: &Self) {
+        self.generation = before.generation + 1;
+        self.last_success = before.last_success;
+        self.first_seen = before.first_seen;
+        for (target, state) in self.entry.targets.iter().zip(&mut self.targets) {
+            let name = target.to_string();
+            let mut known = before.entry.targets.iter().zip(&before.targets);
+            if let Some((_, known)) = known.find(|(target, _)| target.to_string() == name) {
+                state.delivered.clone_from(&known.delivered);
+            }
+        }
+        self.delivered = self.newest_delivered();
+    }
+
     /// A `find` of it matches these now. Returns the reads that it has gained and lost by that.
     pub(super) fn found(&mut self, find: &Read, matches: &[Match]) -> (Vec<Read>, Vec<Read>) {
         let now = matches.iter().map(|found| read_of(find, found));
@@ -234,13 +326,17 @@ impl EntryState {
         let before = std::mem::replace(&mut self.reads, after);
         let after = &self.reads;
         let lost: Vec<Read> = before.difference(after).cloned().collect();
+        let mut unwanted: BTreeSet<Read> = lost.iter().cloned().collect();
         for read in &lost {
             self.failing_reads.remove(read);
             self.answered.remove(read);
+            // Nobody asks any more whether it is gone.
+            self.evidence.retain(|(about, _), _| about != read);
+            unwanted.extend(self.proofs.remove(read).into_iter().flatten());
         }
         let gained = self.reads.difference(&before).cloned().collect();
-        let lost = lost.into_iter().filter(|read| !self.is_proof(read));
-        (gained, lost.collect())
+        unwanted.retain(|read| !self.reads.contains(read) && !self.is_proof(read));
+        (gained, unwanted.into_iter().collect())
     }
 
     /// Whether the entry can do without this read when what it asks for is gone.
@@ -349,10 +445,6 @@ impl EntryState {
         }
     }
 
-    pub(super) fn is_held(&self) -> bool {
-        !self.held.is_empty()
-    }
-
     /// A read said that; what now?
     pub(super) fn answered(
         &mut self,
@@ -397,14 +489,10 @@ impl EntryState {
 
     /// What is due by now.
     pub(super) fn wish(&self, now: Instant, occasion: Occasion) -> Wish {
-        if self.work == Work::UnderWay
-            || !self.tried
-            || self.unfinished
-            || !self.failing_reads.is_empty()
-        {
+        if self.work == Work::UnderWay || !self.tried || !self.failing_reads.is_empty() {
             return Wish::Nothing;
         }
-        if self.trouble.is_some() {
+        if self.unfinished || self.trouble.is_some() {
             let due = self.retry.is_some_and(|retry| retry <= now);
             return if due {
                 Wish::Run(Which::All)
@@ -442,10 +530,10 @@ impl EntryState {
     /// When a timer has to look at this entry again; `None` while only a read's answer can move it. What [`Self::wish`]
     /// would not start at that time is never set, or the timer would come due at once, for ever.
     pub(super) fn timer(&self, now: Instant) -> Option<Instant> {
-        if self.unfinished || !self.failing_reads.is_empty() {
+        if !self.failing_reads.is_empty() {
             return None;
         }
-        if self.trouble.is_some() {
+        if self.unfinished || self.trouble.is_some() {
             return self.retry;
         }
         let interval = self.entry.refresh_interval;
@@ -473,6 +561,16 @@ impl EntryState {
     /// Whether the next step waits for a read to come round.
     pub(super) fn waits_for_reads(&self, now: Instant) -> bool {
         self.unfinished || !self.failing_reads.is_empty() || self.timer(now).is_none()
+    }
+
+    /// A run ended at a read. Where none fails any more, it is made again, but never at once: whatever it was that the
+    /// run met and nobody knows of, it may meet again.
+    pub(super) fn not_read(&mut self, now: Instant) {
+        self.unfinished = true;
+        self.retry = self
+            .failing_reads
+            .is_empty()
+            .then(|| now + UNEXPLAINED_AGAIN);
     }
 
     /// A run wrote nothing, for a reason of the entry's own. Equal answers give equal content, so only a panic, which

@@ -2,6 +2,9 @@
 //!
 //! Pure bookkeeping; the engine makes the calls.
 
+mod remembered;
+
+pub(super) use self::remembered::RawState;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,7 +1,11 @@
 //! Every family with its name, help, labels and buckets.
 
+use std::collections::HashMap;
+
+use prometheus::core::Collector;
+use prometheus::proto::MetricFamily;
 use prometheus::{
-    CounterVec, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, Opts, Registry,
+    Counter, CounterVec, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, Opts, Registry,
 };
 
 use crate::decide::Drift;
@@ -40,6 +44,9 @@ pub(super) struct Families {
     pub cluster_request_duration: HistogramVec,
     pub target_writes: CounterVec,
     pub drift_repairs: CounterVec,
+    pub reloads: Counter,
+    pub reload_successful: Gauge,
+    pub reload_success: Gauge,
 }
 
 impl Families {
@@ -78,8 +85,44 @@ impl Families {
             cluster_requests: make.counters("cluster_requests_total", "Requests to clusters by how they ended", &["cluster", "verb", "code"])?,
             cluster_request_duration: make.histograms("cluster_request_duration_seconds", "Time one request to a cluster took", &["cluster", "verb"], REQUEST_BUCKETS)?,
             target_writes: make.counters("target_writes_total", "Writes to targets by result", &["target_kind", "result"])?,
+            reloads: make.counter("config_reloads_total", "Reloads of the configuration, refused ones included")?,
+            reload_successful: make.gauge("config_last_reload_successful", "1 unless the last configuration was refused and the one from before goes on")?,
+            reload_success: make.gauge("config_last_reload_success_timestamp_seconds", "When the present configuration was loaded")?,
             drift_repairs: make.counters("drift_repairs_total", "Targets put back after somebody else changed them", &["target_kind", "kind"])?,
         })
+    }
+
+    /// Removes every series whose `label` names what is no longer there.
+    pub(super) fn keep(&self, label: &str, is_there: impl Fn(&str) -> bool) {
+        let gauges = [&self.secrets, &self.targets, &self.store_paused];
+        let counters = [
+            &self.syncs,
+            &self.sync_errors,
+            &self.store_requests,
+            &self.cluster_requests,
+        ];
+        let histograms = [
+            &self.sync_duration,
+            &self.propagation,
+            &self.store_request_duration,
+            &self.cluster_request_duration,
+        ];
+        // An error only says that a series went by itself.
+        for family in gauges {
+            gone(family, label, &is_there, |labels| {
+                drop(family.remove(labels));
+            });
+        }
+        for family in counters {
+            gone(family, label, &is_there, |labels| {
+                drop(family.remove(labels));
+            });
+        }
+        for family in histograms {
+            gone(family, label, &is_there, |labels| {
+                drop(family.remove(labels));
+            });
+        }
     }
 
     /// Makes the series whose labels need no configuration.
@@ -96,6 +139,22 @@ impl Families {
                 self.drift_repairs
                     .with_label_values(&[kind.as_str(), drift.as_str()]);
             }
+        }
+    }
+}
+
+/// Every series of a family whose `label` names what is no longer there.
+fn gone(
+    family: &impl Collector,
+    label: &str,
+    is_there: impl Fn(&str) -> bool,
+    remove: impl Fn(&HashMap<&str, &str>),
+) {
+    for series in family.collect().iter().flat_map(MetricFamily::get_metric) {
+        let pairs = series.get_label().iter();
+        let labels: HashMap<&str, &str> = pairs.map(|it| (it.name(), it.value())).collect();
+        if labels.get(label).is_some_and(|of| !is_there(of)) {
+            remove(&labels);
         }
     }
 }
@@ -133,6 +192,12 @@ impl Make<'_> {
         let family = GaugeVec::new(Opts::new(name, help), labels)?;
         self.registry.register(Box::new(family.clone()))?;
         Ok(family)
+    }
+
+    fn counter(&self, name: &str, help: &str) -> Result<Counter, prometheus::Error> {
+        let counter = Counter::new(name, help)?;
+        self.registry.register(Box::new(counter.clone()))?;
+        Ok(counter)
     }
 
     fn gauge(&self, name: &str, help: &str) -> Result<Gauge, prometheus::Error> {

@@ -14,6 +14,7 @@ pub struct CohortId(u64);
 #[derive(Debug)]
 struct Cohort<K, T> {
     kind: (K, Duration),
+    place: u32,
     rhythm: Rhythm,
     members: Vec<T>,
     size: usize,
@@ -23,23 +24,33 @@ struct Cohort<K, T> {
 #[derive(Debug)]
 pub struct Cohorts<K, T> {
     start: Instant,
+    /// How old the grid was at `start`: places keep their times over restarts.
+    age: Duration,
     by_id: BTreeMap<CohortId, Cohort<K, T>>,
     of: HashMap<T, CohortId>,
     /// Cohorts of one kind that have room.
     open: BTreeMap<(K, Duration), Vec<CohortId>>,
     /// How many cohorts of one kind there are, and how many places were given out.
     count: BTreeMap<(K, Duration), (u32, u32)>,
+    at: BTreeMap<((K, Duration), u32), CohortId>,
     next: u64,
 }
 
 impl<K: Clone + Ord, T: Clone + Eq + Hash> Cohorts<K, T> {
     pub fn new(start: Instant) -> Self {
+        Self::aged(start, Duration::ZERO)
+    }
+
+    /// The same, of a grid that began `age` before `start`.
+    pub fn aged(start: Instant, age: Duration) -> Self {
         Self {
             start,
+            age,
             by_id: BTreeMap::new(),
             of: HashMap::new(),
             open: BTreeMap::new(),
             count: BTreeMap::new(),
+            at: BTreeMap::new(),
             next: 0,
         }
     }
@@ -65,26 +76,59 @@ impl<K: Clone + Ord, T: Clone + Eq + Hash> Cohorts<K, T> {
             self.of.insert(member, id);
             return None;
         }
+        let (_, places) = self.count.get(&kind).copied().unwrap_or_default();
+        Some(self.begin(member, kind, (places, size)))
+    }
+
+    /// Puts it where it was before a restart. Returns the cohort where it is the first one in it.
+    pub fn rejoin(
+        &mut self,
+        member: T,
+        kind: K,
+        interval: Duration,
+        (place, size): (u32, usize),
+    ) -> Option<CohortId> {
+        self.leave(&member);
+        let kind = (kind, interval);
+        let known = self.at.get(&(kind.clone(), place)).copied();
+        match known.and_then(|id| Some((id, self.by_id.get_mut(&id)?))) {
+            Some((id, cohort)) if cohort.members.len() < cohort.size => {
+                cohort.members.push(member.clone());
+                if cohort.members.len() >= cohort.size
+                    && let Some(open) = self.open.get_mut(&kind)
+                {
+                    open.retain(|it| *it != id);
+                }
+                self.of.insert(member, id);
+                None
+            }
+            // Smaller groups than before: no matter, somebody has to move.
+            Some(_) => self.join(member, kind.0, interval, size),
+            None => Some(self.begin(member, kind, (place, size))),
+        }
+    }
+
+    fn begin(&mut self, member: T, kind: (K, Duration), (place, size): (u32, usize)) -> CohortId {
         let id = CohortId(self.next);
         self.next += 1;
         let (count, places) = self.count.entry(kind.clone()).or_default();
-        let rhythm = Rhythm::new(interval, self.start, *places);
-        (*count, *places) = (*count + 1, places.wrapping_add(1));
+        (*count, *places) = (*count + 1, (*places).max(place.saturating_add(1)));
+        let interval = kind.1;
+        let rhythm = Rhythm::aged(interval, (self.start, self.age), place);
         if size > 1 {
-            open.push(id);
+            self.open.entry(kind.clone()).or_default().push(id);
         }
+        self.at.insert((kind.clone(), place), id);
         self.of.insert(member.clone(), id);
-        let members = vec![member];
-        self.by_id.insert(
-            id,
-            Cohort {
-                kind,
-                rhythm,
-                members,
-                size,
-            },
-        );
-        Some(id)
+        let cohort = Cohort {
+            kind,
+            place,
+            rhythm,
+            members: vec![member],
+            size,
+        };
+        self.by_id.insert(id, cohort);
+        id
     }
 
     /// Takes it out of its cohort. Returns the cohort where it was the last one.
@@ -103,6 +147,7 @@ impl<K: Clone + Ord, T: Clone + Eq + Hash> Cohorts<K, T> {
         if let Some((count, _)) = self.count.get_mut(&cohort.kind) {
             *count = count.saturating_sub(1);
         }
+        self.at.remove(&(cohort.kind.clone(), cohort.place));
         self.by_id.remove(&id);
         Some(id)
     }
@@ -113,6 +158,17 @@ impl<K: Clone + Ord, T: Clone + Eq + Hash> Cohorts<K, T> {
 
     pub fn members(&self, id: CohortId) -> &[T] {
         self.by_id.get(&id).map_or(&[], |cohort| &cohort.members)
+    }
+
+    /// What its members have in common, and its place among the cohorts of its kind.
+    pub fn seat(&self, id: CohortId) -> Option<(&K, Duration, u32)> {
+        let cohort = self.by_id.get(&id)?;
+        Some((&cohort.kind.0, cohort.kind.1, cohort.place))
+    }
+
+    /// The last time before `now` at which the cohort had to come round, jitter aside.
+    pub fn last(&self, id: CohortId, now: Instant) -> Option<Instant> {
+        self.by_id.get(&id)?.rhythm.last(now)
     }
 
     pub fn interval(&self, id: CohortId) -> Option<Duration> {

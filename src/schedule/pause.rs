@@ -81,6 +81,26 @@ impl Health {
         }
     }
 
+    /// What it waits for may be over: the next call may leave now, as its probe.
+    pub fn hasten(&mut self, now: Instant) {
+        if let Some(pause) = &mut self.pause {
+            pause.until = pause.until.min(now);
+        }
+    }
+
+    /// The probe came back without an answer to anybody's question: another one may leave.
+    pub fn lose_probe(&mut self) {
+        if let Some(pause) = &mut self.pause {
+            pause.probing = false;
+        }
+    }
+
+    /// When the next probe may leave; `None` where nothing is paused, or one is on its way.
+    pub fn next_probe(&self) -> Option<Instant> {
+        let pause = self.pause.as_ref().filter(|pause| !pause.probing)?;
+        Some(pause.until)
+    }
+
     /// A call that began at `began` was answered. One that left before the pause says nothing of its end.
     pub fn answered(&mut self, began: Instant, now: Instant) -> News {
         self.answered = Some(now);
@@ -186,5 +206,25 @@ mod tests {
         // Credentials and clock are everybody's at once.
         let expired = health.failed(&failure(Reason::Credentials), (began, now), LONGEST, 0.0);
         assert_eq!(expired, News::Paused);
+    }
+
+    /// Bug: a probe that could not leave, or said nothing, was the last one.
+    #[tokio::test(start_paused = true)]
+    async fn a_pause_may_end_sooner_and_survives_a_probe_that_says_nothing() {
+        let now = Instant::now();
+        let mut health = Health::default();
+        let expired = failure(Reason::Credentials);
+        assert_eq!(
+            health.failed(&expired, (now, now), LONGEST, 0.9),
+            News::Paused
+        );
+        assert!(health.next_probe().is_some_and(|at| at > now));
+        health.hasten(now);
+        assert_eq!(health.next_probe(), Some(now));
+        assert_eq!(health.gate(now), Gate::Probe);
+        assert_eq!(health.next_probe(), None);
+        assert_eq!(health.gate(now), Gate::Paused(expired));
+        health.lose_probe();
+        assert_eq!(health.gate(now), Gate::Probe);
     }
 }

@@ -29,6 +29,30 @@ impl Rhythm {
         }
     }
 
+    /// The same on a grid that began `age` before `start`.
+    pub fn aged(interval: Duration, (start, age): (Instant, Duration), place: u32) -> Self {
+        let into = age.as_nanos() % interval.as_nanos().max(1);
+        let into = Duration::from_nanos(u64::try_from(into).unwrap_or(0));
+        let rhythm = Self::new(interval, start, place);
+        let phase = rhythm.first - start;
+        let until = match phase.checked_sub(into) {
+            Some(until) => until,
+            None => (phase + interval).saturating_sub(into),
+        };
+        let first = start + until;
+        Self { interval, first }
+    }
+
+    /// The last slot at or before `now`, before the grid of this process too.
+    pub fn last(&self, now: Instant) -> Option<Instant> {
+        if now < self.first {
+            return self.first.checked_sub(self.interval);
+        }
+        let slots = (now - self.first).as_nanos() / self.interval.as_nanos().max(1);
+        let slots = u32::try_from(slots).unwrap_or(u32::MAX);
+        Some(self.first + self.interval.saturating_mul(slots))
+    }
+
     /// The first time after `now`. `random` is in `[0, 1)`.
     pub fn next(&self, now: Instant, random: f64) -> Instant {
         self.next_within(now, self.interval.mul_f64(JITTER), random)

@@ -19,7 +19,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Mutex, Semaphore};
+use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
@@ -35,6 +35,7 @@ use crate::target::holdings::Holdings;
 use inode::Stamp;
 use on_disk::OnDisk;
 pub use seats::Seats;
+use seats::Turn;
 
 /// How long one operation may take; a healthy disk needs milliseconds.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -82,7 +83,7 @@ pub struct FileTarget {
     spec: config::FileTarget,
     disk: Arc<OnDisk>,
     /// Held by the operation on its thread, also when nobody waits for it any more: a second one never overtakes it.
-    busy: Arc<Mutex<()>>,
+    busy: Arc<Turn>,
     /// A thread for this directory. Held like `busy`, and taken after it: an operation that waits for another one of
     /// its own target keeps nobody else waiting.
     seats: Arc<Semaphore>,
@@ -95,6 +96,7 @@ impl FileTarget {
         state: Arc<State>,
         seats: &Seats,
     ) -> Self {
+        let busy = seats.turn(&spec.path);
         let seats = seats.beside(&spec.path);
         let disk = OnDisk {
             path: spec.path.clone(),
@@ -106,7 +108,7 @@ impl FileTarget {
         Self {
             spec,
             disk: Arc::new(disk),
-            busy: Arc::default(),
+            busy,
             seats,
         }
     }

@@ -152,6 +152,7 @@ fn once_beside_a_daemon_gives_way() {
     let done = home.once(&[]);
     assert_eq!(done.code, Some(75), "{done:?}");
     assert!(done.stderr.contains("stop it first"), "{}", done.stderr);
+    assert!(done.stderr.contains("sync --all"), "{}", done.stderr);
     let second = home.finish(&["run"]);
     assert_eq!(second.code, Some(1), "a second daemon: {second:?}");
     assert_eq!(daemon.stop(), Some(0));

@@ -283,6 +283,8 @@ fn one(row: &Row) -> Result<(), String> {
         .ok_or_else(|| format!("{before:?}"))?;
     aws.put("prod/db", ROTATED);
     (row.breaks)(&aws, &mut home, &mut config);
+    // Another configuration of the entry: else nothing would be due, and nothing read.
+    let config = config.replace("format = \"json\"", "format = \"json\"\nmode = \"0640\"");
     home.configure(&config);
     home.log_level = Some("trace");
     let mut daemon = home.start();

@@ -12,7 +12,8 @@ use crate::assemble::Templates;
 use crate::config::problems::{At, Place, Problem};
 use crate::config::tree::{Table, Value};
 use crate::config::{
-    DataFrom, DataItem, Entry, FileFormat, FileTarget, KubernetesTarget, OnMissing, Target,
+    DataFrom, DataItem, Entry, FileFormat, FileTarget, KubernetesTarget, OnMissing, RefreshPolicy,
+    Target,
 };
 use crate::names::{EntryName, StoreName};
 
@@ -34,8 +35,15 @@ pub(super) struct Draft {
     pub files: Vec<At<FileTarget>>,
     store: Option<StoreName>,
     refresh_interval: Duration,
+    refresh_policy: RefreshPolicy,
+    suspended: bool,
     max_stale: Duration,
 }
+
+const POLICIES: &[(&str, RefreshPolicy)] = &[
+    ("periodic", RefreshPolicy::Periodic),
+    ("created_once", RefreshPolicy::CreatedOnce),
+];
 
 type Around<'a> = (&'a References, &'a Defaults);
 
@@ -65,8 +73,8 @@ pub(super) fn lower(
     let said = said.into_iter().chain(data.on_missing.iter().copied());
     let shortest = shortest(stores(&data_from, &data.items), references);
     let (refresh_interval, max_stale) = times(cx, &mut table, defaults, shortest);
-    let _ = table.choice("refresh_policy", &[("periodic", ())], &["created_once"]);
-    table.later_true("suspend");
+    let refresh_policy = table.choice("refresh_policy", POLICIES, &[]);
+    let suspended = table.boolean("suspend");
     let has_target = table.has("kubernetes") || table.has("file");
     let kubernetes = tables(&mut table, "kubernetes")
         .into_iter()
@@ -96,6 +104,8 @@ pub(super) fn lower(
         files,
         store: default.name,
         refresh_interval,
+        refresh_policy: refresh_policy.map_or_else(RefreshPolicy::default, |it| it.value),
+        suspended: suspended.is_some_and(|it| it.value),
         max_stale,
     }
 }
@@ -194,6 +204,8 @@ impl Draft {
         let entry = Entry {
             store,
             refresh_interval: self.refresh_interval,
+            refresh_policy: self.refresh_policy,
+            suspended: self.suspended,
             max_stale: self.max_stale,
             data_from: self.data_from,
             data: self.data,

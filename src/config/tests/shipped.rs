@@ -4,7 +4,7 @@ use std::path::Path;
 use super::{Room, with};
 use crate::config::{Fetch, Rates, Store, Surroundings, load};
 
-fn shipped(name: &str) -> std::path::PathBuf {
+pub(super) fn shipped(name: &str) -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("config")
         .join(name)

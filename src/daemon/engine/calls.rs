@@ -51,6 +51,10 @@ impl Engine {
         };
         let before = state.last.as_ref().map(|last| &last.version.identity);
         let is_news = before != Some(&answer.identity);
+        // Where it answers as ever, its round is what is remembered; `once` makes none.
+        if is_news || state.failing.is_some() || self.mode == Mode::Once {
+            self.unsaved.read(read);
+        }
         let seen = state.answered(Arc::new(answer), now, clock::now());
         let doubted = state.is_doubted();
         // A doubted answer has its second read set already; else its cohort's time is its own again.
@@ -64,6 +68,7 @@ impl Engine {
         }
         for name in users {
             self.is_there(&name, read, &seen.answer);
+            self.all_is_back(&name);
             let mut news = self.weigh(&name, read, Ok(&seen.answer));
             let Some(entry) = self.entries.get(&name) else {
                 continue;
@@ -111,6 +116,7 @@ impl Engine {
             return Err(failure);
         };
         let wait = state.failed(failure.clone());
+        self.unsaved.read(read);
         self.due_at(read, Instant::now() + wait);
         self.users_fail(read, &failure, Voice::Own);
         Err(failure)
@@ -120,6 +126,7 @@ impl Engine {
     pub(super) fn read_held(&mut self, read: &Read, failure: &Failure) {
         if let Some(state) = self.reads.get_mut(read) {
             let _ = state.failed(failure.clone());
+            self.unsaved.read(read);
         }
         self.users_fail(read, failure, Voice::Shared);
     }

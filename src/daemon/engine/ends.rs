@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tokio::time::Instant;
 
+use super::audit::Written;
 use super::{Engine, Mode, panicked};
 use crate::clock;
 use crate::daemon::entries::{EntryState, Occasion, Streak, Wish, Work};
@@ -13,7 +14,7 @@ use crate::failure::{Failure, Reason};
 use crate::names::EntryName;
 use crate::report::{Fact, Outcome, Stage};
 use crate::store::{Identity, Read};
-use crate::sync::{Checked, Delivery, End, Heard, Report, SeenVersion, Which};
+use crate::sync::{Checked, Delivery, End, Heard, Report, Said, SeenVersion, Which};
 
 impl Engine {
     pub(super) fn run_panicked(&mut self, name: &EntryName) {
@@ -36,13 +37,13 @@ impl Engine {
             return;
         };
         entry.work = Work::Idle;
-        if !std::mem::replace(&mut entry.tried, true) {
-            self.untried -= 1;
-        }
+        entry.tried = true;
+        self.untried.remove(name);
+        self.unsaved.entry(name);
         let store = entry.entry.store.clone();
         let outcome = match report.end {
             End::NotRead => {
-                entry.unfinished = true;
+                entry.not_read(Instant::now());
                 Some(Outcome::Failed)
             }
             End::Unconfirmed(older) => {
@@ -83,6 +84,7 @@ impl Engine {
                 took: Some(report.took),
             });
         }
+        self.lie_down(name);
         self.settle(name);
         self.mark_ready();
         self.catch_up(name);
@@ -97,7 +99,10 @@ impl Engine {
             .reads()
             .filter_map(|read| Some((read, self.reads.get(read)?)))
             .collect();
-        if self.mode == Mode::Once || states.iter().any(|(_, state)| state.is_doubted()) {
+        if self.mode == Mode::Once
+            || entry.rest().is_some()
+            || states.iter().any(|(_, state)| state.is_doubted())
+        {
             return;
         }
         let missed = states.iter().any(|(read, _)| {
@@ -145,6 +150,9 @@ impl Engine {
         entry.trouble = None;
         entry.retry = None;
         entry.attempted = heard.into_iter().collect();
+        let missing = entry.attempted.iter();
+        let missing = missing.filter(|(_, heard)| matches!(heard.said, Said::Missing(_)));
+        entry.without = missing.map(|(read, _)| read.clone()).collect();
         let before = entry.kept.take();
         entry.kept = kept.map(|failure| Streak::next(before.as_ref(), failure));
         if let Some(kept) = entry.kept.clone() {
@@ -216,6 +224,7 @@ impl Engine {
         } else {
             effect
         };
+        let written = Written::new(effect, target, seen);
         let mut slowest = None;
         for one in seen {
             let (_, seen) = one;
@@ -245,7 +254,7 @@ impl Engine {
                 took,
             });
         }
-        self.tell_effect(name, index, effect);
+        self.tell_written(name, index, &written);
     }
 
     pub(super) fn check_ended(&mut self, name: &EntryName, checked: Vec<(usize, Checked)>) {
@@ -257,21 +266,45 @@ impl Engine {
         for (index, checked) in checked {
             match checked {
                 Checked::AsDelivered => {}
-                Checked::Repaired(effect) => self.tell_effect(name, index, effect),
+                Checked::Repaired(effect) => self.put_back(name, index, effect),
                 Checked::Drifted => drifted = true,
                 Checked::Failed(failure) => self.target_failed(name, index, failure),
             }
         }
+        // A look at the files at the start says nothing of the sources.
+        let first = self.untried.contains(name);
         if drifted {
             if let Some(entry) = self.entries.get_mut(name) {
                 entry.unfinished = true;
             }
-        } else {
+        } else if !first {
             self.synced(name);
             self.count_check(name);
         }
+        self.unsaved.entry(name);
+        if !drifted {
+            self.untried.remove(name);
+        }
         self.settle(name);
         self.catch_up(name);
+        // What drifted is tried when the run is over, where one could begin.
+        if drifted
+            && self
+                .entries
+                .get(name)
+                .is_none_or(|it| it.work == Work::Idle)
+        {
+            self.untried.remove(name);
+            self.settle(name);
+        }
+        self.mark_ready();
+    }
+
+    fn put_back(&self, name: &EntryName, index: usize, effect: Effect) {
+        if let Some(entry) = self.entries.get(name) {
+            let written = Written::put_back(effect, &entry.targets[index]);
+            self.tell_written(name, index, &written);
+        }
     }
 
     fn count_check(&self, name: &EntryName) {

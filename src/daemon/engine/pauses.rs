@@ -15,6 +15,9 @@ use crate::schedule::line::Urgency;
 use crate::schedule::pause::{Gate, Health, News};
 use crate::store::{Fetched, Read};
 
+/// A probe that could not leave is tried again after this.
+const PROBE_AGAIN: Duration = Duration::from_secs(1);
+
 /// What is known of one upstream, and what waits for it.
 #[derive(Debug, Default)]
 pub(super) struct Shared {
@@ -27,7 +30,7 @@ pub(super) struct Shared {
 }
 
 impl Engine {
-    fn upstream(&self, store: &StoreName) -> Option<UpstreamId> {
+    pub(super) fn upstream(&self, store: &StoreName) -> Option<UpstreamId> {
         self.stores.get(store)?.store.upstream()
     }
 
@@ -155,13 +158,42 @@ impl Engine {
         if self.release(&read) {
             self.call(&read, None, Urgency::Now);
         }
+        self.arm_probe(id);
+    }
+
+    /// Something outside may have ended what a pause waits for.
+    pub(super) fn hasten(&mut self, id: UpstreamId) {
+        if let Some(shared) = self.shared.get_mut(&id) {
+            shared.health.hasten(Instant::now());
+        }
+        self.arm_probe(id);
+    }
+
+    /// A call came back that says nothing: where it was a probe, another one has to leave.
+    pub(super) fn lose_probe(&mut self, id: UpstreamId) {
+        if let Some(shared) = self.shared.get_mut(&id) {
+            shared.health.lose_probe();
+        }
+        self.arm_probe(id);
+    }
+
+    fn arm_probe(&mut self, id: UpstreamId) {
+        let shared = self.shared.get(&id);
+        if let Some(at) = shared.and_then(|shared| shared.health.next_probe()) {
+            // Nothing that is held, and cannot leave, may make this come due at once for ever.
+            let at = at.max(Instant::now() + PROBE_AGAIN);
+            self.schedule.set(Due::Probe(id), at);
+        }
     }
 
     /// What began the pause may be all that is wrong, and would say so again and again.
     fn probe(&self, id: UpstreamId) -> Option<Read> {
         let shared = self.shared.get(&id)?;
         let held = || {
-            let wanted = |read: &&Read| self.reads.contains_key(*read);
+            let wanted = |read: &&Read| {
+                let state = self.reads.get(*read);
+                state.is_some_and(|state| state.held) && self.upstream(&read.store) == Some(id)
+            };
             shared.held.iter().filter(wanted)
         };
         let innocent = |read: &Read| !shared.culprits.contains(read);

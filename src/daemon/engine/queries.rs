@@ -1,13 +1,17 @@
 //! What the engine says about itself: conditions, log lines, the status snapshot.
 
+use std::collections::BTreeMap;
+use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 
 use tokio::time::Instant;
 
+use super::audit::Written;
 use super::{Due, Engine, Mode};
 use crate::clock;
 use crate::daemon::entries::{Streak, TargetState, Work};
 use crate::decide::Effect;
+use crate::logging::AUDIT;
 use crate::names::EntryName;
 use crate::report::{Condition, Fact, Stage, WriteResult};
 use crate::status::{EntryStatus, Status, TargetStatus, Trouble};
@@ -32,11 +36,14 @@ impl Engine {
                     now,
                 });
             }
+            if let Some((_, at)) = entry.last_success {
+                self.reporter.record(&Fact::Success { entry: name, at });
+            }
         }
     }
 
     pub(super) fn mark_ready(&self) {
-        if self.untried == 0 && !self.pulse.ready.swap(true, Ordering::Relaxed) {
+        if self.untried.is_empty() && !self.pulse.ready.swap(true, Ordering::Relaxed) {
             tracing::info!(entries = self.entries.len(), "every entry was tried once");
         }
     }
@@ -46,6 +53,7 @@ impl Engine {
         self.refresh(name);
         self.tell_undelivered(name);
         self.arm(name);
+        self.go_on(name);
     }
 
     /// Of everything that happened at once, each entry tells once: what it tells takes a look at each of its reads.
@@ -62,11 +70,15 @@ impl Engine {
         };
         let now = Instant::now();
         let mut worst = Condition::Fresh;
+        if entry.entry.suspended {
+            worst = Condition::Suspended;
+        }
         for index in 0..entry.targets.len() {
-            let condition = if entry.tried {
-                entry.target_condition(index, now)
-            } else {
-                Condition::Pending
+            let tried = entry.tried && !self.untried.contains(name);
+            let condition = match (entry.entry.suspended, tried) {
+                (true, _) => Condition::Suspended,
+                (false, true) => entry.target_condition(index, now),
+                (false, false) => Condition::Pending,
             };
             worst = worst.min(condition);
             let was = std::mem::replace(&mut entry.targets[index].shown, condition);
@@ -83,7 +95,7 @@ impl Engine {
         if was == worst {
             return;
         }
-        if worst == Condition::Fresh && was != Condition::Pending {
+        if worst == Condition::Fresh && ![Condition::Pending, Condition::Suspended].contains(&was) {
             tracing::info!(entry = %name, "recovered");
         }
         self.reporter.record(&Fact::EntryCondition {
@@ -126,6 +138,9 @@ impl Engine {
         else {
             return;
         };
+        if entry.rest().is_some() {
+            return self.disarm(name);
+        }
         let now = Instant::now();
         let timer = entry.timer(now);
         let stale = entry.stale_at();
@@ -141,6 +156,7 @@ impl Engine {
         };
         if let Some(at) = at {
             entry.next_sync = Some(at);
+            let at = Some(at);
             self.reporter.record(&Fact::NextSync { entry: name, at });
         }
         match timer.filter(|_| entry.work == Work::Idle) {
@@ -150,6 +166,17 @@ impl Engine {
         if stale > now {
             self.schedule.set(Due::Stale(name.clone()), stale);
         }
+    }
+
+    /// Nothing is to happen to the entry.
+    fn disarm(&mut self, name: &EntryName) {
+        self.schedule.cancel(&Due::Entry(name.clone()));
+        self.schedule.cancel(&Due::Stale(name.clone()));
+        if let Some(entry) = self.entries.get_mut(name) {
+            entry.next_sync = None;
+        }
+        let at = None;
+        self.reporter.record(&Fact::NextSync { entry: name, at });
     }
 
     /// When a read is next asked for.
@@ -191,12 +218,12 @@ impl Engine {
         }
     }
 
-    pub(super) fn tell_effect(&self, name: &EntryName, index: usize, effect: Effect) {
+    pub(super) fn tell_written(&self, name: &EntryName, index: usize, written: &Written) {
         let Some(entry) = self.entries.get(name) else {
             return;
         };
         let target = &entry.entry.targets[index];
-        let (what, result) = match effect {
+        let (what, result) = match written.effect {
             Effect::Unchanged => return,
             Effect::Created => ("created", WriteResult::Created),
             Effect::Updated => ("updated", WriteResult::Updated),
@@ -212,12 +239,52 @@ impl Engine {
             target: target.kind(),
             result,
         });
-        tracing::info!(entry = %name, target.kind = %target.kind(), target.name = %target, "{what}");
+        tracing::info!(
+            target: AUDIT, entry = %name, target.kind = %target.kind(), target.name = %target,
+            version = written.version, reads = written.reads, cause = written.cause.as_str(), "{what}"
+        );
+    }
+
+    /// How the entries stand, for systemd and whoever reads its status.
+    pub(super) fn sum_up(&self) {
+        let mut counts = BTreeMap::new();
+        for entry in self.entries.values() {
+            *counts.entry(entry.condition).or_insert(0_usize) += 1;
+        }
+        let counts: Vec<String> = counts
+            .iter()
+            .map(|(condition, count)| format!("{count} {condition}"))
+            .collect();
+        let all = self.entries.len();
+        let plural = if all == 1 { "entry" } else { "entries" };
+        let text = format!("{all} {plural}: {}", counts.join(", "));
+        let mut summary = self
+            .pulse
+            .summary
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        *summary = text;
     }
 
     /// A snapshot of everything, without values.
     pub(in crate::daemon) fn status(&self) -> Status {
-        let entries = self.entries.iter().map(|(name, entry)| EntryStatus {
+        let entries = self.entries.keys();
+        let entries = entries.filter_map(|name| self.entry_status(name));
+        Status {
+            version: crate::status::VERSION,
+            instance: self.instance.to_string(),
+            reload: self
+                .reload
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .clone(),
+            entries: entries.collect(),
+        }
+    }
+
+    pub(super) fn entry_status(&self, name: &EntryName) -> Option<EntryStatus> {
+        let entry = self.entries.get(name)?;
+        Some(EntryStatus {
             name: name.to_string(),
             store: entry.entry.store.to_string(),
             state: entry.condition,
@@ -239,11 +306,6 @@ impl Engine {
                         .map(|streak| Trouble::from(&streak.failure)),
                 })
                 .collect(),
-        });
-        Status {
-            version: crate::status::VERSION,
-            instance: self.instance.to_string(),
-            entries: entries.collect(),
-        }
+        })
     }
 }

@@ -1,5 +1,7 @@
 //! What only the engine can show: that a run that panics is one entry's trouble.
 
+mod asked;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -12,7 +14,8 @@ use super::{Engine, Mode, Parts};
 use crate::assemble::bulk::Shape;
 use crate::assemble::decode::Decoding;
 use crate::config;
-use crate::config::OnMissing;
+use crate::config::{OnMissing, RefreshPolicy};
+use crate::daemon::house::{Supplied, Supply};
 use crate::failure::Reason;
 use crate::names::{EntryName, Instance, RemoteKey, SecretKey, StoreName};
 use crate::report::{Condition, Fact, Reporter};
@@ -36,6 +39,9 @@ fn entry(name: &str, dir: &Path, state: &Arc<State>) -> Entry {
     let target = Target::file(target, &name, state, &Seats::default());
     Entry {
         name,
+        configuration: state.fingerprint_key().of([b"a".as_slice()]),
+        refresh_policy: RefreshPolicy::Periodic,
+        suspended: false,
         store: store.clone(),
         refresh_interval: Duration::from_secs(10),
         max_stale: Duration::from_mins(1),
@@ -55,6 +61,18 @@ fn entry(name: &str, dir: &Path, state: &Arc<State>) -> Entry {
         }],
         templates: None,
         targets: vec![target],
+    }
+}
+
+/// One store and these entries.
+fn supply(state: &State, (name, store): (StoreName, Store), entries: Vec<Entry>) -> Supply {
+    let supplied = Supplied {
+        store: Some(store),
+        identity: state.fingerprint_key().of([name.as_str().as_bytes()]),
+    };
+    Supply {
+        stores: [(name, supplied)].into(),
+        entries,
     }
 }
 
@@ -84,11 +102,15 @@ fn with_a_broken_entry(dir: &Path, mode: Mode, reporter: Reporter) -> Engine {
     broken.items.push(found(7));
     Engine::new(Parts {
         instance: Instance::new("test").unwrap(),
-        stores: [(name, store)].into(),
-        entries: vec![broken, entry("good", dir, &state)],
+        supply: supply(
+            &state,
+            (name, store),
+            vec![broken, entry("good", dir, &state)],
+        ),
         state,
         reporter,
         pulse: Arc::default(),
+        reload: Arc::default(),
         mode,
     })
 }
@@ -99,7 +121,8 @@ async fn a_panic_in_one_run_fails_only_that_entry() {
     let dir = dir.path().canonicalize().unwrap();
     let mut engine = with_a_broken_entry(&dir, Mode::Once, Reporter::new(|_| {}));
     let (_queries, asked) = mpsc::channel(1);
-    engine.run(CancellationToken::new(), asked).await;
+    let (_orders, ordered) = mpsc::channel(1);
+    engine.run(CancellationToken::new(), asked, ordered).await;
     let status = engine.status();
     let [broken, good] = &status.entries[..] else {
         panic!("two entries");
@@ -130,12 +153,13 @@ async fn a_run_that_panics_is_not_started_again_at_once() {
     });
     let mut engine = with_a_broken_entry(&dir, Mode::Forever, reporter);
     let (_queries, asked) = mpsc::channel(1);
+    let (_orders, ordered) = mpsc::channel(1);
     let stop = CancellationToken::new();
     let stopping = async {
         tokio::time::sleep(Duration::from_millis(900)).await;
         stop.cancel();
     };
-    tokio::join!(engine.run(stop.clone(), asked), stopping);
+    tokio::join!(engine.run(stop.clone(), asked, ordered), stopping);
     assert_eq!(
         runs.load(Ordering::Relaxed),
         1,
@@ -146,8 +170,6 @@ async fn a_run_that_panics_is_not_started_again_at_once() {
 mod absences;
 
 mod finds {
-    use std::collections::BTreeMap;
-
     use tokio::time::Instant;
 
     use super::*;
@@ -200,11 +222,11 @@ mod finds {
         let entries = entries.collect();
         let engine = Engine::new(Parts {
             instance: Instance::new("test").unwrap(),
-            stores: BTreeMap::from([(name, store)]),
-            entries,
+            supply: supply(&state, (name, store), entries),
             state,
             reporter,
             pulse: Arc::default(),
+            reload: Arc::default(),
             mode: Mode::Forever,
         });
         (engine, upstream)

@@ -17,7 +17,7 @@ use crate::schedule::line::{Line, Urgency};
 use crate::schedule::pause::Gate;
 use crate::store::coalesce::Joined;
 use crate::store::desk::{Seen, Want};
-use crate::store::{Fetched, Lane, Read};
+use crate::store::{Fetched, Lane, Read, Store};
 
 /// Calls under way in one line at a time.
 const CALLS_PER_LINE: usize = 32;
@@ -53,6 +53,11 @@ pub(super) enum Whereabouts {
 }
 
 impl Waiting {
+    /// Nobody waits in it and nothing of it is under way.
+    pub(super) fn is_idle(&self) -> bool {
+        self.line.is_empty() && self.under_way == 0
+    }
+
     /// When the next group may leave.
     fn ready(&self, lane: Lane) -> Option<Instant> {
         let ready = self.line.ready(lane.size)?;
@@ -72,9 +77,11 @@ impl Waiting {
 }
 
 impl Engine {
-    /// A run wants a read: a failing one answers with its last error until it is due again.
+    /// A run wants a read: a failing one answers with its last error until it is asked for again.
     pub(super) fn wanted(&mut self, want: Want) {
+        let asked_for = self.whereabouts.contains_key(&want.read);
         let failing = match self.reads.get(&want.read) {
+            Some(_) if asked_for => None,
             Some(state) => state.failing.as_ref().map(|streak| streak.failure.clone()),
             // A find that wants it no more.
             None => Some(no_answer(&want.read)),
@@ -269,6 +276,7 @@ impl Engine {
         let Some(slot) = self.stores.get(&line.store) else {
             return;
         };
+        let of = (Arc::clone(&slot.store), slot.identity);
         let (store, operation) = (Arc::clone(&slot.store), line.lane.operation);
         let (reads, elsewhere): (Vec<Read>, Vec<Read>) = group
             .into_iter()
@@ -296,6 +304,7 @@ impl Engine {
             line: line.clone(),
             reads,
             began,
+            of,
         };
         self.running.insert(task.id(), call);
     }
@@ -316,6 +325,7 @@ impl Engine {
         if let Some(waiting) = self.lines.get_mut(line) {
             waiting.under_way -= 1;
         }
+        let asked: Vec<Read> = fetched.iter().map(|(read, _)| read.clone()).collect();
         let resumed = self.hear(&line.store, &fetched, began);
         for (read, fetched) in fetched {
             match fetched {
@@ -329,8 +339,52 @@ impl Engine {
         if resumed {
             self.resume(&line.store);
         }
+        self.note_rounds(&asked);
         self.settle_all();
         self.look_at(line);
+    }
+
+    /// A call came back from what is no longer the store of that name: it said nothing. Who waits is asked for anew.
+    pub(super) fn came_back_late(&mut self, line: &LineId, reads: Vec<Read>, asked: &Store) {
+        if let Some(waiting) = self.lines.get_mut(line) {
+            waiting.under_way -= 1;
+        }
+        if let Some(id) = asked.upstream() {
+            self.lose_probe(id);
+        }
+        for read in reads {
+            self.whereabouts.remove(&read);
+            let waiters = self.calls.finish(&read);
+            if !self.reads.contains_key(&read) {
+                continue;
+            }
+            self.call(&read, None, Urgency::Now);
+            for waiter in waiters {
+                self.call(&read, Some(waiter), Urgency::Now);
+            }
+        }
+        self.look_at(line);
+        self.close_line(line);
+    }
+
+    /// A line of a store that is no longer there: whoever waits in it is sent away, and with its last call it goes.
+    pub(super) fn close_line(&mut self, line: &LineId) {
+        if self.stores.contains_key(&line.store) {
+            return;
+        }
+        let Some(waiting) = self.lines.get_mut(line) else {
+            return;
+        };
+        let reads = waiting.line.take(usize::MAX);
+        if waiting.is_idle() {
+            self.lines.remove(line);
+        }
+        for read in reads {
+            self.whereabouts.remove(&read);
+            // Without an answer, those who wait are told that there is none.
+            drop(self.calls.finish(&read));
+        }
+        self.schedule.cancel(&Due::Line(line.clone()));
     }
 }
 

@@ -128,7 +128,7 @@ impl OnDisk {
         match remove_leftover(directory, temporary, is_ours) {
             Ok(Leftover::Gone) => {}
             Ok(Leftover::NotOurs(name)) => tracing::warn!(
-                path = %self.path.with_file_name(name).display(),
+                entry = %self.entry, path = %self.path.with_file_name(name).display(),
                 "a write that was broken off left a file with content that is not ours; it stays"
             ),
             Err(errno) => return Err(refused("clear leftovers beside", &self.path, errno)),

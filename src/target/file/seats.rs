@@ -16,9 +16,20 @@ pub(super) const PER_DIRECTORY: usize = 8;
 #[derive(Debug, Default)]
 pub struct Seats {
     directories: Mutex<HashMap<PathBuf, Arc<Semaphore>>>,
+    /// By path, so that an operation of an earlier configuration is not overtaken either.
+    turns: Mutex<HashMap<PathBuf, Arc<Turn>>>,
 }
 
+/// Held by an operation on one path.
+pub(super) type Turn = tokio::sync::Mutex<()>;
+
 impl Seats {
+    /// Whose turn it is at `path`.
+    pub(super) fn turn(&self, path: &Path) -> Arc<Turn> {
+        let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(turns.entry(path.to_owned()).or_default())
+    }
+
     /// Those of the directory in which `path` lies.
     pub(super) fn beside(&self, path: &Path) -> Arc<Semaphore> {
         let mut directories = self

@@ -272,5 +272,9 @@ fn templates_are_equal_by_name_and_text() {
     assert_eq!(shared(&one), template("{{ a }}"));
     assert_ne!(one, template("{{ b }}"));
     assert_ne!(one, Template::new("other", "{{ a }}").unwrap());
-    assert_eq!(format!("{one:?}"), "Template(\"data.url\")");
+    let shown = format!("{one:?}");
+    assert!(shown.starts_with("Template(\"data.url\", "), "{shown}");
+    assert!(!shown.contains("{{ a }}"), "{shown}");
+    assert_eq!(shown, format!("{:?}", template("{{ a }}")));
+    assert_ne!(shown, format!("{:?}", template("{{ b }}")));
 }

@@ -1,0 +1,257 @@
+//! Another configuration, or another key, on SIGHUP and when a file changes. What is broken changes nothing.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio::net::TcpListener;
+use tokio::signal::unix::Signal;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::spawn_blocking;
+
+use super::Pulse;
+use super::engine::{Order, Renewed};
+use super::house::{House, tell_configured};
+use crate::clock;
+use crate::config::{self, Config, Diagnostics, Severity, Surroundings};
+use crate::failure::Failure;
+use crate::reload::{self, Vanished};
+use crate::report::Fact;
+use crate::status::ReloadStatus;
+use crate::systemd::Notifier;
+use crate::watch::{self, Watched};
+
+/// An address that answers.
+#[derive(Debug)]
+pub(super) struct Listening {
+    pub listener: TcpListener,
+    pub address: SocketAddr,
+}
+
+pub(super) async fn listen(address: SocketAddr) -> Result<Listening, Failure> {
+    let listener = TcpListener::bind(address).await.map_err(|error| {
+        let fact = format!("cannot listen on {address}: {}", error.kind());
+        Failure::new(crate::failure::Reason::Io, fact)
+            .with_help("choose another `listen` in [daemon], or stop what uses it")
+    })?;
+    Ok(Listening { listener, address })
+}
+
+/// Why nothing was changed.
+#[derive(Debug)]
+enum Refused {
+    Broken(Diagnostics),
+    Vanished(Vanished),
+    Failed(Failure),
+    /// The daemon is stopping.
+    Late,
+}
+
+pub(super) struct Reloading {
+    main: PathBuf,
+    current: Config,
+    house: House,
+    orders: mpsc::Sender<Order>,
+    listening: mpsc::Sender<Listening>,
+    notifier: Arc<Notifier>,
+    pulse: Arc<Pulse>,
+}
+
+impl Reloading {
+    pub(super) fn new(
+        (main, current): (PathBuf, Config),
+        house: House,
+        (orders, listening): (mpsc::Sender<Order>, mpsc::Sender<Listening>),
+        (notifier, pulse): (Arc<Notifier>, Arc<Pulse>),
+    ) -> Self {
+        Self {
+            main,
+            current,
+            house,
+            orders,
+            listening,
+            notifier,
+            pulse,
+        }
+    }
+
+    /// Never returns while the engine takes orders.
+    pub(super) async fn run(mut self, mut hangup: Signal) -> &'static str {
+        let (mut watch, mut changes) = watch::start(watch::Options::default());
+        let mut before = BTreeSet::new();
+        loop {
+            let now = watched(&self.current);
+            watch.set(now.clone()).await;
+            // What changed between its being read and its being watched is seen by nobody else.
+            if before != now && self.has_changed().await {
+                before = now;
+                self.reload("a file of it changed").await;
+                continue;
+            }
+            before = now;
+            tokio::select! {
+                Some(()) = hangup.recv() => self.reload("SIGHUP").await,
+                paths = changes.next() => self.changed(paths).await,
+            }
+        }
+    }
+
+    async fn has_changed(&self) -> bool {
+        let main = self.main.clone();
+        let load = move || config::load(&main, &Surroundings::from_process());
+        let Ok(loaded) = spawn_blocking(load).await else {
+            return false;
+        };
+        let seen = |config: &Config| {
+            let Config {
+                stores,
+                clusters,
+                entries,
+                ..
+            } = config;
+            format!("{:?}", (stores, clusters, entries, config.daemon.listen))
+        };
+        loaded.map_or(true, |loaded| seen(&loaded.config) != seen(&self.current))
+    }
+
+    async fn changed(&mut self, changed: BTreeSet<Watched>) {
+        let paths: Vec<PathBuf> = changed.iter().map(|it| it.path().to_owned()).collect();
+        let about = reload::about(&self.current, &paths);
+        if about.configuration {
+            self.reload("a file of it changed").await;
+        }
+        if !about.stores.is_empty() || about.access {
+            // Where the engine is gone, the daemon is stopping.
+            let _ = self.orders.send(Order::Touched(about)).await;
+        }
+    }
+
+    async fn reload(&mut self, cause: &str) {
+        // Before it is ready, systemd waits for that and nothing else.
+        let ready = self.pulse.is_ready();
+        if ready {
+            self.notifier.reloading();
+        }
+        let result = self.renew().await;
+        let at = clock::now();
+        let successful = result.is_ok();
+        self.house
+            .reporter
+            .record(&Fact::Reloaded { successful, at });
+        let error = match result {
+            Ok(Renewed {
+                added,
+                changed,
+                removed,
+                unchanged,
+            }) => {
+                tracing::info!(
+                    cause,
+                    added,
+                    changed,
+                    removed,
+                    unchanged,
+                    "the configuration was reloaded"
+                );
+                None
+            }
+            // Nobody hears it: the daemon is stopping.
+            Err(Refused::Late) => return,
+            Err(refused) => Some(tell(cause, &refused)),
+        };
+        self.house.tell_reload(ReloadStatus {
+            at,
+            successful,
+            error,
+        });
+        if ready {
+            self.notifier.ready(&self.pulse.summary());
+        }
+    }
+
+    /// Everything that may fail comes before anything is changed.
+    async fn renew(&mut self) -> Result<Renewed, Refused> {
+        let main = self.main.clone();
+        let load = move || config::load(&main, &Surroundings::from_process());
+        let loaded = spawn_blocking(load).await.map_err(|_| Refused::Late)?;
+        let loaded = loaded.map_err(Refused::Broken)?;
+        for warning in loaded.warnings.iter() {
+            tracing::warn!(place = warning.place(), "{}", warning.message);
+        }
+        let mut next = loaded.config;
+        let accepted = reload::judge(&self.current, &next).map_err(Refused::Vanished)?;
+        for key in accepted.at_next_start {
+            tracing::warn!("a changed `daemon.{key}` counts from the next start");
+        }
+        let address = next.daemon.listen;
+        let listening = if address == self.current.daemon.listen {
+            None
+        } else {
+            Some(listen(address).await.map_err(Refused::Failed)?)
+        };
+        next.daemon = config::Daemon {
+            listen: address,
+            ..self.current.daemon.clone()
+        };
+        let state = Arc::clone(&self.house.state);
+        let told = spawn_blocking(move || tell_configured(&state, &next).map(|()| next));
+        let next = told.await.map_err(|_| Refused::Late)?;
+        let next = next.map_err(Refused::Failed)?;
+        let supply = self.house.supply(&next);
+        let (done, renewed) = oneshot::channel();
+        let order = Order::Renew(supply, done);
+        self.orders.send(order).await.map_err(|_| Refused::Late)?;
+        if let Some(listening) = listening {
+            // Whoever serves it outlives this task.
+            let _ = self.listening.send(listening).await;
+        }
+        self.current = next;
+        renewed.await.map_err(|_| Refused::Late)
+    }
+}
+
+fn watched(config: &Config) -> BTreeSet<Watched> {
+    let (files, directories) = reload::watched(config);
+    let files = files.into_iter().map(Watched::File);
+    files
+        .chain(directories.into_iter().map(Watched::Directory))
+        .collect()
+}
+
+/// Says in the log why nothing was changed, and in one sentence for whoever asks later.
+fn tell(cause: &str, refused: &Refused) -> String {
+    const STAYS: &str = "the configuration was not reloaded, the one from before goes on";
+    match refused {
+        Refused::Broken(diagnostics) => {
+            let errors = diagnostics.iter();
+            let errors = errors.filter(|it| it.severity == Severity::Error);
+            for error in errors {
+                tracing::error!(place = error.place(), "{}", error.message);
+            }
+            let count = diagnostics.errors();
+            tracing::error!(
+                cause,
+                errors = count,
+                help = "`secretsyncd check` shows every error with its line",
+                "{STAYS}"
+            );
+            let first = diagnostics.iter().find(|it| it.severity == Severity::Error);
+            let first =
+                first.map_or_else(String::new, |it| format!("{}: {}", it.place(), it.message));
+            match count {
+                0 | 1 => first,
+                more => format!("{first}, and {} more", more - 1),
+            }
+        }
+        Refused::Vanished(vanished) => {
+            tracing::error!(cause, help = Vanished::HELP, "{STAYS}: {vanished}");
+            vanished.to_string()
+        }
+        Refused::Failed(failure) => {
+            tracing::error!(cause, help = failure.help(), "{STAYS}: {failure}");
+            failure.to_string()
+        }
+        Refused::Late => String::new(),
+    }
+}
