@@ -53,9 +53,8 @@ impl Metrics {
         Ok(metrics)
     }
 
-    /// Another configuration has other stores and clusters: what is gone leaves no series behind.
-    pub fn configure(&self, config: &Config) {
-        self.begin(config);
+    /// Of stores and clusters that are gone no series stays. Only once nothing is told of them any more.
+    pub fn forget_others(&self, config: &Config) {
         let of_stores = |store: &str| config.stores.keys().any(|it| it.as_str() == store);
         let of_clusters = |cluster: &str| {
             cluster.is_empty() || config.clusters.keys().any(|it| it.as_str() == cluster)
@@ -78,7 +77,8 @@ impl Metrics {
         TextEncoder::new().encode_to_string(&families)
     }
 
-    fn begin(&self, config: &Config) {
+    /// Makes the series of every store and cluster of a configuration.
+    pub fn begin(&self, config: &Config) {
         let f = &self.families;
         for store in config.stores.keys() {
             let store = store.as_str();

@@ -83,7 +83,7 @@ impl House {
 
     /// What this configuration needs; what is the same as in the one before stays.
     pub(super) fn supply(&mut self, config: &Config) -> Supply {
-        self.metrics.configure(config);
+        self.metrics.begin(config);
         self.renew_clusters(config);
         let key = self.state.fingerprint_key();
         let stores = config.stores.iter().map(|(name, spec)| {

@@ -207,7 +207,9 @@ impl Reloading {
             let _ = self.listening.send(listening).await;
         }
         self.current = next;
-        renewed.await.map_err(|_| Refused::Late)
+        let renewed = renewed.await.map_err(|_| Refused::Late)?;
+        self.house.metrics.forget_others(&self.current);
+        Ok(renewed)
     }
 }
 

@@ -313,3 +313,20 @@ fn fifty_reloads_lose_no_entry_and_read_each_as_often_as_it_is_due() {
     let good = RELOADS - RELOADS.div_ceil(3);
     assert!(reads(0) >= good, "each new entry was read");
 }
+
+/// Bug: what was told of a store's entries as they left began its series anew, at less than nothing.
+#[test]
+fn a_store_that_goes_leaves_no_series_behind() {
+    let (aws, home) = (SecretsManager::start(), Home::new());
+    aws.put("a", "one");
+    home.configure(&(aws.store("prod") + &entry(&home, "db", "a")));
+    let daemon = home.start_ready();
+    let renamed = entry(&home, "db", "a").replace("store = \"prod\"", "store = \"other\"");
+    home.configure(&(aws.store("other") + &renamed));
+    wait_reloads(&daemon, 1.0, true);
+    daemon.wait_state("db", "fresh");
+    let metrics = daemon.metrics();
+    let of = |store| metrics.sum("secretsyncd_secrets", &[("store", store)]);
+    assert_eq!(of("prod"), None);
+    assert!((of("other").unwrap() - 1.0).abs() < f64::EPSILON);
+}

@@ -214,10 +214,15 @@ impl Engine {
 
     /// What has a time of its own gets it; what was never answered, and no run waits for, has to ask for itself.
     fn set_own_times(&mut self, now: &Now) {
-        let own: Vec<(Read, Instant)> = self
-            .reads
-            .iter()
-            .filter(|(_, state)| state.failing.is_some() || state.last.is_none())
+        let waits_for_no_run = |state: &ReadState| {
+            let mut users = state.users.iter().filter_map(|it| self.entries.get(it));
+            users.all(|entry| entry.tried)
+        };
+        let own = self.reads.iter().filter(|(_, state)| {
+            state.failing.is_some() || (state.last.is_none() && waits_for_no_run(state))
+        });
+        // In order, so that neighbours travel together.
+        let own: BTreeMap<Read, Instant> = own
             .map(|(read, state)| (read.clone(), state.next.unwrap_or(now.instant)))
             .collect();
         for (read, at) in own {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::{Due, Engine, Order, Urgency};
-use crate::daemon::entries::{Rest, Work};
+use crate::daemon::entries::Work;
 use crate::daemon::house::{Supplied, Supply};
 use crate::failure::Reason;
 use crate::names::{EntryName, StoreName};
@@ -265,7 +265,8 @@ impl Engine {
         }
         state.entry = Arc::new(entry);
         let rests = state.rest();
-        if rested == Some(Rest::Suspended) && rests.is_none() {
+        let wakes = rested.is_some() && rests.is_none();
+        if wakes {
             // Nobody looked for long.
             state.unfinished = true;
             state.tried = false;
@@ -276,7 +277,7 @@ impl Engine {
         }
         self.follow(name, &before);
         self.unsettled.insert(name.clone());
-        rested.is_some() && rests.is_none()
+        wakes
     }
 
     /// Its reads have changed, or their interval has.

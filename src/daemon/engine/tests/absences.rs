@@ -204,12 +204,17 @@ impl Scene {
         Self::at(tempfile::tempdir().unwrap(), names, shape)
     }
 
-    /// As [`Self::new`], in another process.
-    async fn again(mut self, on_missing: OnMissing) -> Self {
+    /// Everything is on disk.
+    async fn keep(&mut self) {
         self.engine.save();
         while let Some(ended) = self.engine.tasks.join_next_with_id().await {
             self.engine.ended(ended);
         }
+    }
+
+    /// As [`Self::new`], in another process.
+    async fn again(mut self, on_missing: OnMissing) -> Self {
+        self.keep().await;
         let names: Vec<String> = self
             .engine
             .entries
@@ -935,4 +940,24 @@ async fn what_waits_for_a_store_that_goes_is_sent_away() {
     assert!(waits.await.is_err(), "nobody answers");
     assert!(scene.engine.lines.is_empty() && scene.engine.reads.is_empty());
     assert_eq!(scene.engine.schedule.next(), None);
+}
+
+/// Bug: where the grid began in the future, by a clock that was set back since, what failed was never asked again.
+#[tokio::test(start_paused = true)]
+async fn what_failed_is_asked_again_after_a_restart_whatever_the_clock_did() {
+    let mut scene = Scene::new(1, OnMissing::Fail).await;
+    scene.says(&value("b0"), Err(Reason::AccessDenied));
+    scene.later(INTERVAL).await;
+    scene.keep().await;
+    let grid = crate::clock::now() + Duration::from_hours(24);
+    let grid = crate::state::Remember::Meta("grid", serde_json::to_vec(&grid).unwrap());
+    scene.engine.state.remember(vec![grid]).unwrap();
+    let scene = scene.again(OnMissing::Fail).await;
+    assert_eq!(scene.state(0), Condition::Failing);
+    let due = scene
+        .engine
+        .schedule
+        .at(&super::super::Due::Read(value("b0")));
+    let latest = Instant::now() + INTERVAL;
+    assert!(due.is_some_and(|due| due <= latest), "{due:?}");
 }
