@@ -1,5 +1,6 @@
 //! Ledgers copied while they are written.
 
+use std::io::ErrorKind;
 use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
@@ -9,16 +10,24 @@ const COPIES: usize = 50;
 /// Far more than happen meanwhile, and an end where the copies fail.
 const COMMITS: u32 = 5_000;
 
-/// Reads a file in pieces, slowly enough for commits to come in between.
+/// Reads a file in pieces, slowly enough for commits to come in between. Commits also shorten the file: such a copy ends
+/// where the file then did.
 fn copy_slowly(from: &Path, random: &mut fastrand::Rng) -> Vec<u8> {
     let file = fs::File::open(from).unwrap();
     let length = usize::try_from(file.metadata().unwrap().len()).unwrap();
     let mut bytes = vec![0; length];
     let piece = 4096 << random.usize(..10);
     for (number, piece_of) in bytes.chunks_mut(piece).enumerate() {
-        file.read_exact_at(piece_of, (number * piece) as u64)
-            .unwrap();
-        std::thread::yield_now();
+        let place = number * piece;
+        match file.read_exact_at(piece_of, place as u64) {
+            Ok(()) => std::thread::yield_now(),
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof => {
+                let length = file.metadata().unwrap().len();
+                bytes.truncate(usize::try_from(length).unwrap().max(place));
+                break;
+            }
+            Err(error) => panic!("the ledger cannot be read: {error}"),
+        }
     }
     bytes
 }
