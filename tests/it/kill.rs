@@ -8,7 +8,7 @@ use rustix::process::Signal;
 
 use crate::support::daemon::{Home, PATIENCE};
 use crate::support::secrets_manager::SecretsManager;
-use crate::support::wait::{the_machine, wait_until};
+use crate::support::wait::wait_until;
 
 const ENTRIES: usize = 40;
 const KILLS: usize = 200;
@@ -38,7 +38,6 @@ key = \"value\"
 
 #[test]
 fn two_hundred_kills_tear_nothing_and_repeat_only_what_was_under_way() {
-    let _machine = the_machine();
     let (aws, home) = (SecretsManager::start(), Home::new());
     let mut versions = [0_usize; ENTRIES];
     for (n, version) in versions.iter().enumerate() {

@@ -9,7 +9,7 @@ use rustix::process::Signal;
 use crate::support::daemon::{Daemon, Home, PATIENCE, free_port, wait_content};
 use crate::support::http;
 use crate::support::secrets_manager::SecretsManager;
-use crate::support::wait::{stays_true, the_machine, wait_until};
+use crate::support::wait::{stays_true, wait_until};
 
 fn entry(home: &Home, name: &str, key: &str) -> String {
     format!(
@@ -264,7 +264,6 @@ fn a_run_under_way_ends_before_its_entry_s_next_configuration_begins() {
 fn fifty_reloads_lose_no_entry_and_read_each_as_often_as_it_is_due() {
     const ENTRIES: usize = 2000;
     const RELOADS: usize = 50;
-    let _machine = the_machine();
     let (aws, home) = (SecretsManager::start(), Home::new());
     let mut tables = aws.store("prod");
     for n in 0..ENTRIES {

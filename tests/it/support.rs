@@ -10,6 +10,7 @@ pub mod daemon;
 pub mod http;
 pub mod kubernetes;
 pub mod leak;
+pub mod machine;
 pub mod memory;
 pub mod moto;
 pub mod paging;

@@ -4,8 +4,9 @@ use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use crate::support::daemon::{Daemon, Home, PATIENCE, wait_content};
+use crate::support::machine::Alone;
 use crate::support::secrets_manager::{Fault, Log, Operation, SecretsManager};
-use crate::support::wait::{stays_true, the_machine, wait_until};
+use crate::support::wait::{stays_true, wait_until};
 
 const BATCH: Operation = Operation::BatchGetSecretValue;
 const GET: Operation = Operation::GetSecretValue;
@@ -130,6 +131,7 @@ fn a_secret_that_two_thousand_entries_share_is_read_once_an_interval() {
 
 #[test]
 fn ten_thousand_secrets_start_at_the_rate_and_go_on_evenly() {
+    let alone = Alone::wait();
     let (aws, home) = (SecretsManager::start(), Home::new());
     let interval = Duration::from_secs(30);
     aws.limit_batch(100);
@@ -139,10 +141,9 @@ fn ten_thousand_secrets_start_at_the_rate_and_go_on_evenly() {
         config += &entry(&home, &format!("e{i}"), interval, keys);
     }
     home.configure(&config);
-    let machine = the_machine();
     let mut daemon = home.start();
     daemon.wait_ready(PATIENCE * 4);
-    drop(machine);
+    let _share = alone.let_others_in();
     let cold = aws.log();
     let times: Vec<Instant> = cold.0.iter().map(|request| request.at).collect();
     assert_eq!(cold.calls(BATCH), times.len(), "nothing but batches");
@@ -242,6 +243,7 @@ fn a_refused_batch_loses_no_key_and_deletes_nothing() {
 
 #[test]
 fn without_the_permission_for_batches_secrets_are_read_one_by_one() {
+    let alone = Alone::wait();
     let (aws, home) = (SecretsManager::start(), Home::new());
     let interval = Duration::from_secs(10);
     let keys = secrets(&aws, 40);
@@ -250,7 +252,6 @@ fn without_the_permission_for_batches_secrets_are_read_one_by_one() {
         .iter()
         .map(|key| entry(&home, key, interval, std::slice::from_ref(key)));
     home.configure(&(aws.store("prod") + &entries.collect::<String>()));
-    let machine = the_machine();
     let daemon = home.start_ready();
     for i in 0..40 {
         wait_content(
@@ -259,7 +260,7 @@ fn without_the_permission_for_batches_secrets_are_read_one_by_one() {
             &format!("{{\"k0\":\"value {i}\"}}\n"),
         );
     }
-    drop(machine);
+    let _share = alone.let_others_in();
     let tried = aws.log().calls(BATCH);
     assert!(
         (1..=2).contains(&tried),
@@ -341,7 +342,7 @@ fn a_store_that_is_down_gets_one_probe_and_everything_when_it_is_back() {
 /// Others in the account use up the quota: the rate gives way, and everything arrives all the same.
 #[test]
 fn a_store_that_throttles_is_asked_more_slowly() {
-    let _machine = the_machine();
+    let _alone = Alone::wait();
     let (aws, home) = (SecretsManager::start(), Home::new());
     aws.limit_batch(10);
     let keys = secrets(&aws, 2000);

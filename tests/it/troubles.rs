@@ -9,7 +9,6 @@ use crate::support::daemon::{Home, SECRET_ACCESS_KEY, free_port};
 use crate::support::leak::Markers;
 use crate::support::secrets_manager::{Fault, SecretsManager};
 use crate::support::status::Trouble;
-use crate::support::wait::the_machine;
 
 const DELIVERED: &str = "MARKER-delivered-5be2a6";
 const ROTATED: &str = "MARKER-rotated-0c61fd";
@@ -329,7 +328,6 @@ fn says_not<'a>(trouble: &Trouble, says: &'a [&'a str]) -> Vec<&'a str> {
 
 #[test]
 fn every_row_has_its_class_its_time_and_its_words() {
-    let _machine = the_machine();
     let work = Mutex::new(
         secret_rows()
             .into_iter()

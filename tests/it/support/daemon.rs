@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 
 use super::http;
+use super::machine::Share;
 use super::prometheus::Metrics;
 use super::status::Status;
 use super::wait::{wait_for, wait_until};
@@ -33,6 +34,7 @@ pub struct Home {
     pub log_level: Option<&'static str>,
     /// `--log-format`, likewise.
     pub log_format: Option<&'static str>,
+    _share: Share,
 }
 
 /// A command that has ended.
@@ -65,6 +67,7 @@ impl Home {
             dir,
             log_level: None,
             log_format: None,
+            _share: Share::take(),
         }
     }
 

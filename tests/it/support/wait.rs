@@ -3,7 +3,6 @@
 //! No scenario sleeps and hopes: it either waits for a fact with a deadline, or it watches that something does
 //! *not* happen for a stated time.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 const STEP: Duration = Duration::from_millis(50);
@@ -35,12 +34,4 @@ pub fn stays_true(span: Duration, what: &str, mut holds: impl FnMut() -> bool) {
         assert!(holds(), "no longer true: {what}");
         std::thread::sleep(STEP);
     }
-}
-
-/// The machine for one scenario: held by those that say how fast something is, and by those that take all the processors
-/// there are. Tests run side by side because most of them wait; these do not.
-pub fn the_machine() -> MutexGuard<'static, ()> {
-    static MACHINE: Mutex<()> = Mutex::new(());
-    // A scenario that failed holds back no other.
-    MACHINE.lock().unwrap_or_else(PoisonError::into_inner)
 }
