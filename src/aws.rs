@@ -6,13 +6,13 @@
 
 mod base;
 mod chain;
+mod eks;
 mod files;
 mod guard;
 pub mod identity;
 mod keys;
 pub mod login;
 mod proxy;
-pub mod rate;
 pub mod region;
 mod role;
 mod sts;
@@ -33,6 +33,7 @@ use aws_smithy_types::timeout::TimeoutConfig;
 use futures_util::future::join_all;
 
 use self::chain::Logins;
+pub use self::eks::{EksSigner, EksToken};
 pub use self::guard::Guard;
 pub use self::keys::ClusterKeys;
 use self::region::Place;
@@ -108,6 +109,13 @@ impl Aws {
         let upstream = Arc::new(Upstream::new(id, spec, (place, login), http_client));
         shared.upstreams.insert(at, Arc::clone(&upstream));
         upstream
+    }
+
+    /// Who signs tokens for an EKS cluster, as a store with this `auth` would sign.
+    pub fn eks_signer(&self, auth: &AwsAuth, region: &str, cluster: &str) -> EksSigner {
+        let place = Arc::new(Place::new(Some(region), &auth.base, self.sdk.clone()));
+        let login = self.shared().logins.get(auth, &place);
+        EksSigner::new(login, region, cluster)
     }
 
     /// Renews all credentials ahead of their end. Never returns; for logins that are there when it starts. One that hangs

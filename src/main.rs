@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use secretsyncd::cli::Cli;
-use secretsyncd::{command, logging, memory};
+use secretsyncd::{command, logging, memory, process};
 use zeroizing_alloc::ZeroAlloc;
 
 /// Wipes whatever is freed, and what is left behind when something grows: libraries copy values, and do not wipe them.
@@ -14,6 +14,7 @@ static ALLOCATOR: ZeroAlloc<System> = ZeroAlloc(System);
 
 fn main() -> ExitCode {
     let exposed = memory::seclude();
+    process::keep_capabilities();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(problem) => {

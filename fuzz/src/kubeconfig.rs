@@ -3,6 +3,7 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 
+use secretsyncd::config::Tls;
 use secretsyncd::kube::survey;
 
 use super::{first_line, no_leak, planted};
@@ -17,9 +18,12 @@ pub fn target(input: &[u8]) {
     let path = dir.path().join("kubeconfig");
     fs::write(&path, planted(text)).expect("the kubeconfig can be written");
     fs::set_permissions(&path, Permissions::from_mode(0o600)).expect("the file is ours");
-    let first = survey(&path, context);
+    let first = survey(&path, context, Tls::AsTheKubeconfigSays);
     let shown = format!("{first:?}");
-    assert_eq!(shown, format!("{:?}", survey(&path, context)));
+    assert_eq!(
+        shown,
+        format!("{:?}", survey(&path, context, Tls::AsTheKubeconfigSays))
+    );
     if let Err(failure) = first.access
         && context.is_none_or(|context| !context.contains("hunter2"))
     {

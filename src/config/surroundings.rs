@@ -2,7 +2,10 @@
 //! lowering is the same for the same files.
 
 use std::env;
+use std::net::Ipv6Addr;
 use std::path::{Path, PathBuf};
+
+use super::ServiceAccount;
 
 /// The few facts about the process that defaults depend on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -14,7 +17,14 @@ pub struct Surroundings {
     pub xdg_state_home: Option<PathBuf>,
     pub xdg_runtime_dir: Option<PathBuf>,
     pub home: Option<PathBuf>,
+    /// The API server as a pod's environment names it.
+    pub api_server: Option<String>,
+    /// Where a pod finds its service account, if not in the usual place.
+    pub service_account: Option<PathBuf>,
 }
+
+/// Where the kubelet puts it.
+const SERVICE_ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 
 impl Surroundings {
     pub fn from_process() -> Self {
@@ -25,6 +35,16 @@ impl Surroundings {
             xdg_state_home: directory("XDG_STATE_HOME"),
             xdg_runtime_dir: directory("XDG_RUNTIME_DIR"),
             home: directory("HOME"),
+            api_server: api_server(|name| env::var(name).ok()),
+            service_account: None,
+        }
+    }
+
+    pub(super) fn service_account(&self) -> ServiceAccount {
+        let usual = || PathBuf::from(SERVICE_ACCOUNT);
+        ServiceAccount {
+            server: self.api_server.clone(),
+            directory: self.service_account.clone().unwrap_or_else(usual),
         }
     }
 
@@ -68,9 +88,43 @@ fn directory(variable: &str) -> Option<PathBuf> {
         .filter(|path| path.is_absolute())
 }
 
+fn api_server(variable: impl Fn(&str) -> Option<String>) -> Option<String> {
+    let host = variable("KUBERNETES_SERVICE_HOST").filter(|host| !host.is_empty())?;
+    let port: u16 = variable("KUBERNETES_SERVICE_PORT")?.parse().ok()?;
+    Some(match host.parse::<Ipv6Addr>() {
+        Ok(address) => format!("https://[{address}]:{port}"),
+        Err(_) => format!("https://{host}:{port}"),
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_pod_is_told_where_its_api_server_is() {
+        let of = |host: Option<&str>, port: Option<&str>| {
+            api_server(|name| match name {
+                "KUBERNETES_SERVICE_HOST" => host.map(str::to_owned),
+                "KUBERNETES_SERVICE_PORT" => port.map(str::to_owned),
+                _ => None,
+            })
+        };
+        let is = |host, server: &str| assert_eq!(of(Some(host), Some("443")).unwrap(), server);
+        is("10.96.0.1", "https://10.96.0.1:443");
+        is("fd00::1", "https://[fd00::1]:443");
+        for (host, port) in [
+            (None, Some("443")),
+            (Some("10.96.0.1"), None),
+            (Some(""), Some("443")),
+            (Some("10.96.0.1"), Some("x")),
+        ] {
+            assert_eq!(of(host, port), None);
+        }
+        let usual = Surroundings::default().service_account();
+        let token = "/var/run/secrets/kubernetes.io/serviceaccount/token";
+        assert_eq!(usual.token(), Path::new(token));
+    }
 
     #[test]
     fn state_and_socket_follow_systemd_then_root_then_the_user() {

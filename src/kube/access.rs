@@ -10,8 +10,9 @@ use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
+use super::exec::Plugin;
 use super::kubeconfig;
-use crate::config::{ClusterAccess, ClusterAuth};
+use crate::config::{ClusterAccess, ClusterAuth, ServiceAccount};
 use crate::failure::{Failure, Reason};
 use crate::secret::SecretBytes;
 
@@ -22,8 +23,43 @@ const FILE_MAX: usize = 1 << 20;
 #[derive(Debug)]
 pub(super) struct Access {
     pub(super) server: String,
-    /// Absent: the system's certificate authorities.
-    pub(super) certificate_authority: Option<Source>,
+    pub(super) trust: Trust,
+    pub(super) way: Way,
+    pub(super) login: Login,
+}
+
+/// Whom we take for the API server.
+#[derive(Debug)]
+pub(super) enum Trust {
+    /// Whoever the system's certificate authorities vouch for.
+    System,
+    Authority(Source),
+    /// Everybody: both the kubeconfig and the configuration ask for it.
+    Anybody,
+}
+
+/// How a connection gets there.
+#[derive(Debug)]
+pub(super) enum Way {
+    Direct,
+    /// To the host in `server`, which is asked for and proves itself by this name.
+    Named(String),
+    /// Through a tunnel of this proxy. Its URL may hold a password.
+    Proxy(SecretBytes),
+}
+
+/// How we prove who we are.
+#[derive(Debug)]
+pub(super) enum Login {
+    Keys(Keys),
+    /// A program says it.
+    Plugin(Plugin),
+    /// Tokens that are signed as a store.
+    Eks,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Keys {
     pub(super) token: Option<SecretBytes>,
     /// Goes before `token`, which stands in while the file cannot be read.
     pub(super) token_file: Option<PathBuf>,
@@ -31,13 +67,13 @@ pub(super) struct Access {
 }
 
 /// A client certificate and its key.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub(super) struct Identity {
     pub(super) certificate: Source,
     pub(super) key: Source,
 }
 
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub(super) enum Source {
     Inline(SecretBytes),
     File(PathBuf),
@@ -67,45 +103,80 @@ impl Stamp {
 impl Access {
     pub(super) fn of(access: &ClusterAccess) -> Result<Self, Failure> {
         match access {
-            ClusterAccess::Kubeconfig { path, context } => {
-                kubeconfig::read(path, context.as_deref())
+            ClusterAccess::Kubeconfig { path, context, tls } => {
+                kubeconfig::read(path, context.as_deref(), *tls)
             }
             ClusterAccess::Server {
                 server,
                 certificate_authority,
                 auth,
-            } => {
-                let (token_file, identity) = match auth {
-                    ClusterAuth::TokenFile(path) => (Some(path.clone()), None),
-                    ClusterAuth::ClientCertificate { certificate, key } => (
-                        None,
-                        Some(Identity {
-                            certificate: Source::File(certificate.clone()),
-                            key: Source::File(key.clone()),
-                        }),
-                    ),
-                };
-                Ok(Self {
-                    server: server.clone(),
-                    certificate_authority: certificate_authority.clone().map(Source::File),
-                    token: None,
-                    token_file,
-                    identity,
-                })
-            }
+            } => Ok(Self {
+                server: server.clone(),
+                trust: certificate_authority
+                    .clone()
+                    .map_or(Trust::System, |path| Trust::Authority(Source::File(path))),
+                way: Way::Direct,
+                login: Login::of(auth),
+            }),
+            ClusterAccess::InCluster(account) => Self::in_cluster(account),
         }
+    }
+
+    fn in_cluster(account: &ServiceAccount) -> Result<Self, Failure> {
+        let server = account.server.clone().ok_or_else(|| {
+            unusable("`in_cluster` is set, and this does not run in a pod")
+                .with_help(
+                    "run it in a pod, which has KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT, or give a `kubeconfig` or a `server`",
+                )
+        })?;
+        Ok(Self {
+            server,
+            trust: Trust::Authority(Source::File(account.authority())),
+            way: Way::Direct,
+            login: Login::Keys(Keys {
+                token_file: Some(account.token()),
+                ..Keys::default()
+            }),
+        })
     }
 
     /// The files it names, but the token's, which is followed by itself.
     pub(super) fn files(&self) -> impl Iterator<Item = &Path> {
-        let identity = self.identity.iter().flat_map(|i| [&i.certificate, &i.key]);
-        self.certificate_authority
-            .iter()
+        let authority = match &self.trust {
+            Trust::Authority(source) => Some(source),
+            Trust::System | Trust::Anybody => None,
+        };
+        let identity = match &self.login {
+            Login::Keys(keys) => keys.identity.as_ref(),
+            Login::Plugin(_) | Login::Eks => None,
+        };
+        let identity = identity.into_iter().flat_map(|i| [&i.certificate, &i.key]);
+        authority
+            .into_iter()
             .chain(identity)
             .filter_map(|source| match source {
                 Source::File(path) => Some(path.as_path()),
                 Source::Inline(_) => None,
             })
+    }
+}
+
+impl Login {
+    fn of(auth: &ClusterAuth) -> Self {
+        match auth {
+            ClusterAuth::TokenFile(path) => Self::Keys(Keys {
+                token_file: Some(path.clone()),
+                ..Keys::default()
+            }),
+            ClusterAuth::ClientCertificate { certificate, key } => Self::Keys(Keys {
+                identity: Some(Identity {
+                    certificate: Source::File(certificate.clone()),
+                    key: Source::File(key.clone()),
+                }),
+                ..Keys::default()
+            }),
+            ClusterAuth::Eks(_) => Self::Eks,
+        }
     }
 }
 

@@ -5,6 +5,7 @@
 //! a file system whose server is gone, are waited for by one thread and by each call for a bounded time.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -15,19 +16,30 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 use zeroize::Zeroizing;
 
-use super::access::{self, Access, Identity, Stamp, unusable};
+use super::access::{self, Access, Identity, Keys, Login, Source, Stamp, Trust, Way, unusable};
+use super::ticket::{Issuer, Tickets};
+use super::watch::Lanes;
+use super::way;
+use crate::aws::EksSigner;
 use crate::config::ClusterAccess;
 use crate::failure::{Failure, Reason};
 use crate::names::ClusterName;
 use crate::secret::SecretBytes;
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Of a whole request, from the connection to the last byte of the answer.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
 /// Of a look at the files, and of the wait for one that is under way.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(5);
 /// Connections hold values in their buffers, so they are closed soon after use.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
+pub(super) const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
+/// A connection that answers neither a request nor a ping for so long is dead: requests on it end, and the next one takes
+/// another. Sooner than a request's own limit, which would leave it in use. Idle ones are not asked, so that they close.
+const PING_AFTER: Duration = Duration::from_secs(5);
+const PING_TIMEOUT: Duration = Duration::from_secs(7);
+/// Of connections that carry watches.
+const PING_WATCHES_AFTER: Duration = Duration::from_secs(20);
+const PING_WATCHES_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often files are looked at, at most.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How old a token from a file may get, even where the file looks the same.
@@ -40,15 +52,33 @@ pub(super) struct Session {
     pub(super) server: Url,
     /// Marked sensitive, so that no library prints it.
     pub(super) authorization: Option<HeaderValue>,
+    /// Connections for watches, which never share one with requests.
+    pub(super) lanes: Arc<Lanes>,
+}
+
+/// What a connection is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Traffic {
+    Requests,
+    Watches,
 }
 
 /// Keeps a cluster's session, and keeps it up to date.
 pub(super) struct Sessions {
     cluster: ClusterName,
-    access: ClusterAccess,
+    configured: Configured,
     held: Mutex<Held>,
     /// The server refused our credentials: the token file is read again however young it looks.
     doubted: AtomicBool,
+    /// The same, for credentials that were handed out.
+    refused: AtomicBool,
+}
+
+#[derive(Clone)]
+struct Configured {
+    access: ClusterAccess,
+    /// Where tokens are signed as a store.
+    signer: Option<EksSigner>,
 }
 
 #[derive(Default)]
@@ -63,6 +93,8 @@ struct Opened {
     session: Session,
     watched: Vec<(PathBuf, Option<Stamp>)>,
     token: Option<FollowedToken>,
+    /// Where credentials are handed out.
+    tickets: Option<Arc<Tickets>>,
 }
 
 struct FollowedToken {
@@ -75,23 +107,41 @@ impl Sessions {
     pub(super) fn new(cluster: ClusterName, access: ClusterAccess) -> Self {
         Self {
             cluster,
-            access,
+            configured: Configured {
+                access,
+                signer: None,
+            },
             held: Mutex::default(),
             doubted: AtomicBool::new(false),
+            refused: AtomicBool::new(false),
         }
+    }
+
+    /// Those of the same cluster, whose tokens are signed so.
+    pub(super) fn signed(&self, signer: EksSigner) -> Self {
+        let mut next = Self::new(self.cluster.clone(), self.configured.access.clone());
+        next.configured.signer = Some(signer);
+        next
     }
 
     pub(super) fn doubt(&self) {
         self.doubted.store(true, Ordering::Relaxed);
+        self.refused.store(true, Ordering::Relaxed);
     }
 
     pub(super) async fn get(&self) -> Result<Session, Failure> {
-        timeout(LOOK_TIMEOUT, self.current())
-            .await
-            .unwrap_or_else(|_| Err(self.silent()))
+        let current = timeout(LOOK_TIMEOUT, self.current()).await;
+        let (session, tickets) = current.unwrap_or_else(|_| Err(self.silent()))?;
+        match tickets {
+            None => Ok(session),
+            Some(tickets) => {
+                let refused = self.refused.swap(false, Ordering::Relaxed);
+                tickets.session(refused).await
+            }
+        }
     }
 
-    async fn current(&self) -> Result<Session, Failure> {
+    async fn current(&self) -> Result<(Session, Option<Arc<Tickets>>), Failure> {
         let mut held = self.held.lock().await;
         let held = &mut *held;
         let now = Instant::now();
@@ -99,9 +149,9 @@ impl Sessions {
             .looked
             .is_some_and(|at| now.duration_since(at) < LOOK_EVERY);
         if held.look.is_none() && !(fresh && held.opened.is_some()) {
-            let (access, opened) = (self.access.clone(), held.opened.take());
+            let (configured, opened) = (self.configured.clone(), held.opened.take());
             let doubted = self.doubted.swap(false, Ordering::Relaxed);
-            let look = move || Opened::again(opened, &access, now, doubted);
+            let look = move || Opened::again(opened, &configured, now, doubted);
             held.look = Some(tokio::task::spawn_blocking(look));
             held.looked = Some(now);
         }
@@ -116,7 +166,7 @@ impl Sessions {
             }));
         }
         match &held.opened {
-            Some(Ok(opened)) => Ok(opened.session.clone()),
+            Some(Ok(opened)) => Ok((opened.session.clone(), opened.tickets.clone())),
             Some(Err(failure)) => Err(failure.clone()),
             None => Err(self.silent()),
         }
@@ -138,7 +188,7 @@ impl Opened {
     /// What is open already, if its files are still the same, with a token that is recent.
     fn again(
         opened: Option<Result<Self, Failure>>,
-        access: &ClusterAccess,
+        configured: &Configured,
         now: Instant,
         doubted: bool,
     ) -> Result<Self, Failure> {
@@ -147,7 +197,7 @@ impl Opened {
                 opened.follow_token(now, doubted);
                 Ok(opened)
             }
-            _ => Self::open(access, now),
+            _ => Self::open(configured, now),
         }
     }
 
@@ -173,26 +223,57 @@ impl Opened {
         token.read_at = now;
     }
 
-    fn open(configured: &ClusterAccess, now: Instant) -> Result<Self, Failure> {
+    fn open(configured: &Configured, now: Instant) -> Result<Self, Failure> {
         let mut watched = Vec::new();
         let mut watch = |path: &Path| watched.push((path.to_owned(), Stamp::of(path)));
         // Stamps are taken before the content: what changes in between is then seen as changed.
-        if let ClusterAccess::Kubeconfig { path, .. } = configured {
+        if let ClusterAccess::Kubeconfig { path, .. } = &configured.access {
             watch(path);
         }
-        let access = Access::of(configured)?;
+        let access = Access::of(&configured.access)?;
         access.files().for_each(&mut watch);
-        let server = server(&access.server)?;
-        let http = connector(&access)?;
-        let (authorization, token) = token(&access, now)?;
+        let access = Arc::new(access);
+        let issuer =
+            match &access.login {
+                Login::Keys(keys) => {
+                    let mut session = Session::open(Door::new(&access))?;
+                    let (authorization, token) = token(keys, now)?;
+                    session.authorization = authorization;
+                    return Ok(Self {
+                        session,
+                        watched,
+                        token,
+                        tickets: None,
+                    });
+                }
+                Login::Plugin(plugin) => Issuer::Plugin(plugin.instruct(&access)?),
+                Login::Eks => Issuer::Eks(configured.signer.clone().ok_or_else(|| {
+                    unusable("there is nobody here to sign the cluster's tokens")
+                })?),
+            };
+        let session = Session::open(Door::new(&access))?;
+        let tickets = Tickets::new(issuer, access, session.clone());
         Ok(Self {
-            session: Session {
-                http,
-                server,
-                authorization,
-            },
+            session,
             watched,
-            token,
+            token: None,
+            tickets: Some(Arc::new(tickets)),
+        })
+    }
+}
+
+impl Session {
+    /// Without a token yet. Blocking.
+    pub(super) fn open(door: Door) -> Result<Self, Failure> {
+        let server = server(&door.access.server)?;
+        Ok(Self {
+            http: door.connector(Traffic::Requests)?,
+            server: match &door.access.way {
+                Way::Named(name) => way::named(server, name)?,
+                Way::Direct | Way::Proxy(_) => server,
+            },
+            authorization: None,
+            lanes: Arc::new(Lanes::new(door)),
         })
     }
 }
@@ -217,7 +298,43 @@ fn server(text: &str) -> Result<Url, Failure> {
     Ok(url)
 }
 
-fn connector(access: &Access) -> Result<reqwest::Client, Failure> {
+/// Where connections are opened: by one access, with the certificate that was issued for it, if one was.
+#[derive(Clone)]
+pub(super) struct Door {
+    access: Arc<Access>,
+    issued: Option<Arc<Identity>>,
+}
+
+impl Door {
+    pub(super) fn new(access: &Arc<Access>) -> Self {
+        Self {
+            access: Arc::clone(access),
+            issued: None,
+        }
+    }
+
+    pub(super) fn with_certificate(access: &Arc<Access>, issued: &Arc<Identity>) -> Self {
+        Self {
+            access: Arc::clone(access),
+            issued: Some(Arc::clone(issued)),
+        }
+    }
+
+    /// Reads files. Blocking.
+    pub(super) fn connector(&self, traffic: Traffic) -> Result<reqwest::Client, Failure> {
+        let own = match &self.access.login {
+            Login::Keys(keys) => keys.identity.as_ref(),
+            Login::Plugin(_) | Login::Eks => None,
+        };
+        connector(&self.access, self.issued.as_deref().or(own), traffic)
+    }
+}
+
+fn connector(
+    access: &Access,
+    identity: Option<&Identity>,
+    traffic: Traffic,
+) -> Result<reqwest::Client, Failure> {
     let mut builder = reqwest::Client::builder()
         .user_agent(concat!("secretsyncd/", env!("CARGO_PKG_VERSION")))
         .https_only(true)
@@ -227,18 +344,29 @@ fn connector(access: &Access) -> Result<reqwest::Client, Failure> {
         .no_proxy()
         .retry(reqwest::retry::never())
         .connect_timeout(CONNECT_TIMEOUT)
-        .timeout(REQUEST_TIMEOUT)
         .pool_idle_timeout(IDLE_TIMEOUT);
-    if let Some(authority) = &access.certificate_authority {
-        let pem = authority.load("certificate authority")?;
-        let unusable = || unusable("the cluster's certificate authority is not a PEM certificate");
-        let roots = reqwest::Certificate::from_pem_bundle(pem.expose()).map_err(|_| unusable())?;
-        if roots.is_empty() {
-            return Err(unusable());
-        }
-        builder = builder.tls_certs_only(roots);
-    }
-    if let Some(identity) = &access.identity {
+    builder = match traffic {
+        Traffic::Requests => builder
+            .timeout(REQUEST_TIMEOUT)
+            .http2_keep_alive_interval(PING_AFTER)
+            .http2_keep_alive_timeout(PING_TIMEOUT)
+            .http2_keep_alive_while_idle(false),
+        // A watch has no end of its own; pings tell one that is quiet from one that is dead.
+        Traffic::Watches => builder
+            .http2_keep_alive_interval(PING_WATCHES_AFTER)
+            .http2_keep_alive_timeout(PING_WATCHES_TIMEOUT),
+    };
+    builder = match &access.trust {
+        Trust::System => builder,
+        Trust::Authority(source) => builder.tls_certs_only(authorities(source)?),
+        Trust::Anybody => builder.tls_danger_accept_invalid_certs(true),
+    };
+    builder = match &access.way {
+        Way::Direct => builder,
+        Way::Named(_) => builder.dns_resolver(way::addresses_of(&server(&access.server)?)?),
+        Way::Proxy(url) => builder.proxy(way::proxy(url)?),
+    };
+    if let Some(identity) = identity {
         builder = builder.identity(client_certificate(identity)?);
     }
     builder.build().map_err(|_| {
@@ -247,6 +375,16 @@ fn connector(access: &Access) -> Result<reqwest::Client, Failure> {
                 "check that they are valid PEM, and that the client certificate and its key belong together",
             )
     })
+}
+
+fn authorities(source: &Source) -> Result<Vec<reqwest::Certificate>, Failure> {
+    let pem = source.load("certificate authority")?;
+    let unusable = || unusable("the cluster's certificate authority is not a PEM certificate");
+    let roots = reqwest::Certificate::from_pem_bundle(pem.expose()).map_err(|_| unusable())?;
+    if roots.is_empty() {
+        return Err(unusable());
+    }
+    Ok(roots)
 }
 
 fn client_certificate(identity: &Identity) -> Result<reqwest::Identity, Failure> {
@@ -262,11 +400,11 @@ fn client_certificate(identity: &Identity) -> Result<reqwest::Identity, Failure>
 
 /// The file's token, else the fixed one.
 fn token(
-    access: &Access,
+    keys: &Keys,
     now: Instant,
 ) -> Result<(Option<HeaderValue>, Option<FollowedToken>), Failure> {
-    let fixed = access.token.as_ref().map(bearer).transpose()?;
-    let Some(path) = &access.token_file else {
+    let fixed = keys.token.as_ref().map(bearer).transpose()?;
+    let Some(path) = &keys.token_file else {
         return Ok((fixed, None));
     };
     let stamp = Stamp::of(path);
@@ -283,7 +421,7 @@ fn token(
     Ok((Some(header), Some(followed)))
 }
 
-fn bearer(token: &SecretBytes) -> Result<HeaderValue, Failure> {
+pub(super) fn bearer(token: &SecretBytes) -> Result<HeaderValue, Failure> {
     let token = token.expose().trim_ascii();
     if token.is_empty() {
         return Err(unusable("the cluster's token is empty"));
@@ -303,12 +441,14 @@ fn bearer(token: &SecretBytes) -> Result<HeaderValue, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Tls;
 
     #[tokio::test(start_paused = true)]
     async fn files_that_never_answer_cost_each_call_a_bounded_time() {
         let access = ClusterAccess::Kubeconfig {
             path: "/dev/null".into(),
             context: None,
+            tls: Tls::Verified,
         };
         let sessions = Sessions::new(ClusterName::new("prod").unwrap(), access);
         let hanging = tokio::runtime::Handle::current().spawn(std::future::pending());

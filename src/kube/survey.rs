@@ -3,8 +3,9 @@
 
 use std::path::{Path, PathBuf};
 
-use super::access::Source;
+use super::access::{Access, Login, Source, Trust};
 use super::kubeconfig;
+use crate::config::Tls;
 use crate::failure::Failure;
 
 #[derive(Debug)]
@@ -18,6 +19,8 @@ pub struct Survey {
 #[derive(Debug)]
 pub struct SurveyedAccess {
     pub server: String,
+    /// The server need not prove who it is.
+    pub unverified: bool,
     pub files: Vec<NamedFile>,
 }
 
@@ -30,7 +33,7 @@ pub struct NamedFile {
 }
 
 /// Reads the kubeconfig at `path` as a session with that context would. Blocking.
-pub fn survey(path: &Path, context: Option<&str>) -> Survey {
+pub fn survey(path: &Path, context: Option<&str>, tls: Tls) -> Survey {
     let file = match kubeconfig::parse(path) {
         Ok(file) => file,
         Err(failure) => {
@@ -42,21 +45,40 @@ pub fn survey(path: &Path, context: Option<&str>) -> Survey {
     };
     Survey {
         holds_credential: file.holds_credential(),
-        access: file.choose(path, context).map(|access| {
-            let (certificate, key) = access
-                .identity
-                .map_or((None, None), |i| (Some(i.certificate), Some(i.key)));
-            let files = [
-                named("certificate authority", false, access.certificate_authority),
-                named("client certificate", false, certificate),
-                named("client key", true, key),
-                named("token file", true, access.token_file.map(Source::File)),
-            ];
-            SurveyedAccess {
-                server: access.server,
-                files: files.into_iter().flatten().collect(),
+        access: file.choose(path, context, tls).map(SurveyedAccess::of),
+    }
+}
+
+impl SurveyedAccess {
+    fn of(access: Access) -> Self {
+        let unverified = matches!(access.trust, Trust::Anybody);
+        let authority = match access.trust {
+            Trust::Authority(source) => Some(source),
+            Trust::System | Trust::Anybody => None,
+        };
+        let mut files = vec![named("certificate authority", false, authority)];
+        match access.login {
+            Login::Keys(keys) => {
+                let (certificate, key) = keys
+                    .identity
+                    .map_or((None, None), |i| (Some(i.certificate), Some(i.key)));
+                files.extend([
+                    named("client certificate", false, certificate),
+                    named("client key", true, key),
+                    named("token file", true, keys.token_file.map(Source::File)),
+                ]);
             }
-        }),
+            Login::Plugin(plugin) => {
+                let program = Source::File(plugin.path().to_owned());
+                files.push(named("credential plugin", false, Some(program)));
+            }
+            Login::Eks => {}
+        }
+        Self {
+            server: access.server,
+            unverified,
+            files: files.into_iter().flatten().collect(),
+        }
     }
 }
 

@@ -1,61 +1,108 @@
 //! `[clusters.NAME]`. Nothing ambient: what is not written here is not used.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::needs::Party;
 use super::permissions::Content;
 use super::url::{PlainHttp, refusal};
-use super::{Lowering, References};
+use super::{Lowering, References, stores};
 use crate::config::problems::{At, Problem};
 use crate::config::tree::{Table, Value};
-use crate::config::{Cluster, ClusterAccess, ClusterAuth};
+use crate::config::{AwsAuth, Cluster, ClusterAccess, ClusterAuth, EksAuth, Store, Tls};
 use crate::kube;
-use crate::names::ClusterName;
+use crate::names::{ClusterName, StoreName};
+
+/// What an `eks` may refer to.
+#[derive(Clone, Copy)]
+pub(super) struct Signers<'a> {
+    pub(super) references: &'a References,
+    pub(super) stores: &'a BTreeMap<StoreName, Store>,
+}
+
+const SERVER_KEYS: &[&str] = &[
+    "server",
+    "certificate_authority",
+    "token_file",
+    "client_certificate",
+    "client_key",
+];
+const KUBECONFIG_KEYS: &[&str] = &["context", "allow_insecure_tls"];
 
 pub(super) fn lower(
     cx: &Lowering<'_>,
     name: &ClusterName,
     mut table: Table<'_>,
-    references: &References,
+    signers: Signers<'_>,
 ) -> Option<Cluster> {
     let at = table.at;
-    let refused = in_cluster(cx, &mut table) || table.has("eks");
-    let access = if table.has("kubeconfig") {
-        let only_server = [
-            "server",
-            "certificate_authority",
-            "token_file",
-            "client_certificate",
-            "client_key",
-        ];
-        refuse(cx, &mut table, &only_server, "beside `kubeconfig`");
+    // Looked into wherever it stands.
+    let eks = table
+        .take("eks")
+        .map(|value| (value.key_at, eks_auth(cx, name, value, signers)));
+    let stray_eks = |place: &str| {
+        if let Some((at, _)) = &eks {
+            cx.problems
+                .error(*at, format!("`eks` has no meaning {place}"));
+        }
+    };
+    let pod = table.boolean("in_cluster").filter(|inside| inside.value);
+    let access = if let Some(inside) = pod {
+        const BESIDE: &str = "beside `in_cluster`";
+        stray_eks(BESIDE);
+        refuse(cx, &mut table, &["kubeconfig"], BESIDE);
+        refuse(cx, &mut table, KUBECONFIG_KEYS, BESIDE);
+        refuse(cx, &mut table, SERVER_KEYS, BESIDE);
+        Some(in_cluster(cx, inside))
+    } else if table.has("kubeconfig") {
+        stray_eks("beside `kubeconfig`");
+        refuse(cx, &mut table, SERVER_KEYS, "beside `kubeconfig`");
         kubeconfig(cx, &mut table)
     } else {
         let has_server = table.has("server");
         table.also_known(&["kubeconfig"]);
-        refuse(cx, &mut table, &["context"], "without `kubeconfig`");
-        if !has_server && !refused {
+        refuse(cx, &mut table, KUBECONFIG_KEYS, "without `kubeconfig`");
+        if !has_server {
             cx.problems.push(
                 Problem::absence(at, "a cluster needs `kubeconfig` or `server`")
-                    .help("or `in_cluster`, `eks`, which are not supported yet"),
+                    .help("or, in a pod, `in_cluster = true`"),
             );
         }
-        server(cx, &mut table, has_server && !refused)
+        let had_eks = eks.is_some();
+        let auth = eks.and_then(|(_, auth)| auth);
+        server(cx, &mut table, (had_eks, auth))
     };
-    table.later("eks", |value| eks(cx, name, value, references));
-    table.later("requests_per_second", Value::count);
+    let rate = table.take("requests_per_second").and_then(Value::count);
     table.finish();
-    Some(Cluster { access: access? })
+    Some(Cluster {
+        access: access?,
+        requests_per_second: rate.map_or(Cluster::REQUESTS_PER_SECOND, |rate| rate.value),
+    })
 }
 
-/// Whether it is `true`, which is refused.
-fn in_cluster(cx: &Lowering<'_>, table: &mut Table<'_>) -> bool {
-    let value = table.boolean("in_cluster");
-    if let Some(At { value: true, at }) = value {
-        cx.problems
-            .error(at, "`in_cluster = true` is not supported yet");
+fn in_cluster(cx: &Lowering<'_>, inside: At<bool>) -> ClusterAccess {
+    let account = cx.surroundings.service_account();
+    if account.server.is_none() {
+        cx.problems.push(
+            Problem::warning(inside.at, "this does not run in a pod").help(
+                "a pod has KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT in its environment",
+            ),
+        );
+    } else {
+        for path in [account.authority(), account.token()] {
+            // Who may read its token is the pod's business: nobody else is in there.
+            let path = At {
+                value: path,
+                at: inside.at,
+            };
+            cx.check_file_of(
+                &path,
+                Content::Trusted,
+                ": what the pod's service account has",
+            );
+        }
     }
-    value.is_some_and(|value| value.value)
+    ClusterAccess::InCluster(account)
 }
 
 /// Keys that have no meaning here.
@@ -72,26 +119,31 @@ fn kubeconfig(cx: &Lowering<'_>, table: &mut Table<'_>) -> Option<ClusterAccess>
     let path = table.take("kubeconfig").and_then(|v| cx.path(v));
     let had_context = table.has("context");
     let context = table.take("context").and_then(|v| cx.plain_text(v, 512));
+    let tls = match table.boolean("allow_insecure_tls") {
+        Some(allowed) if allowed.value => Tls::AsTheKubeconfigSays,
+        Some(_) | None => Tls::Verified,
+    };
     let path = path?;
     if had_context && context.is_none() {
         cx.check_file(&path, Content::Trusted);
         return None;
     }
-    look_inside(cx, &path, context.map(|text| text.value));
+    look_inside(cx, &path, context.map(|text| text.value), tls);
     Some(ClusterAccess::Kubeconfig {
         path: path.value,
         context: context.map(|text| text.value.to_owned()),
+        tls,
     })
 }
 
 /// Judges a kubeconfig by what is in it, and the files that it names. What is wrong with it may be put right before it
 /// is used, so it is a warning.
-fn look_inside(cx: &Lowering<'_>, path: &At<PathBuf>, context: Option<&str>) {
+fn look_inside(cx: &Lowering<'_>, path: &At<PathBuf>, context: Option<&str>, tls: Tls) {
     if !path.value.is_file() {
         cx.check_file(path, Content::Trusted);
         return;
     }
-    let survey = kube::survey(&path.value, context);
+    let survey = kube::survey(&path.value, context, tls);
     cx.check_file(path, Content::credential_if(survey.holds_credential));
     let named = match survey.access {
         Ok(named) => named,
@@ -106,6 +158,12 @@ fn look_inside(cx: &Lowering<'_>, path: &At<PathBuf>, context: Option<&str>) {
         let message = format!("the `server` in this kubeconfig {why}");
         cx.problems.push(Problem::warning(path.at, message));
     }
+    if named.unverified {
+        let message = "this kubeconfig lets anyone on the way pose as the API server";
+        cx.problems.push(Problem::warning(path.at, message).help(
+            "give the cluster's certificate authority instead of `insecure-skip-tls-verify`",
+        ));
+    }
     for file in named.files {
         let at = At {
             value: file.path,
@@ -116,8 +174,14 @@ fn look_inside(cx: &Lowering<'_>, path: &At<PathBuf>, context: Option<&str>) {
     }
 }
 
-fn server(cx: &Lowering<'_>, table: &mut Table<'_>, wanted: bool) -> Option<ClusterAccess> {
+/// `eks`: that it is there, and what could be made of it.
+fn server(
+    cx: &Lowering<'_>,
+    table: &mut Table<'_>,
+    (had_eks, eks): (bool, Option<EksAuth>),
+) -> Option<ClusterAccess> {
     let at = table.at;
+    let wanted = table.has("server");
     let server = table
         .string("server")
         .and_then(|text| cx.endpoint(text, "server", PlainHttp::Never));
@@ -130,14 +194,22 @@ fn server(cx: &Lowering<'_>, table: &mut Table<'_>, wanted: bool) -> Option<Clus
         client_certificate(cx, table)
     } else {
         table.also_known(&["client_certificate", "client_key"]);
-        token.map(|path| ClusterAuth::TokenFile(path.value))
+        let token = token.map(|path| ClusterAuth::TokenFile(path.value));
+        token.or(eks.map(|eks| ClusterAuth::Eks(Box::new(eks))))
     };
-    if wanted && had_token == had_certificate {
+    let ways = [had_token, had_certificate, had_eks];
+    if wanted && ways.into_iter().filter(|had| *had).count() != 1 {
         cx.problems.push(Problem::absence(
             at,
-            "`server` needs either `token_file`, or `client_certificate` and `client_key`",
+            "`server` needs one of `token_file`, `client_certificate` and `client_key`, `eks`",
         ));
         return None;
+    }
+    if wanted && had_eks && !had_authority {
+        let message = "`eks` needs `certificate_authority`, too";
+        cx.problems.push(Problem::absence(at, message).help(
+            "it is in the answer of `aws eks describe-cluster`: certificateAuthority.data, in base64",
+        ));
     }
     if had_authority && authority.is_none() {
         return None;
@@ -172,24 +244,59 @@ fn file(
     Some(path)
 }
 
-fn eks(
+fn eks_auth(
     cx: &Lowering<'_>,
     name: &ClusterName,
     value: Value<'_>,
-    references: &References,
-) -> Option<()> {
+    signers: Signers<'_>,
+) -> Option<EksAuth> {
     let mut table = value.table()?;
-    for key in ["cluster_name", "region"] {
-        let _ = table.need(key).and_then(Value::string);
-    }
+    let cluster_name = table.need("cluster_name").and_then(|v| eks_name(cx, v));
+    let region = table.need("region").and_then(|v| stores::region(cx, v));
     let store = table
         .need("credentials")
         .and_then(Value::string)
-        .and_then(|text| cx.store(text, references));
-    if let Some(At { value: store, at }) = store {
-        let (who, whom) = (Party::Cluster(name.clone()), Party::Store(store));
-        cx.needs.add(who, whom, at);
-    }
+        .and_then(|text| cx.store(text, signers.references));
     table.finish();
-    Some(())
+    let store = store?;
+    let (who, whom) = (
+        Party::Cluster(name.clone()),
+        Party::Store(store.value.clone()),
+    );
+    cx.needs.add(who, whom, store.at);
+    Some(EksAuth {
+        cluster_name: cluster_name?.value.to_owned(),
+        region: region?.value.to_owned(),
+        auth: auth_of(cx, &store, signers)?,
+    })
+}
+
+fn auth_of(cx: &Lowering<'_>, store: &At<StoreName>, signers: Signers<'_>) -> Option<AwsAuth> {
+    // One that has a mistake has been told of.
+    match signers.stores.get(&store.value)? {
+        Store::SecretsManager(aws) | Store::ParameterStore(aws) => Some(aws.auth.clone()),
+        Store::File(_) => {
+            let message = "`credentials` must be a store of AWS, whose `auth` signs";
+            cx.problems.error(store.at, message);
+            None
+        }
+    }
+}
+
+fn eks_name<'t>(cx: &Lowering<'_>, value: Value<'t>) -> Option<At<&'t str>> {
+    let text = value.string()?;
+    let letters = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
+    let begins = text
+        .value
+        .bytes()
+        .next()
+        .is_some_and(|b| b.is_ascii_alphanumeric());
+    if begins && text.value.len() <= 100 && text.value.bytes().all(letters) {
+        return Some(text);
+    }
+    cx.problems.error(
+        text.at,
+        "`cluster_name` must be a name in EKS: letters, digits, `-` and `_`, at most 100, beginning with a letter or digit",
+    );
+    None
 }
