@@ -7,6 +7,7 @@ pub mod cohorts;
 pub mod line;
 pub mod pace;
 pub mod pause;
+pub mod rate;
 pub mod rhythm;
 
 use std::collections::{BTreeSet, HashMap};

@@ -10,12 +10,19 @@ use tokio::time::Instant;
 use super::backoff;
 use crate::failure::{Failure, Reason, Retry};
 
+/// A pause that begins this soon after another one is the same trouble: what a probe may do, others may not.
+const RELAPSE: Duration = Duration::from_mins(1);
+
 /// What is known of something that many share.
 #[derive(Debug, Default)]
 pub struct Health {
     /// When a call last came back with an answer, be it a refusal.
     answered: Option<Instant>,
     pause: Option<Pause>,
+    /// When the last pause ended.
+    resumed: Option<Instant>,
+    /// Pauses that began soon after another one, in a row: each begins with a longer wait.
+    relapses: u32,
 }
 
 #[derive(Debug)]
@@ -108,7 +115,13 @@ impl Health {
             return News::Nothing;
         }
         self.pause = None;
+        self.resumed = Some(now);
         News::Resumed
+    }
+
+    /// Whether something was answered after a call began at `began`.
+    pub fn does_well_since(&self, began: Instant) -> bool {
+        self.answered.is_some_and(|at| at > began)
     }
 
     /// A call that began at `began` failed for a reason that may be shared. `longest` bounds the pause; `random` is in
@@ -120,18 +133,31 @@ impl Health {
         longest: Duration,
         random: f64,
     ) -> News {
-        let others_do_well = self.answered.is_some_and(|at| at > began);
-        let is_lonely = failure.reason.may_be_lonely() && others_do_well;
+        let is_lonely = failure.reason.may_be_lonely() && self.does_well_since(began);
         if !failure.reason.is_shared() || is_lonely {
             return News::Nothing;
         }
+        self.struck(failure, (began, now), longest, random)
+    }
+
+    /// The same, where the failure is everybody's beyond doubt.
+    pub fn struck(
+        &mut self,
+        failure: &Failure,
+        (began, now): (Instant, Instant),
+        longest: Duration,
+        random: f64,
+    ) -> News {
         // Calls that left before the pause say nothing new.
         if let Some(pause) = &self.pause
             && !(pause.probing && began >= pause.until)
         {
             return News::Nothing;
         }
-        let failures = self.pause.as_ref().map_or(1, |pause| pause.failures + 1);
+        let failures = match self.pause.as_ref().map(|pause| pause.failures) {
+            Some(failures) => failures.saturating_add(1),
+            None => self.first_failures(now),
+        };
         let wait = backoff::delay(Retry::Soon, failures, longest, random);
         let wait = failure.retry_after.map_or(wait, |wish| wish.max(wait));
         self.pause = Some(Pause {
@@ -142,6 +168,17 @@ impl Health {
             probing: false,
         });
         News::Paused
+    }
+
+    /// How many failures a pause that begins now counts from.
+    fn first_failures(&mut self, now: Instant) -> u32 {
+        let relapse = self.resumed.is_some_and(|at| now < at + RELAPSE);
+        self.relapses = if relapse {
+            self.relapses.saturating_add(1)
+        } else {
+            0
+        };
+        self.relapses.saturating_add(1)
     }
 }
 
@@ -206,6 +243,31 @@ mod tests {
         // Credentials and clock are everybody's at once.
         let expired = health.failed(&failure(Reason::Credentials), (began, now), LONGEST, 0.0);
         assert_eq!(expired, News::Paused);
+    }
+
+    /// Else a probe that is answered would let in, once a second, everything that the same trouble awaits.
+    #[tokio::test(start_paused = true)]
+    async fn a_pause_that_comes_back_at_once_begins_with_a_longer_wait() {
+        let mut now = Instant::now();
+        let mut health = Health::default();
+        let busy = failure(Reason::Throttled);
+        for failures in 1..=4 {
+            assert_eq!(
+                health.struck(&busy, (now, now), LONGEST, 0.999),
+                News::Paused
+            );
+            let pause = health.pause().unwrap();
+            assert_eq!(pause.failures, failures);
+            now = pause.until;
+            assert_eq!(health.gate(now), Gate::Probe);
+            assert_eq!(health.answered(now, now), News::Resumed);
+        }
+        now += RELAPSE;
+        assert_eq!(
+            health.struck(&busy, (now, now), LONGEST, 0.999),
+            News::Paused
+        );
+        assert_eq!(health.pause().unwrap().failures, 1);
     }
 
     /// Bug: a probe that could not leave, or said nothing, was the last one.
