@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use self::file::{FileTarget, Seats};
 use self::kubernetes::KubernetesTarget;
-use crate::config;
+use crate::config::{self, DeletionPolicy};
 use crate::failure::Failure;
 use crate::kube;
 use crate::names::{ClusterName, EntryName, Instance};
@@ -73,6 +73,47 @@ impl Target {
         match self {
             Self::Kubernetes(_, id) => Some(&id.cluster),
             Self::File(_) => None,
+        }
+    }
+
+    /// What becomes of it when its sources are gone.
+    pub fn deletion_policy(&self) -> DeletionPolicy {
+        match self {
+            Self::Kubernetes(target, _) => target.spec().deletion_policy,
+            Self::File(_) => DeletionPolicy::Retain,
+        }
+    }
+
+    /// Whether changes by others are to be seen at once.
+    pub fn is_watched(&self) -> bool {
+        match self {
+            Self::Kubernetes(target, _) => target.spec().drift == config::DriftPolicy::Watch,
+            Self::File(_) => false,
+        }
+    }
+
+    /// Waits for its turn among all targets of its cluster; a file has no others to wait for.
+    pub async fn turn(&self) -> Result<Option<kube::Visit>, Failure> {
+        match self {
+            Self::Kubernetes(target, _) => target.turn().await.map(Some),
+            Self::File(_) => Ok(None),
+        }
+    }
+
+    /// What its cluster's pause waits for may be over.
+    pub fn hasten(&self) {
+        match self {
+            Self::Kubernetes(target, _) => target.hasten(),
+            Self::File(_) => {}
+        }
+    }
+
+    /// Whether both are written in the same way; they are at one place.
+    pub fn is_like(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Kubernetes(one, _), Self::Kubernetes(other, _)) => one.spec() == other.spec(),
+            (Self::File(_), Self::File(_)) => true,
+            (Self::Kubernetes(..), Self::File(_)) | (Self::File(_), Self::Kubernetes(..)) => false,
         }
     }
 

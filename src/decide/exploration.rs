@@ -6,6 +6,7 @@
 mod brake;
 mod files;
 mod promise;
+mod removals;
 mod secrets;
 mod setting;
 mod world;
@@ -191,6 +192,11 @@ fn two_targets_of_two_sources_go_by_their_own_policies() {
     let seen = all_keep_the_promise(&two_sources_and_targets());
     assert!(seen.worlds > 10_000, "{seen:?}");
     assert!(seen.dropped > 0 && seen.merged > 0, "{seen:?}");
+    assert!(seen.targets_deleted > 0, "{seen:?}");
+    assert!(
+        seen.deleted_beside_kept > 0 && seen.merged_beside_kept > 0,
+        "each by its own policy: {seen:?}"
+    );
 }
 
 #[test]

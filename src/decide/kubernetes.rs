@@ -4,11 +4,14 @@
 //! ours when the API server or our ledger proves that one. Whatever is not proven is left alone or refused, unless
 //! `adopt` says to take it; what a controller or another instance holds is never taken.
 
+mod changes;
 mod fields;
 mod fits;
 mod ownership;
+pub mod removal;
+mod takeover;
 #[cfg(test)]
-mod tests;
+pub(in crate::decide) mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -16,12 +19,15 @@ use std::fmt;
 use crate::config::CreationPolicy;
 use crate::decide::{Drift, Effect};
 use crate::failure::{Failure, Reason};
-use crate::kube::{FieldManager, Force, LiveSecret, Manager};
+use crate::kube::{FieldManager, Force, LiveSecret, Ownership};
 use crate::names::{EntryName, Instance, LabelValue, MetadataKey, ResourceVersion, SecretKey, Uid};
 use crate::secret::{Fingerprint, Payload};
 
+pub use changes::changes;
 use fields::Difference;
 use ownership::may_own;
+use removal::Author;
+pub(crate) use takeover::made;
 
 /// On every Secret that holds something of ours; watches select by it.
 pub const MANAGED_LABEL: (&str, &str) = ("secretsyncd/managed", "true");
@@ -41,7 +47,7 @@ const RESERVED_TYPES: [&str; 2] = [
 /// One Secret, or our part of one, as it should be.
 #[derive(Clone)]
 pub struct Wanted {
-    /// Not written under the merge policy: there, the type is somebody else's.
+    /// Under the merge policies only said where the Secret is made: of one that is there, it is somebody else's.
     pub secret_type: String,
     pub data: Payload,
     /// Ours included.
@@ -49,11 +55,12 @@ pub struct Wanted {
     /// Ours included.
     pub annotations: BTreeMap<MetadataKey, String>,
     pub policy: CreationPolicy,
+    pub immutable: bool,
     pub adopt: bool,
     pub manager: FieldManager,
     pub instance: Instance,
     pub entry: EntryName,
-    /// Of type, data, labels and annotations.
+    /// Of all that is written.
     pub fingerprint: Fingerprint,
 }
 
@@ -79,8 +86,13 @@ pub struct DeliveredSecret {
     /// The instance under whose name the whole Secret was ours; absent where we only merged into it.
     pub whole: Option<Instance>,
     pub wrote: Wrote,
+    /// In whose name; absent in what an earlier release recorded.
+    pub manager: Option<FieldManager>,
     pub fingerprint: Fingerprint,
-    /// Whether a configuration stood without this part since: from then on people may write the Secret themselves.
+    /// How it was delivered; absent in what releases recorded that did not know.
+    pub author: Option<Box<Author>>,
+    /// Whether a configuration stood without this part since, or another machine may have written it: from then on people
+    /// may write the Secret themselves.
     pub left: bool,
 }
 
@@ -91,8 +103,19 @@ pub struct Known<'a> {
     pub own: Option<&'a DeliveredSecret>,
     /// What the entry delivered that the Secret names as its writer.
     pub writer: Option<&'a DeliveredSecret>,
+    /// What entries delivered to it that are no longer configured at all.
+    pub gone: &'a [Gone],
+    /// Another configured entry is to write it, too, and may follow the same one that is gone.
+    pub shared: bool,
     /// The entry's keys come from a `find`: one that is not wanted may merely not have been listed.
     pub found: bool,
+}
+
+/// An entry that no configuration has any more, and what it delivered to a Secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gone {
+    pub entry: EntryName,
+    pub delivered: DeliveredSecret,
 }
 
 /// The fields whose values are there because of us. One that somebody else already had with the same value is not:
@@ -124,23 +147,37 @@ pub struct Judged {
     pub foreign: Vec<SecretKey>,
     /// What will be there because of us once the verdict is carried out.
     pub wrote: Wrote,
-    /// Attempts to create that did not end: once all that is wanted is held under our own name, they give back what
-    /// they hold.
-    pub attempts: Vec<FieldManager>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// Nothing to write.
     Unchanged(Judged),
-    /// There is none; make it, never by force.
+    /// There is none; make it, and touch nothing that somebody else makes in the same moment.
     Create { effect: Effect },
+    /// Make our own manager's what is ours by proof and by name another's. No value changes by it; what is to be
+    /// written is judged after it.
+    TakeOver {
+        ownership: Ownership,
+        effect: Effect,
+    },
     /// Write to exactly this state of exactly this Secret.
     Apply {
         judged: Judged,
         force: Force,
         effect: Effect,
     },
+}
+
+impl Verdict {
+    pub fn effect(&self) -> Effect {
+        match self {
+            Self::Unchanged(_) => Effect::Unchanged,
+            Self::Create { effect }
+            | Self::TakeOver { effect, .. }
+            | Self::Apply { effect, .. } => *effect,
+        }
+    }
 }
 
 /// The name under which an entry's applies own fields. The merge policies need one for each entry: under a shared
@@ -150,9 +187,10 @@ pub fn field_manager(
     instance: &Instance,
     entry: &EntryName,
 ) -> FieldManager {
-    match policy {
-        CreationPolicy::Owner => FieldManager::new(&[]),
-        CreationPolicy::Merge => FieldManager::new(&[instance.as_str(), entry.as_str()]),
+    if policy.is_whole() {
+        FieldManager::new(&[])
+    } else {
+        FieldManager::new(&[instance.as_str(), entry.as_str()])
     }
 }
 
@@ -165,9 +203,7 @@ pub fn writable(wanted: &Wanted) -> Result<(), Failure> {
         )
         .with_help("an empty Secret is never written; check what the sources hold"));
     }
-    if wanted.policy == CreationPolicy::Owner
-        && RESERVED_TYPES.contains(&wanted.secret_type.as_str())
-    {
+    if wanted.policy.may_create() && RESERVED_TYPES.contains(&wanted.secret_type.as_str()) {
         return Err(Failure::new(
             Reason::Invalid,
             format!("Secrets of type `{}` are never written", wanted.secret_type),
@@ -177,12 +213,13 @@ pub fn writable(wanted: &Wanted) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Refuses content that whoever reads a Secret of that type could not use. Under the merge policy the type is known
+/// Refuses content that whoever reads a Secret of that type could not use. Under the merge policies the type is known
 /// only from the Secret itself: there, [`judge`] asks.
 pub fn usable(wanted: &Wanted) -> Result<(), Failure> {
-    match wanted.policy {
-        CreationPolicy::Owner => fits::whole(&wanted.secret_type, &wanted.data),
-        CreationPolicy::Merge => Ok(()),
+    if wanted.policy.is_whole() {
+        fits::whole(&wanted.secret_type, &wanted.data)
+    } else {
+        Ok(())
     }
 }
 
@@ -224,32 +261,55 @@ pub fn judge(
     let ledger = known.own.filter(|own| {
         own.uid == live.uid && (!own.left || own.resource_version == live.resource_version)
     });
-    match wanted.policy {
-        CreationPolicy::Owner => {
-            may_own(
-                wanted,
-                live,
-                Known {
-                    own: ledger,
-                    ..known
-                },
-            )?;
-            same_type(wanted, live)?;
-        }
-        CreationPolicy::Merge => fits::part(&live.secret_type, &wanted.data)?,
+    if wanted.policy.is_whole() {
+        let known = Known {
+            own: ledger,
+            ..known
+        };
+        may_own(wanted, live, known)?;
+        same_type(wanted, live)?;
+    } else {
+        fits::part(&live.secret_type, &wanted.data)?;
     }
     if known.found && ledger.is_none() {
         omits_nothing(wanted, live)?;
     }
+    if let Some(ownership) = takeover::needed((wanted, live), known, ledger) {
+        let effect = effect(same_content, Drift::Metadata);
+        return Ok(Verdict::TakeOver { ownership, effect });
+    }
     let difference = fields::compare(wanted, live, ledger)?;
-    if live.immutable && difference.content {
+    may_change(wanted, live, &difference)?;
+    Ok(verdict(live, difference, same_content))
+}
+
+/// What the API server refuses of a Secret that is immutable.
+fn may_change(wanted: &Wanted, live: &LiveSecret, difference: &Difference) -> Result<(), Failure> {
+    if !live.immutable {
+        return Ok(());
+    }
+    if difference.content {
         return Err(Failure::new(
             Reason::Conflict,
             "the Secret is immutable and its content would change",
         )
         .with_help("delete the Secret, so that it is made anew, or deliver under another name"));
     }
-    Ok(verdict((wanted, live), difference, same_content))
+    // Where somebody else made it immutable, our apply says nothing about it.
+    let ours = live
+        .managers
+        .iter()
+        .any(|m| m.immutable && m.is(&wanted.manager));
+    if ours && !wanted.immutable {
+        return Err(Failure::new(
+            Reason::Conflict,
+            "we made the Secret immutable, and that cannot be taken back",
+        )
+        .with_help(
+            "set `immutable = true` again, or delete the Secret, so that it is made anew without it",
+        ));
+    }
+    Ok(())
 }
 
 /// Without a record of what was delivered, nothing tells a key that no longer matches from one that was not listed.
@@ -270,37 +330,29 @@ fn omits_nothing(wanted: &Wanted, live: &LiveSecret) -> Result<(), Failure> {
 }
 
 fn absent(wanted: &Wanted, same_content: bool) -> Result<Verdict, Failure> {
-    match wanted.policy {
-        CreationPolicy::Owner => Ok(Verdict::Create {
+    if wanted.policy.may_create() {
+        fits::whole(&wanted.secret_type, &wanted.data)?;
+        return Ok(Verdict::Create {
             effect: if same_content {
                 Effect::Repaired(Drift::Missing)
             } else {
                 Effect::Created
             },
-        }),
-        CreationPolicy::Merge => Err(Failure::new(
-            Reason::TargetMissing,
-            "the Secret does not exist, and `creation_policy = \"merge\"` never makes one",
-        )
-        .with_help("create the Secret, or set `creation_policy = \"owner\"`")),
+        });
     }
+    Err(Failure::new(
+        Reason::TargetMissing,
+        "the Secret does not exist, and `creation_policy = \"merge\"` never makes one",
+    )
+    .with_help("create the Secret, or set `creation_policy = \"create_or_merge\"`"))
 }
 
-fn verdict(
-    (wanted, live): (&Wanted, &LiveSecret),
-    difference: Difference,
-    same_content: bool,
-) -> Verdict {
-    let attempts = match wanted.policy {
-        CreationPolicy::Owner => live.managers.iter().filter_map(Manager::attempt).collect(),
-        CreationPolicy::Merge => Vec::new(),
-    };
+fn verdict(live: &LiveSecret, difference: Difference, same_content: bool) -> Verdict {
     let judged = Judged {
         uid: live.uid.clone(),
         resource_version: live.resource_version.clone(),
         foreign: difference.foreign,
         wrote: difference.wrote,
-        attempts,
     };
     if !difference.content && !difference.metadata {
         return Verdict::Unchanged(judged);
@@ -308,11 +360,22 @@ fn verdict(
     Verdict::Apply {
         judged,
         force: difference.force,
-        effect: match (same_content, difference.content) {
-            (false, _) => Effect::Updated,
-            (true, true) => Effect::Repaired(Drift::Content),
-            (true, false) => Effect::Repaired(Drift::Metadata),
-        },
+        effect: effect(
+            same_content,
+            if difference.content {
+                Drift::Content
+            } else {
+                Drift::Metadata
+            },
+        ),
+    }
+}
+
+fn effect(same_content: bool, drift: Drift) -> Effect {
+    if same_content {
+        Effect::Repaired(drift)
+    } else {
+        Effect::Updated
     }
 }
 

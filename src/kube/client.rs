@@ -1,34 +1,39 @@
 //! The requests themselves: bounded in number, time and size, and each reported once.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
+use reqwest::Method;
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
-use reqwest::{Method, Url};
-use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use zeroize::Zeroizing;
 
-use super::error::{About, ApplyError, Refusal};
+use super::error::{About, ApplyError, Break, Broken, Refusal};
+use super::gate::End;
+use super::place::{Asked, Place, Resource};
 use super::secret::{FieldManager, LiveMetadata, LiveSecret};
-use super::session::Sessions;
-use super::wire::{self, Asked, Malformed};
+use super::session::{Session, Sessions};
+use super::tenure::Tenure;
+use super::traffic::{Passage, Traffic};
+use super::wire::{self, Malformed};
+use crate::aws::EksSigner;
 use crate::config::Cluster;
-use crate::failure::{Failure, Reason};
+use crate::failure::Failure;
 use crate::names::{ClusterName, Namespace, ObjectName, ResourceVersion, Uid};
 use crate::report::{ClusterVerb, Fact, Reporter, RequestCode};
 
-/// Requests to one cluster at a time.
-const CONCURRENT_REQUESTS: usize = 32;
 /// The largest answer that is read: a Secret of 1 MiB in base64, its annotations and its managed fields.
 const ANSWER_MAX: usize = 4 << 20;
 
-const WHOLE: HeaderValue = HeaderValue::from_static("application/json");
+pub(super) const WHOLE: HeaderValue = HeaderValue::from_static("application/json");
 /// Metadata only: no value is sent where none is needed.
-const PARTIAL: HeaderValue =
+pub(super) const PARTIAL: HeaderValue =
     HeaderValue::from_static("application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1");
 /// JSON is YAML.
 const APPLY: HeaderValue = HeaderValue::from_static("application/apply-patch+yaml");
+
+const DRY_RUN: &str = "dryRun";
 
 /// Whether an apply takes fields from other managers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,25 +46,34 @@ pub enum Force {
 pub struct Apply {
     pub manager: FieldManager,
     pub force: Force,
+    pub run: Run,
     /// Holds values: wiped.
     pub body: Zeroizing<Vec<u8>>,
 }
 
-/// What an apply has made of the Secret.
+/// Whether what is sent is carried out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Run {
+    Real,
+    /// Judged by the API server as if it were real, admission included, and kept nowhere.
+    Dry,
+}
+
+/// What a write has made of the Secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Applied {
-    /// There was none before.
-    pub created: bool,
     pub uid: Uid,
     pub resource_version: ResourceVersion,
 }
 
-/// One cluster's API, as far as Secrets go.
+/// One cluster's API, for whoever may write to it for so long. Clones share everything.
+#[derive(Clone)]
 pub struct Client {
     name: ClusterName,
-    sessions: Sessions,
+    sessions: Arc<Sessions>,
     reporter: Reporter,
-    slots: Semaphore,
+    pub(super) traffic: Arc<Traffic>,
+    tenure: Tenure,
 }
 
 impl fmt::Debug for Client {
@@ -71,27 +85,97 @@ impl fmt::Debug for Client {
 }
 
 /// A complete answer. The body may hold values.
-struct Answer {
-    code: u16,
+pub(super) struct Answer {
+    pub(super) code: u16,
     retry_after: Option<Duration>,
-    body: Zeroizing<Vec<u8>>,
+    pub(super) body: Zeroizing<Vec<u8>>,
 }
 
-struct Question {
-    method: Method,
-    accept: HeaderValue,
-    apply: Option<Apply>,
+/// All of a request but where it goes.
+pub(super) struct Question {
+    pub(super) method: Method,
+    pub(super) accept: HeaderValue,
+    pub(super) query: Vec<(&'static str, String)>,
+    pub(super) send: Option<Sent>,
+}
+
+/// A body, which may hold values, and what it is.
+pub(super) struct Sent {
+    pub(super) content_type: HeaderValue,
+    pub(super) body: Zeroizing<Vec<u8>>,
+}
+
+impl Question {
+    pub(super) fn get(accept: HeaderValue) -> Self {
+        Self {
+            method: Method::GET,
+            accept,
+            query: Vec::new(),
+            send: None,
+        }
+    }
+
+    pub(super) fn apply(apply: Apply) -> Self {
+        let sent = Sent {
+            content_type: APPLY,
+            body: apply.body,
+        };
+        let mut question = Self::write(Method::PATCH, (&apply.manager, apply.run), sent);
+        if apply.force == Force::Yes {
+            question.query.push(("force", "true".to_owned()));
+        }
+        question
+    }
+
+    /// Whether the cluster may be another one after it. Not after what only asks, whatever its method: what is judged as
+    /// if it were real is kept nowhere, and nor is a review.
+    fn writes(&self, about: About<'_>) -> bool {
+        let is_rehearsed = self.query.iter().any(|(key, _)| *key == DRY_RUN);
+        let is_review = about.place.resource() == Resource::SelfSubjectAccessReview;
+        self.method != Method::GET && !is_rehearsed && !is_review
+    }
+
+    /// In that manager's name, answered without values.
+    pub(super) fn write(method: Method, (manager, run): (&FieldManager, Run), sent: Sent) -> Self {
+        let mut query = vec![("fieldManager", manager.as_str().to_owned())];
+        if run == Run::Dry {
+            query.push((DRY_RUN, "All".to_owned()));
+        }
+        Self {
+            method,
+            accept: PARTIAL,
+            query,
+            send: Some(sent),
+        }
+    }
 }
 
 impl Client {
     /// Does no I/O and cannot fail: whatever is wrong with the cluster, its first call says so.
-    pub fn new(name: ClusterName, cluster: Cluster, reporter: Reporter) -> Self {
+    pub fn new(name: ClusterName, cluster: Cluster, reporter: Reporter, tenure: Tenure) -> Self {
         Self {
-            sessions: Sessions::new(name.clone(), cluster.access),
+            traffic: Arc::new(Traffic::new(name.clone(), cluster.requests_per_second)),
+            sessions: Arc::new(Sessions::new(name.clone(), cluster.access)),
             name,
             reporter,
-            slots: Semaphore::new(CONCURRENT_REQUESTS),
+            tenure,
         }
+    }
+
+    /// The same, for whoever may write for so long.
+    #[must_use]
+    pub fn under(&self, tenure: &Tenure) -> Self {
+        Self {
+            tenure: tenure.clone(),
+            ..self.clone()
+        }
+    }
+
+    /// For a cluster whose tokens are signed as a store.
+    #[must_use]
+    pub fn with_signer(mut self, signer: EksSigner) -> Self {
+        self.sessions = Arc::new(self.sessions.signed(signer));
+        self
     }
 
     pub fn name(&self) -> &ClusterName {
@@ -104,7 +188,7 @@ impl Client {
         namespace: &Namespace,
         name: &ObjectName,
     ) -> Result<Option<LiveSecret>, Failure> {
-        let asked = Asked { namespace, name };
+        let asked = Asked::secret(namespace, name);
         self.get(asked, WHOLE, wire::secret).await
     }
 
@@ -114,7 +198,7 @@ impl Client {
         namespace: &Namespace,
         name: &ObjectName,
     ) -> Result<Option<LiveMetadata>, Failure> {
-        let asked = Asked { namespace, name };
+        let asked = Asked::secret(namespace, name);
         self.get(asked, PARTIAL, wire::metadata).await
     }
 
@@ -124,13 +208,8 @@ impl Client {
         accept: HeaderValue,
         read: fn(&[u8], Asked<'_>) -> Result<T, Malformed>,
     ) -> Result<Option<T>, Failure> {
-        let about = self.about(ClusterVerb::Get, asked);
-        let question = Question {
-            method: Method::GET,
-            accept,
-            apply: None,
-        };
-        let answer = self.ask(about, question).await?;
+        let about = self.about(ClusterVerb::Get, Place::One(asked));
+        let answer = self.ask(about, Question::get(accept)).await?;
         if answer.code == 200 {
             let read = read(&answer.body, asked).map_err(|how| about.malformed(how))?;
             return Ok(Some(read));
@@ -155,81 +234,163 @@ impl Client {
         name: &ObjectName,
         apply: Apply,
     ) -> Result<Applied, ApplyError> {
-        let asked = Asked { namespace, name };
-        let about = self.about(ClusterVerb::Apply, asked);
-        let question = Question {
-            method: Method::PATCH,
-            accept: PARTIAL,
-            apply: Some(apply),
-        };
+        let asked = Asked::secret(namespace, name);
+        let about = self.about(ClusterVerb::Apply, Place::One(asked));
         let answer = self
-            .ask(about, question)
+            .ask(about, Question::apply(apply))
             .await
             .map_err(ApplyError::Failed)?;
-        if !matches!(answer.code, 200 | 201) {
-            return Err(about.apply_refused(&answer.refusal()));
-        }
-        let seen = wire::metadata(&answer.body, asked)
-            .map_err(|how| ApplyError::Failed(about.malformed(how)))?;
-        Ok(Applied {
-            created: answer.code == 201,
-            uid: seen.uid,
-            resource_version: seen.resource_version,
-        })
+        written(&answer, about, asked)
     }
 
-    fn about<'a>(&'a self, verb: ClusterVerb, asked: Asked<'a>) -> About<'a> {
+    pub(super) fn about<'a>(&'a self, verb: ClusterVerb, place: Place<'a>) -> About<'a> {
         About {
             cluster: &self.name,
             verb,
-            asked,
+            place,
         }
     }
 
-    /// One request and its whole answer, whatever its status.
-    async fn ask(&self, about: About<'_>, question: Question) -> Result<Answer, Failure> {
-        let _slot = self
-            .slots
-            .acquire()
-            .await
-            .map_err(|_| Failure::new(Reason::Network, "the cluster's client is closed"))?;
-        let session = self.sessions.get().await?;
-        let url = address(&session.server, about.asked, &question);
-        let mut headers = HeaderMap::with_capacity(3);
-        headers.insert(ACCEPT, question.accept);
-        if let Some(authorization) = session.authorization {
-            headers.insert(AUTHORIZATION, authorization);
+    /// One request and its whole answer, whatever its status. While the cluster is paused, the pause's failure. A write is
+    /// sent, and waited for, under the tenure only.
+    pub(super) async fn ask(
+        &self,
+        about: About<'_>,
+        question: Question,
+    ) -> Result<Answer, Failure> {
+        if question.writes(about) && !self.tenure.is_on() {
+            return Err(about.deposed());
         }
-        let mut request = session.http.request(question.method, url);
-        if let Some(Apply { mut body, .. }) = question.apply {
-            headers.insert(CONTENT_TYPE, APPLY);
-            // Moved, not copied: these bytes are freed once, by whoever sent the last of them.
-            request = request.body(std::mem::take(&mut *body));
+        if about.place.resource() == Resource::Lease {
+            // Whoever waits with a Lease loses it. Its renewals are even, so they may well do without a pause.
+            let passage = self.traffic.at_once();
+            return self.send(about, question, passage).await;
         }
+        let (passage, _permit) = self.traffic.turn().await?;
+        self.send(about, question, passage).await
+    }
+
+    async fn send(
+        &self,
+        about: About<'_>,
+        question: Question,
+        passage: Passage<'_>,
+    ) -> Result<Answer, Failure> {
+        let object = about.place.to_string();
+        let session = match self.sessions.get().await {
+            Ok(session) => session,
+            Err(failure) => {
+                passage.ended(&object, &End::Refused(&failure));
+                return Err(failure);
+            }
+        };
+        let (reads, writes) = (question.method == Method::GET, question.writes(about));
         let started = Instant::now();
-        let answer = match request.headers(headers).send().await {
-            Ok(response) => whole(about, response).await,
-            Err(error) => Err(about.transport(&error)),
+        let exchange = async {
+            match request(&session, about, question).send().await {
+                Ok(response) => whole(about, response).await,
+                Err(error) => Err(about.transport(&error)),
+            }
         };
-        let (code, answer) = match answer {
-            Ok(answer) => (RequestCode::Status(answer.code), Ok(answer)),
-            Err((code, failure)) => (code, Err(failure)),
+        let ended = if writes {
+            let Some(ended) = self.tenure.during(exchange).await else {
+                // Of the cluster that says nothing.
+                drop(passage);
+                self.count(about.verb, RequestCode::Timeout, started.elapsed());
+                return Err(about.deposed());
+            };
+            ended
+        } else {
+            exchange.await
         };
+        let took = started.elapsed();
+        let code = match &ended {
+            Ok(answer) => RequestCode::Status(answer.code),
+            Err(broken) => broken.code,
+        };
+        self.count(about.verb, code, took);
+        let refused;
+        let end = match &ended {
+            Ok(answer) if answer.is_answered() => End::Answered,
+            Ok(answer) => {
+                refused = about.refused(&answer.refusal());
+                match answer.code {
+                    401 | 429 | 503 => End::Refused(&refused),
+                    _ => End::Own(&refused),
+                }
+            }
+            Err(broken) => broken.end(reads),
+        };
+        passage.ended(&object, &end);
+        ended.map_err(|broken| broken.failure)
+    }
+
+    /// The way into the cluster, for what is no request with a whole answer.
+    pub(super) async fn session(&self) -> Result<Session, Failure> {
+        self.sessions.get().await
+    }
+
+    /// One more request, and what it says of our credentials.
+    pub(super) fn count(&self, verb: ClusterVerb, code: RequestCode, took: Duration) {
         self.reporter.record(&Fact::ClusterRequest {
             cluster: &self.name,
-            verb: about.verb,
+            verb,
             code,
-            took: started.elapsed(),
+            took,
         });
         if code == RequestCode::Status(401) {
             self.sessions.doubt();
         }
-        answer
     }
 }
 
+/// What a write was answered with.
+pub(super) fn written(
+    answer: &Answer,
+    about: About<'_>,
+    asked: Asked<'_>,
+) -> Result<Applied, ApplyError> {
+    if !matches!(answer.code, 200 | 201) {
+        return Err(about.apply_refused(&answer.refusal()));
+    }
+    let seen = wire::metadata(&answer.body, asked)
+        .map_err(|how| ApplyError::Failed(about.malformed(how)))?;
+    Ok(Applied {
+        uid: seen.uid,
+        resource_version: seen.resource_version,
+    })
+}
+
+fn request(session: &Session, about: About<'_>, question: Question) -> reqwest::RequestBuilder {
+    let mut url = about.place.url(&session.server);
+    if !question.query.is_empty() {
+        url.query_pairs_mut().extend_pairs(question.query);
+    }
+    let mut headers = HeaderMap::with_capacity(3);
+    headers.insert(ACCEPT, question.accept);
+    if let Some(authorization) = &session.authorization {
+        headers.insert(AUTHORIZATION, authorization.clone());
+    }
+    let mut request = session.http.request(question.method, url);
+    if let Some(Sent {
+        content_type,
+        mut body,
+    }) = question.send
+    {
+        headers.insert(CONTENT_TYPE, content_type);
+        // Moved, not copied: these bytes are freed once, by whoever sent the last of them.
+        request = request.body(std::mem::take(&mut *body));
+    }
+    request.headers(headers)
+}
+
 impl Answer {
-    fn refusal(&self) -> Refusal {
+    /// Whether the API server does its work, be it to refuse.
+    fn is_answered(&self) -> bool {
+        !matches!(self.code, 401 | 429 | 500..)
+    }
+
+    pub(super) fn refusal(&self) -> Refusal {
         Refusal {
             code: self.code,
             status: wire::status(&self.body),
@@ -238,36 +399,26 @@ impl Answer {
     }
 }
 
-/// The path below whatever path `server` has of its own: some clusters are reached through one.
-fn address(server: &Url, asked: Asked<'_>, question: &Question) -> Url {
-    let mut url = server.clone();
-    if let Ok(mut path) = url.path_segments_mut() {
-        path.pop_if_empty().extend([
-            "api",
-            "v1",
-            "namespaces",
-            asked.namespace.as_str(),
-            "secrets",
-            asked.name.as_str(),
-        ]);
-    }
-    if let Some(Apply { manager, force, .. }) = &question.apply {
-        let mut query = url.query_pairs_mut();
-        query.append_pair("fieldManager", manager.as_str());
-        if *force == Force::Yes {
-            query.append_pair("force", "true");
+impl Broken {
+    pub(super) fn end(&self, reads: bool) -> End<'_> {
+        match (self.how, reads) {
+            (Break::NoConnection, _) => End::Unreached(&self.failure),
+            (Break::NoAnswer, true) => End::Silent(&self.failure),
+            // An admission webhook that hangs is one object's trouble.
+            (Break::NoAnswer, false) => End::Own(&self.failure),
+            (Break::TooLarge, _) => End::Answered,
         }
     }
-    url
 }
 
-async fn whole(
+pub(super) async fn whole(
     about: About<'_>,
     mut response: reqwest::Response,
-) -> Result<Answer, (RequestCode, Failure)> {
-    let too_large = || {
-        let failure = about.malformed(Malformed("answered with more than 4 MiB"));
-        (RequestCode::Malformed, failure)
+) -> Result<Answer, Broken> {
+    let too_large = || Broken {
+        code: RequestCode::Malformed,
+        failure: about.malformed(Malformed("answered with more than 4 MiB")),
+        how: Break::TooLarge,
     };
     let code = response.status().as_u16();
     let retry_after = response

@@ -7,9 +7,10 @@ use std::error::Error as StdError;
 use std::io;
 use std::time::Duration;
 
-use super::wire::{Asked, Malformed, Status};
+use super::place::Place;
+use super::wire::{Malformed, Status};
 use crate::failure::{Failure, Reason};
-use crate::names::ClusterName;
+use crate::names::{ClusterName, Namespace};
 use crate::report::{ClusterVerb, RequestCode};
 
 /// The longest wait that a server may ask for.
@@ -38,7 +39,7 @@ pub enum FieldTrouble {
 pub(super) struct About<'a> {
     pub(super) cluster: &'a ClusterName,
     pub(super) verb: ClusterVerb,
-    pub(super) asked: Asked<'a>,
+    pub(super) place: Place<'a>,
 }
 
 /// A complete answer with an error status.
@@ -47,6 +48,22 @@ pub(super) struct Refusal {
     /// Absent: whatever answered is not an API server.
     pub(super) status: Option<Status>,
     pub(super) retry_after: Option<Duration>,
+}
+
+/// How there is no complete answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Break {
+    NoConnection,
+    /// The request was sent, as far as anybody knows.
+    NoAnswer,
+    TooLarge,
+}
+
+/// A request without a complete answer.
+pub(super) struct Broken {
+    pub(super) code: RequestCode,
+    pub(super) failure: Failure,
+    pub(super) how: Break,
 }
 
 impl About<'_> {
@@ -58,8 +75,35 @@ impl About<'_> {
         self.failure(Reason::Malformed, how)
     }
 
+    /// The answer did not begin in time.
+    pub(super) fn late(self) -> Failure {
+        self.failure(Reason::Timeout, "did not give an answer in time")
+    }
+
+    /// Another machine writes in our place, or may by now.
+    pub(super) fn deposed(self) -> Failure {
+        self.failure(
+            Reason::Timeout,
+            format_args!(
+                "was not asked to change the {}, or not waited for: this machine does not lead any more",
+                self.place.resource().kind()
+            ),
+        )
+        .with_help("the machine that leads writes it; `secretsyncd status` says which one that is")
+    }
+
     /// No complete answer came.
-    pub(super) fn transport(self, error: &reqwest::Error) -> (RequestCode, Failure) {
+    pub(super) fn transport(self, error: &reqwest::Error) -> Broken {
+        let (code, failure) = self.break_off(error);
+        let how = if error.is_connect() {
+            Break::NoConnection
+        } else {
+            Break::NoAnswer
+        };
+        Broken { code, failure, how }
+    }
+
+    fn break_off(self, error: &reqwest::Error) -> (RequestCode, Failure) {
         let during = if error.is_connect() {
             "a connection"
         } else {
@@ -104,11 +148,11 @@ impl About<'_> {
                 .failure(Reason::Credentials, "does not accept our credentials (401)")
                 .with_help("renew the token or the client certificate of this cluster"),
             (403, Some(status)) if status.has_cause("NamespaceTerminating") => self
-                .namespace("is being deleted")
+                .no_namespace("is being deleted")
                 .with_help("remove the target, or wait until the namespace is made again"),
             (403, Some(_)) => self.denied(),
             (404, Some(status)) if status.about() == "namespaces" => self
-                .namespace("does not exist")
+                .no_namespace("does not exist")
                 .with_help("create the namespace, or correct its name"),
             (413, _) => self.failure(Reason::TooLarge, "does not take a Secret of this size (413)"),
             (429, _) => waiting(
@@ -136,7 +180,10 @@ impl About<'_> {
                     format_args!("does not answer like an API server (status {code})"),
                 )
                 .with_help("check `server`: something else answers there"),
-            (422, Some(_)) => self.failure(Reason::Invalid, "does not accept the Secret (422)"),
+            (422, Some(_)) => self.failure(
+                Reason::Invalid,
+                format_args!("does not accept the {} (422)", self.place.resource().kind()),
+            ),
             (_, Some(_)) => self.failure(
                 Reason::Malformed,
                 format_args!("refuses the request in a way we do not know (status {code})"),
@@ -163,33 +210,49 @@ impl About<'_> {
         }
     }
 
-    fn namespace(self, what: &str) -> Failure {
+    fn no_namespace(self, what: &str) -> Failure {
+        let namespace = self.place.namespace().map_or("", Namespace::as_str);
         Failure::new(
             Reason::TargetMissing,
             format!(
-                "namespace `{}` {what} in cluster `{}`",
-                self.asked.namespace, self.cluster
+                "namespace `{namespace}` {what} in cluster `{}`",
+                self.cluster
             ),
         )
     }
 
     fn denied(self) -> Failure {
-        let Asked { namespace, name } = self.asked;
-        let (denied, grant) = match self.verb {
-            ClusterVerb::Get => ("get", "`get`"),
-            // An apply that makes an object is asked for both verbs, and the answer does not say which is missing.
-            ClusterVerb::Apply => (
-                "apply",
-                "`patch`, and `create` where the Secret does not exist yet,",
+        let resource = self.place.resource();
+        // RBAC knows no verb of its own for an apply. What is applied is there already: nothing is made by it.
+        let grant = if self.verb == ClusterVerb::Apply {
+            ClusterVerb::Patch
+        } else {
+            self.verb
+        };
+        let grant = grant.as_str();
+        let denied = self.verb.as_str();
+        let (what, place) = match (self.place.namespace(), self.place.name()) {
+            (Some(namespace), Some(name)) => (
+                format!("{} `{namespace}/{name}`", resource.kind()),
+                format!("in namespace `{namespace}`"),
+            ),
+            (Some(namespace), None) => (
+                format!("{} in namespace `{namespace}`", resource.plural()),
+                format!("in namespace `{namespace}`"),
+            ),
+            (None, _) => (
+                format!("{} of the cluster", resource.plural()),
+                "for the whole cluster".to_owned(),
             ),
         };
         self.failure(
             Reason::TargetDenied,
-            format_args!("does not let us {denied} Secret `{namespace}/{name}` (403)"),
+            format_args!("does not let us {denied} {what} (403)"),
         )
         .with_help(format!(
-            "grant {grant} on `secrets` in namespace `{namespace}` to the identity this cluster's credentials belong \
-             to, or look for an admission policy that refuses it"
+            "grant `{grant}` on `{}` {place} to the identity this cluster's credentials belong to, or look for an \
+             admission policy that refuses it",
+            resource.plural()
         ))
     }
 }

@@ -12,7 +12,6 @@ use crate::secret::SecretBytes;
 const FIELD_MANAGER_MAX: usize = 128;
 const ATTEMPT_PREFIX: &str = "secretsyncd:create:";
 const ATTEMPT_DIGITS: usize = 32;
-
 /// Under which name an apply owns fields. What one manager wrote before and now omits is removed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FieldManager(Box<str>);
@@ -37,10 +36,23 @@ impl FieldManager {
         Self(name.into())
     }
 
-    /// For one attempt to create, told apart from every other attempt by `attempt`. Upper-case digits: no entry has such
-    /// a name, so none has such a manager.
-    pub fn of_attempt(attempt: u128) -> Self {
+    /// Under which name this manager makes Secrets, until what was made is its own: of whoever has that name, the API
+    /// server itself says that it made the Secret. Upper-case digits: no entry has such a name, so none has such a
+    /// manager.
+    #[must_use]
+    pub fn for_making(&self) -> Self {
+        let hash = Sha256::digest(self.0.as_bytes());
+        Self::of_attempt(u128::from_be_bytes(std::array::from_fn(|i| hash[i])))
+    }
+
+    fn of_attempt(attempt: u128) -> Self {
         Self(format!("{ATTEMPT_PREFIX}{attempt:0ATTEMPT_DIGITS$X}").into())
+    }
+
+    /// One of ours that was kept as text; `None` for what no manager of ours is called.
+    pub fn read(text: &str) -> Option<Self> {
+        let ours = text == "secretsyncd" || text.starts_with("secretsyncd:");
+        (ours && text.len() <= FIELD_MANAGER_MAX).then(|| Self(text.into()))
     }
 
     pub fn as_str(&self) -> &str {
@@ -89,6 +101,12 @@ pub struct Manager {
     pub data: BTreeSet<String>,
     pub labels: BTreeSet<String>,
     pub annotations: BTreeSet<String>,
+    /// It owns the Secret's `type`.
+    pub secret_type: bool,
+    /// It owns whether the Secret is immutable.
+    pub immutable: bool,
+    /// All of it as the server wrote it, so that it can be sent back; null for one that was made here.
+    pub raw: serde_json::Value,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -112,14 +130,19 @@ impl Manager {
         self.operation == Operation::Apply && self.name == manager.as_str()
     }
 
-    /// The manager of an attempt to create that has not ended, if this is one.
-    pub fn attempt(&self) -> Option<FieldManager> {
-        let digits = self.name.strip_prefix(ATTEMPT_PREFIX)?;
+    /// True for what `manager` wrote when it made the Secret, and did not make its own yet.
+    pub fn made_for(&self, manager: &FieldManager) -> bool {
+        self.operation == Operation::Update && self.name == manager.for_making().as_str()
+    }
+
+    /// True for what an attempt of an older release left: it applied, so what it met may have been somebody else's.
+    pub fn is_old_attempt(&self) -> bool {
         let is_digit = |b: u8| b.is_ascii_digit() || (b'A'..=b'F').contains(&b);
-        let is_attempt = self.operation == Operation::Apply
-            && digits.len() == ATTEMPT_DIGITS
-            && digits.bytes().all(is_digit);
-        is_attempt.then(|| FieldManager(self.name.as_str().into()))
+        self.operation == Operation::Apply
+            && self
+                .name
+                .strip_prefix(ATTEMPT_PREFIX)
+                .is_some_and(|it| it.len() == ATTEMPT_DIGITS && it.bytes().all(is_digit))
     }
 
     pub fn fields(&self, kind: FieldKind) -> &BTreeSet<String> {
@@ -129,6 +152,18 @@ impl Manager {
             FieldKind::Annotation => &self.annotations,
         }
     }
+
+    pub fn fields_mut(&mut self, kind: FieldKind) -> &mut BTreeSet<String> {
+        match kind {
+            FieldKind::Data => &mut self.data,
+            FieldKind::Label => &mut self.labels,
+            FieldKind::Annotation => &mut self.annotations,
+        }
+    }
+}
+
+impl FieldKind {
+    pub const ALL: [Self; 3] = [Self::Data, Self::Label, Self::Annotation];
 }
 
 #[cfg(test)]
@@ -137,24 +172,38 @@ mod tests {
 
     #[test]
     fn attempts_to_create_are_known_by_name_and_operation() {
-        let attempt = FieldManager::of_attempt(0xAB);
+        let ours = FieldManager::new(&["prod", "db"]);
         let manager = |name: &str, operation| Manager {
             name: name.into(),
             operation,
             ..Manager::default()
         };
-        let seen = |name: &str, operation| manager(name, operation).attempt();
-        assert_eq!(
-            seen(attempt.as_str(), Operation::Apply),
-            Some(attempt.clone())
-        );
-        assert_eq!(seen(attempt.as_str(), Operation::Update), None);
+        let made = manager(ours.for_making().as_str(), Operation::Update);
+        assert!(made.made_for(&ours) && !made.is_old_attempt());
+        assert!(!made.made_for(&FieldManager::new(&["prod", "other"])));
+        let applied = manager(ours.for_making().as_str(), Operation::Apply);
+        assert!(!applied.made_for(&ours) && applied.is_old_attempt());
         for other in [
             "secretsyncd",
             "secretsyncd:create:",
             FieldManager::new(&["create", &"a".repeat(32)]).as_str(),
         ] {
-            assert_eq!(seen(other, Operation::Apply), None, "{other}");
+            let other = manager(other, Operation::Apply);
+            assert!(!other.is_old_attempt(), "{other:?}");
+        }
+    }
+
+    #[test]
+    fn a_kept_manager_is_read_back_and_no_other_name_is() {
+        for manager in [
+            FieldManager::new(&[]),
+            FieldManager::new(&["prod", "team/db"]),
+            FieldManager::new(&["prod", &"x".repeat(200)]),
+        ] {
+            assert_eq!(FieldManager::read(manager.as_str()), Some(manager));
+        }
+        for other in ["", "kubectl", "secretsyncdx"] {
+            assert_eq!(FieldManager::read(other), None, "{other}");
         }
     }
 

@@ -1,7 +1,12 @@
 //! Requests against a scripted HTTPS server on loopback: it answers with what it is given, in order.
 
+mod flow;
+mod tenure;
+mod ways;
+
 use std::collections::VecDeque;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -22,11 +27,38 @@ use crate::report::{Fact, Reporter};
 pub(crate) struct Server {
     dir: tempfile::TempDir,
     address: String,
-    replies: Arc<Mutex<VecDeque<Reply>>>,
+    replies: Arc<Mutex<Script>>,
     /// Head and body of every request.
     requests: Arc<Mutex<Vec<(String, String)>>>,
     facts: Arc<Mutex<Vec<String>>>,
+    /// The name that each connection asked for.
+    names: Arc<Mutex<Vec<Option<String>>>>,
+    connections: Arc<AtomicUsize>,
     _tasks: JoinSet<()>,
+}
+
+/// Answers to a head and a body with a status and a body.
+pub(crate) type Answering = Box<dyn FnMut(&str, &str) -> (u16, String) + Send>;
+
+#[derive(Default)]
+struct Script {
+    replies: VecDeque<Reply>,
+    /// In place of those.
+    by: Option<Answering>,
+}
+
+impl Script {
+    fn next(&mut self, head: &str, body: &str) -> Reply {
+        let Some(answer) = &mut self.by else {
+            return self.replies.pop_front().expect("a reply is scripted");
+        };
+        let (status, body) = answer(head, body);
+        Reply {
+            status,
+            headers: "",
+            body,
+        }
+    }
 }
 
 struct Reply {
@@ -46,7 +78,12 @@ impl Server {
     }
 
     async fn speaking(protocols: &[&[u8]]) -> Self {
-        let certified = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        Self::named("localhost", protocols).await
+    }
+
+    /// Its certificate has this name and no other.
+    async fn named(name: &str, protocols: &[&[u8]]) -> Self {
+        let certified = rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("ca.crt"), certified.cert.pem()).unwrap();
         std::fs::write(dir.path().join("token"), "TOKENMARKER\n").unwrap();
@@ -65,19 +102,27 @@ impl Server {
         let acceptor = TlsAcceptor::from(Arc::new(config));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let replies = Arc::<Mutex<VecDeque<Reply>>>::default();
+        let replies = Arc::<Mutex<Script>>::default();
         let requests = Arc::<Mutex<Vec<_>>>::default();
         let mut tasks = JoinSet::new();
+        let connections = Arc::<AtomicUsize>::default();
+        let accepted = Arc::clone(&connections);
         let (script, seen) = (Arc::clone(&replies), Arc::clone(&requests));
+        let names = Arc::<Mutex<Vec<_>>>::default();
+        let asked = Arc::clone(&names);
         tasks.spawn(async move {
             let mut connections = JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
+                accepted.fetch_add(1, Ordering::SeqCst);
                 let (acceptor, script, seen) =
                     (acceptor.clone(), Arc::clone(&script), Arc::clone(&seen));
+                let asked = Arc::clone(&asked);
                 connections.spawn(async move {
                     let Ok(stream) = acceptor.accept(stream).await else {
                         return;
                     };
+                    let name = stream.get_ref().1.server_name().map(str::to_owned);
+                    asked.lock().unwrap().push(name);
                     if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
                         serve_http2(stream, script, seen).await;
                     } else {
@@ -92,6 +137,8 @@ impl Server {
             replies,
             requests,
             facts: Arc::default(),
+            names,
+            connections,
             _tasks: tasks,
         }
     }
@@ -100,9 +147,14 @@ impl Server {
         self.reply_with(status, "", body)
     }
 
-    fn reply_with(&self, status: u16, headers: &'static str, body: impl Into<String>) -> &Self {
+    pub(crate) fn reply_with(
+        &self,
+        status: u16,
+        headers: &'static str,
+        body: impl Into<String>,
+    ) -> &Self {
         let body = body.into();
-        self.replies.lock().unwrap().push_back(Reply {
+        self.replies.lock().unwrap().replies.push_back(Reply {
             status,
             headers,
             body,
@@ -110,17 +162,22 @@ impl Server {
         self
     }
 
+    pub(crate) fn answer_by(&self, answer: Answering) {
+        self.replies.lock().unwrap().by = Some(answer);
+    }
+
     pub(crate) fn requests(&self) -> Vec<(String, String)> {
         self.requests.lock().unwrap().clone()
     }
 
-    fn cluster(&self) -> Cluster {
+    pub(crate) fn cluster(&self) -> Cluster {
         Cluster {
             access: ClusterAccess::Server {
                 server: self.address.clone(),
                 certificate_authority: Some(self.dir.path().join("ca.crt")),
                 auth: ClusterAuth::TokenFile(self.dir.path().join("token")),
             },
+            requests_per_second: Cluster::REQUESTS_PER_SECOND,
         }
     }
 
@@ -135,13 +192,18 @@ impl Server {
                 facts.lock().unwrap().push(format!("{verb:?} {code}"));
             }
         });
-        Client::new(ClusterName::new("prod").unwrap(), cluster, reporter)
+        Client::new(
+            ClusterName::new("prod").unwrap(),
+            cluster,
+            reporter,
+            Tenure::always(),
+        )
     }
 }
 
 async fn serve(
     mut stream: impl tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
-    script: &Mutex<VecDeque<Reply>>,
+    script: &Mutex<Script>,
     seen: &Mutex<Vec<(String, String)>>,
 ) {
     loop {
@@ -164,18 +226,14 @@ async fn serve(
             .unwrap_or(0);
         let mut body = vec![0; length];
         stream.read_exact(&mut body).await.unwrap();
-        seen.lock()
-            .unwrap()
-            .push((head, String::from_utf8(body).unwrap()));
+        let body = String::from_utf8(body).unwrap();
+        let reply = script.lock().unwrap().next(&head, &body);
+        seen.lock().unwrap().push((head, body));
         let Reply {
             status,
             headers,
             body,
-        } = script
-            .lock()
-            .unwrap()
-            .pop_front()
-            .expect("a reply is scripted");
+        } = reply;
         let length = if headers.contains("transfer-encoding") {
             String::new()
         } else {
@@ -190,7 +248,7 @@ async fn serve(
 
 async fn serve_http2(
     stream: impl tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
-    script: Arc<Mutex<VecDeque<Reply>>>,
+    script: Arc<Mutex<Script>>,
     seen: Arc<Mutex<Vec<(String, String)>>>,
 ) {
     let answer = hyper::service::service_fn(move |request: hyper::Request<_>| {
@@ -203,12 +261,9 @@ async fn serve_http2(
             );
             let body = String::from_utf8(body.await.unwrap().to_vec()).unwrap();
             let line = format!("{} {} {:?}", head.method, head.uri, head.version);
+            let reply = script.lock().unwrap().next(&line, &body);
             seen.lock().unwrap().push((line, body));
-            let Reply { status, body, .. } = script
-                .lock()
-                .unwrap()
-                .pop_front()
-                .expect("a reply is scripted");
+            let Reply { status, body, .. } = reply;
             let reply = hyper::Response::builder()
                 .status(status)
                 .body(axum::body::Body::from(body));
@@ -254,6 +309,7 @@ async fn apply(client: &Client) -> Result<Applied, ApplyError> {
     let apply = Apply {
         manager: FieldManager::new(&["prod", "team/db"]),
         force: Force::Yes,
+        run: Run::Real,
         body: Zeroizing::new(br#"{"data":{"a":"VkFMVUVNQVJLRVI="}}"#.to_vec()),
     };
     client.apply_secret(&namespace, &name, apply).await
@@ -278,7 +334,7 @@ async fn requests_name_what_they_want_and_are_counted() {
     );
     assert_eq!(look(&client).await.unwrap(), None);
     let applied = apply(&client).await.unwrap();
-    assert!(applied.created && applied.resource_version.as_str() == "8");
+    assert_eq!(applied.resource_version.as_str(), "8");
 
     let requests = server.requests();
     let (head, _) = &requests[0];
@@ -302,7 +358,6 @@ async fn requests_name_what_they_want_and_are_counted() {
 #[tokio::test]
 async fn every_refusal_has_its_reason_and_none_its_text() {
     let server = Server::start().await;
-    let client = server.client();
     let namespace = r#""name":"app","kind":"namespaces""#;
     let terminating = r#""causes":[{"reason":"NamespaceTerminating","field":"x"}]"#;
     for (code, body, reason) in [
@@ -326,8 +381,9 @@ async fn every_refusal_has_its_reason_and_none_its_text() {
             &*body,
         );
         server.reply_with(code, "", body);
-        let looked = look(&client).await.unwrap_err();
-        let ApplyError::Failed(applied) = apply(&client).await.unwrap_err() else {
+        // Some of these pause the cluster; each client has a pause of its own.
+        let looked = look(&server.client()).await.unwrap_err();
+        let ApplyError::Failed(applied) = apply(&server.client()).await.unwrap_err() else {
             panic!("{code}");
         };
         for failure in [&looked, &applied] {
@@ -475,6 +531,7 @@ async fn files_are_followed_while_running() {
             None => std::fs::remove_file(&token).unwrap(),
         }
         a_second_later().await;
+        client.hasten();
         server.reply(200, partial("u-1", "7"));
         look(&client).await.unwrap();
         let (head, _) = server.requests().pop().unwrap();
@@ -492,6 +549,7 @@ async fn files_are_followed_while_running() {
     assert!(!format!("{failure:?}").contains("TOKENMARKER"));
     std::fs::write(&authority, good).unwrap();
     a_second_later().await;
+    client.hasten();
     server.reply(200, partial("u-1", "7"));
     look(&client).await.unwrap();
 }
@@ -510,9 +568,15 @@ async fn a_kubeconfig_opens_the_same_door() {
     let access = ClusterAccess::Kubeconfig {
         path,
         context: None,
+        tls: crate::config::Tls::Verified,
     };
     server.reply(200, partial("u-1", "7"));
-    look(&server.client_of(Cluster { access })).await.unwrap();
+    look(&server.client_of(Cluster {
+        access,
+        requests_per_second: Cluster::REQUESTS_PER_SECOND,
+    }))
+    .await
+    .unwrap();
     let (head, _) = server.requests().pop().unwrap();
     assert!(
         head.starts_with("GET /prefix/api/v1/namespaces/app/secrets/db HTTP"),
@@ -617,5 +681,63 @@ async fn http2_is_spoken_where_it_is_offered() {
     apply(&client).await.unwrap();
     for (line, _) in server.requests() {
         assert!(line.ends_with("HTTP/2.0"), "{line}");
+    }
+}
+
+async fn delete(client: &Client) -> Result<Deleted, Failure> {
+    let (namespace, name) = place();
+    let uid = crate::names::Uid::new("u-1").unwrap();
+    let version = crate::names::ResourceVersion::new("7").unwrap();
+    client
+        .delete_secret(&namespace, &name, (&uid, &version))
+        .await
+}
+
+#[tokio::test]
+async fn a_delete_names_the_state_that_was_judged_and_believes_only_the_api_server() {
+    let server = Server::start().await;
+    let client = server.client();
+    let deleted = r#"{"kind":"Status","status":"Success"}"#;
+    server.reply(200, deleted);
+    assert_eq!(delete(&client).await.unwrap(), Deleted::Gone);
+    let (head, body) = &server.requests()[0];
+    assert!(
+        head.starts_with("DELETE /api/v1/namespaces/app/secrets/db HTTP"),
+        "{head}"
+    );
+    assert!(
+        body.contains(r#""preconditions":{"resourceVersion":"7","uid":"u-1"}"#),
+        "{body}"
+    );
+    // A finalizer holds it; or it did, a moment ago.
+    for (live, end) in [
+        (Some("u-1"), Deleted::Marked),
+        (Some("u-2"), Deleted::Gone),
+        (None, Deleted::Gone),
+    ] {
+        server.reply(200, partial("u-1", "8"));
+        match live {
+            Some(uid) => server.reply(200, partial(uid, "8")),
+            None => server.reply(404, status("NotFound", ABSENT)),
+        };
+        assert_eq!(delete(&client).await.unwrap(), end);
+    }
+    server
+        .reply(409, status("Conflict", ABSENT))
+        .reply(404, status("NotFound", ABSENT));
+    for _ in 0..2 {
+        assert_eq!(delete(&client).await.unwrap(), Deleted::Raced);
+    }
+    for (code, body, reason) in [
+        (403, status("Forbidden", ABSENT), Reason::TargetDenied),
+        (404, "SERVERTEXT".into(), Reason::Malformed),
+        (409, "SERVERTEXT".into(), Reason::Malformed),
+        (429, "SERVERTEXT".into(), Reason::Throttled),
+        (500, status("InternalError", ""), Reason::Network),
+    ] {
+        server.reply(code, body);
+        let failure = delete(&server.client()).await.unwrap_err();
+        assert_eq!(failure.reason, reason, "{failure}");
+        assert!(!failure.to_string().contains("SERVERTEXT"));
     }
 }

@@ -10,16 +10,10 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use serde::de::{self, Deserializer, IgnoredAny, Visitor};
 
+use super::place::Asked;
 use super::secret::{Controller, LiveMetadata, LiveSecret, Manager, Operation};
-use crate::names::{Namespace, ObjectName, ResourceVersion, SecretKey, Uid};
+use crate::names::{ResourceVersion, SecretKey, Uid};
 use crate::secret::SecretBytes;
-
-/// The Secret that a request names.
-#[derive(Clone, Copy)]
-pub(super) struct Asked<'a> {
-    pub(super) namespace: &'a Namespace,
-    pub(super) name: &'a ObjectName,
-}
 
 /// In which way an answer is not the one to the question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -159,8 +153,26 @@ impl OwnerReference {
 }
 
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(try_from = "serde_json::Value")]
 struct ManagedFields {
+    said: Said,
+    raw: serde_json::Value,
+}
+
+impl TryFrom<serde_json::Value> for ManagedFields {
+    type Error = serde_json::Error;
+
+    fn try_from(raw: serde_json::Value) -> Result<Self, Self::Error> {
+        Ok(Self {
+            said: Said::deserialize(&raw)?,
+            raw,
+        })
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Said {
     #[serde(default)]
     manager: String,
     #[serde(default)]
@@ -175,6 +187,10 @@ struct Fields {
     data: Option<FieldNames>,
     #[serde(rename = "f:metadata")]
     metadata: Option<MetadataFields>,
+    #[serde(rename = "f:type")]
+    secret_type: Option<IgnoredAny>,
+    #[serde(rename = "f:immutable")]
+    immutable: Option<IgnoredAny>,
 }
 
 #[derive(Default, Deserialize)]
@@ -188,15 +204,16 @@ struct MetadataFields {
 impl ManagedFields {
     /// `None` for what is written through a subresource: it cannot hold anything of ours.
     fn manager(self) -> Option<Manager> {
-        if self.subresource.is_some_and(|s| !s.is_empty()) {
+        let Self { said, raw } = self;
+        if said.subresource.is_some_and(|s| !s.is_empty()) {
             return None;
         }
         let names = |fields: Option<FieldNames>| fields.map(|f| f.0).unwrap_or_default();
-        let fields = self.fields_v1.unwrap_or_default();
+        let fields = said.fields_v1.unwrap_or_default();
         let metadata = fields.metadata.unwrap_or_default();
         Some(Manager {
-            name: self.manager,
-            operation: if self.operation == "Apply" {
+            name: said.manager,
+            operation: if said.operation == "Apply" {
                 Operation::Apply
             } else {
                 Operation::Update
@@ -204,6 +221,9 @@ impl ManagedFields {
             data: names(fields.data),
             labels: names(metadata.labels),
             annotations: names(metadata.annotations),
+            secret_type: fields.secret_type.is_some(),
+            immutable: fields.immutable.is_some(),
+            raw,
         })
     }
 }
@@ -240,13 +260,13 @@ impl Status {
         self.details.as_ref().map_or("", |d| d.kind.as_str())
     }
 
-    /// True for the API server's own word that the Secret asked for is not there.
+    /// True for the API server's own word that what was asked for is not there.
     pub(super) fn says_absent(&self, asked: Asked<'_>) -> bool {
         self.reason == "NotFound"
             && self
                 .details
                 .as_ref()
-                .is_some_and(|d| d.kind == "secrets" && d.name == asked.name.as_str())
+                .is_some_and(|d| d.kind == asked.resource.plural() && d.name == asked.name.as_str())
     }
 
     pub(super) fn has_cause(&self, reason: &str) -> bool {
@@ -344,6 +364,7 @@ impl<'de> Deserialize<'de> for Text {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::names::{Namespace, ObjectName};
 
     const SECRET: &str = r#"{
         "kind": "Secret", "apiVersion": "v1", "type": "Opaque",
@@ -368,10 +389,7 @@ mod tests {
     fn with_asked<T>(test: impl FnOnce(Asked<'_>) -> T) -> T {
         let namespace = Namespace::new("app").unwrap();
         let name = ObjectName::new("db").unwrap();
-        test(Asked {
-            namespace: &namespace,
-            name: &name,
-        })
+        test(Asked::secret(&namespace, &name))
     }
 
     #[test]
@@ -387,6 +405,8 @@ mod tests {
         assert!(live.managers[0].data.contains("tls.crt"));
         assert!(live.managers[0].labels.contains("a/b"));
         assert_eq!(live.managers[0].annotations.len(), 1);
+        assert!(live.managers[0].secret_type && !live.managers[0].immutable);
+        assert_eq!(live.managers[0].raw["time"], "2026-01-01T00:00:00Z");
         assert!(!format!("{live:?}").contains("MARKER"));
     }
 

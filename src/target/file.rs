@@ -7,6 +7,7 @@
 pub mod format;
 
 mod acl;
+mod changes;
 mod inode;
 mod on_disk;
 mod parents;

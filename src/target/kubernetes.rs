@@ -5,26 +5,31 @@
 
 mod body;
 mod create;
+mod rehearse;
+pub mod removal;
 mod render;
 
 use std::sync::Arc;
 
 use crate::assemble::Content;
-use crate::config::{self, CreationPolicy};
+use crate::config;
 use crate::decide::Effect;
+use crate::decide::kubernetes::removal::Author;
 use crate::decide::kubernetes::{DeliveredSecret, Judged, Verdict, Wanted};
 use crate::failure::{Failure, Reason};
 use crate::kube::{
-    Applied, Apply, ApplyError, Client, FieldManager, FieldTrouble, Force, LiveSecret,
+    Applied, Apply, ApplyError, Client, FieldTrouble, Force, LiveSecret, Ownership, Run, Tenure,
+    Visit,
 };
 use crate::names::{EntryName, Instance, SecretKey};
 use crate::secret::FingerprintKey;
 use crate::target::holdings::Holdings;
 
 use body::At;
+pub use rehearse::Rehearsal;
 
 /// A Secret that one entry writes.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct KubernetesTarget {
     spec: config::KubernetesTarget,
     entry: EntryName,
@@ -38,11 +43,13 @@ pub struct KubernetesTarget {
 pub enum Outcome {
     Done {
         effect: Effect,
-        delivered: DeliveredSecret,
+        delivered: Box<DeliveredSecret>,
         /// Keys in the Secret that are not ours.
         foreign: Vec<SecretKey>,
     },
-    /// Somebody wrote in between: observe and judge again.
+    /// One step is done, and nothing that a crash could lose is left half: observe and judge again for the rest.
+    Begun(Effect),
+    /// Somebody wrote in between, and nothing was written: observe and judge again.
     Raced,
 }
 
@@ -70,6 +77,19 @@ impl KubernetesTarget {
             instance,
             client,
             key,
+        }
+    }
+
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// The same, written for as long as the tenure lasts.
+    #[must_use]
+    pub fn under(&self, tenure: &Tenure) -> Self {
+        Self {
+            client: Arc::new(self.client.under(tenure)),
+            ..self.clone()
         }
     }
 
@@ -118,64 +138,25 @@ impl KubernetesTarget {
     /// Carries out the verdict on `wanted`.
     pub async fn apply(&self, wanted: &Wanted, verdict: Verdict) -> Result<Outcome, Failure> {
         match verdict {
-            Verdict::Unchanged(judged) => self.done(wanted, Effect::Unchanged, judged).await,
+            Verdict::Unchanged(judged) => Ok(done(wanted, Effect::Unchanged, judged)),
             Verdict::Create { effect } => self.create(wanted, effect).await,
+            Verdict::TakeOver { ownership, effect } => {
+                let taken = self.own(wanted, &ownership, Run::Real).await;
+                Ok(written(wanted, taken)?.map_or(Outcome::Raced, |_| Outcome::Begun(effect)))
+            }
             Verdict::Apply {
                 mut judged,
                 force,
                 effect,
             } => {
-                let at = At {
-                    uid: &judged.uid,
-                    resource_version: &judged.resource_version,
+                let applied = self.send(wanted, (&judged, force), Run::Real).await;
+                let Some(applied) = written(wanted, applied)? else {
+                    return Ok(Outcome::Raced);
                 };
-                let body = body::whole(&self.spec, wanted, Some(at));
-                match self.send(&wanted.manager, force, body).await {
-                    Ok(applied) => {
-                        judged.resource_version = applied.resource_version;
-                        self.done(wanted, effect, judged).await
-                    }
-                    Err(ApplyError::Raced) => Ok(Outcome::Raced),
-                    Err(ApplyError::Fields(trouble, fields)) => {
-                        Err(refused_fields(wanted, trouble, &fields))
-                    }
-                    Err(ApplyError::Failed(failure)) => Err(failure),
-                }
+                judged.resource_version = applied.resource_version;
+                Ok(done(wanted, effect, judged))
             }
         }
-    }
-
-    /// All that is wanted is held under our own name: what attempts to create hold beside it is given back.
-    async fn done(
-        &self,
-        wanted: &Wanted,
-        effect: Effect,
-        judged: Judged,
-    ) -> Result<Outcome, Failure> {
-        let mut resource_version = judged.resource_version;
-        for attempt in &judged.attempts {
-            match self.give_back(attempt, &judged.uid, resource_version).await {
-                Ok(Some(next)) => resource_version = next,
-                Ok(None) => return Ok(Outcome::Raced),
-                Err(failure) => return Err(failure),
-            }
-        }
-        let whole = match wanted.policy {
-            CreationPolicy::Owner => Some(wanted.instance.clone()),
-            CreationPolicy::Merge => None,
-        };
-        Ok(Outcome::Done {
-            effect,
-            delivered: DeliveredSecret {
-                uid: judged.uid,
-                resource_version,
-                whole,
-                wrote: judged.wrote,
-                fingerprint: wanted.fingerprint,
-                left: false,
-            },
-            foreign: judged.foreign,
-        })
     }
 
     /// Whether somebody wrote since, without reading a value.
@@ -193,32 +174,89 @@ impl KubernetesTarget {
         })
     }
 
+    /// Its turn among all targets of the cluster.
+    pub async fn turn(&self) -> Result<Visit, Failure> {
+        self.client.visit().await
+    }
+
+    pub fn hasten(&self) {
+        self.client.hasten();
+    }
+
     /// Whether the cluster answers for this Secret at all, without reading a value.
     pub async fn probe(&self) -> Result<(), Failure> {
         let (namespace, name) = (&self.spec.namespace, &self.spec.name);
         let seen = self.client.get_metadata(namespace, name).await?;
-        match (self.spec.creation_policy, seen) {
-            (CreationPolicy::Owner, _) | (CreationPolicy::Merge, Some(_)) => Ok(()),
-            (CreationPolicy::Merge, None) => Err(Failure::new(
-                Reason::TargetMissing,
-                "the Secret does not exist, and `creation_policy = \"merge\"` never makes one",
-            )),
+        if seen.is_some() || self.spec.creation_policy.may_create() {
+            return Ok(());
         }
+        Err(Failure::new(
+            Reason::TargetMissing,
+            "the Secret does not exist, and `creation_policy = \"merge\"` never makes one",
+        ))
     }
 
+    /// Applies all that is wanted to exactly the state that was judged.
     async fn send(
         &self,
-        manager: &FieldManager,
-        force: Force,
-        body: zeroize::Zeroizing<Vec<u8>>,
+        wanted: &Wanted,
+        (judged, force): (&Judged, Force),
+        run: Run,
     ) -> Result<Applied, ApplyError> {
+        let at = At {
+            uid: &judged.uid,
+            resource_version: &judged.resource_version,
+        };
         let apply = Apply {
-            manager: manager.clone(),
+            manager: wanted.manager.clone(),
             force,
-            body,
+            run,
+            body: body::apply(&self.spec, wanted, at),
         };
         let (namespace, name) = (&self.spec.namespace, &self.spec.name);
         self.client.apply_secret(namespace, name, apply).await
+    }
+
+    async fn own(
+        &self,
+        wanted: &Wanted,
+        ownership: &Ownership,
+        run: Run,
+    ) -> Result<Applied, ApplyError> {
+        let place = (&self.spec.namespace, &self.spec.name);
+        let manager = (&wanted.manager, run);
+        self.client.own_fields(place, ownership, manager).await
+    }
+}
+
+/// What the ledger needs to know once all that is wanted is there.
+fn done(wanted: &Wanted, effect: Effect, judged: Judged) -> Outcome {
+    Outcome::Done {
+        effect,
+        delivered: Box::new(DeliveredSecret {
+            uid: judged.uid,
+            resource_version: judged.resource_version,
+            whole: wanted.policy.is_whole().then(|| wanted.instance.clone()),
+            wrote: judged.wrote,
+            manager: Some(wanted.manager.clone()),
+            fingerprint: wanted.fingerprint,
+            author: Some(Box::new(Author {
+                policy: wanted.policy,
+                instance: wanted.instance.clone(),
+            })),
+            left: false,
+        }),
+        foreign: judged.foreign,
+    }
+}
+
+/// What a write has made; `None` where somebody else's came first.
+fn written<T>(wanted: &Wanted, answer: Result<T, ApplyError>) -> Result<Option<T>, Failure> {
+    match answer {
+        Ok(applied) => Ok(Some(applied)),
+        Err(ApplyError::Raced) => Ok(None),
+        Err(ApplyError::Fields(trouble, fields)) => Err(refused_fields(wanted, trouble, &fields)),
+        Err(ApplyError::Failed(failure)) => Err(failure),
     }
 }
 

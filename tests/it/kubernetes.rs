@@ -3,6 +3,12 @@
 //! The scenarios take any cluster: here they run against the stand-in, in `kubernetes_real` against a real one.
 //! Tests that look into the stand-in (requests, field owners, logins) are at the end and only here.
 
+mod idle;
+mod limits;
+mod ownership;
+mod policies;
+mod races;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -15,7 +21,9 @@ use crate::support::suite::Scenario;
 use crate::support::wait::{stays_true, wait_until};
 use crate::tls_pair::halves_wait_for_each_other;
 
-pub const SCENARIOS: [Scenario<dyn Cluster>; 6] = [
+pub use races::SCENARIOS as WITH_HOOKS;
+
+pub const SCENARIOS: [Scenario<dyn Cluster>; 20] = [
     ("create, rotate, roll back", create_rotate_roll_back),
     ("unchanged is not written", unchanged_is_not_written),
     (
@@ -23,10 +31,57 @@ pub const SCENARIOS: [Scenario<dyn Cluster>; 6] = [
         merge_entries_keep_each_others_keys,
     ),
     ("a deleted Secret comes back", a_deleted_secret_comes_back),
+    (
+        "a watched Secret comes back at once",
+        a_watched_secret_comes_back_at_once,
+    ),
     ("a foreign Secret is refused", a_foreign_secret_is_refused),
     (
         "the halves of a TLS pair wait for each other",
         halves_wait_for_each_other,
+    ),
+    (
+        "each policy does what it says",
+        policies::each_policy_does_what_it_says,
+    ),
+    (
+        "two that make and merge share one Secret",
+        policies::two_that_make_and_merge_share_one_secret,
+    ),
+    (
+        "what is dropped goes and what is foreign stays",
+        ownership::what_is_dropped_goes_and_what_is_foreign_stays,
+    ),
+    (
+        "what was adopted is dropped, too",
+        ownership::what_was_adopted_is_dropped_too,
+    ),
+    (
+        "wiped managers do not bring keys back",
+        ownership::wiped_managers_hold_no_key_back,
+    ),
+    (
+        "a renamed merge entry takes its keys with it",
+        ownership::a_renamed_merge_entry_takes_its_keys_with_it,
+    ),
+    (
+        "an entry changes its policy and its instance",
+        ownership::an_entry_changes_its_policy_and_its_instance,
+    ),
+    ("immutable", limits::immutable),
+    ("wrong type", limits::wrong_type),
+    ("1 MiB and no more", limits::one_mebibyte_and_no_more),
+    (
+        "a key that no Secret can have",
+        limits::a_key_that_no_secret_can_have,
+    ),
+    (
+        "a namespace goes and comes back",
+        limits::a_namespace_goes_and_comes_back,
+    ),
+    (
+        "foreign owners and managers keep what they have",
+        limits::foreign_owners_and_managers_keep_what_they_have,
     ),
 ];
 
@@ -44,6 +99,88 @@ name = \"{target}\"
 {more}
 "
     )
+}
+
+/// One entry of several keys, each from the secret of its name.
+fn entry_of(name: &str, (namespace, target): (&str, &str), keys: &[&str], more: &str) -> String {
+    let items: Vec<_> = keys
+        .iter()
+        .map(|key| format!("{{ secret_key = \"{key}\", remote_ref = {{ key = \"{key}\" }} }}"))
+        .collect();
+    entry(name, namespace, target, more).replace(
+        &format!("data = [{{ secret_key = \"{name}\", remote_ref = {{ key = \"{name}\" }} }}]"),
+        &format!("data = [{}]", items.join(", ")),
+    )
+}
+
+/// A home with its stores and clusters, for what is run to its end again and again.
+struct Site<'a> {
+    cluster: &'a dyn Cluster,
+    aws: SecretsManager,
+    home: Home,
+    namespace: String,
+}
+
+impl<'a> Site<'a> {
+    fn new(cluster: &'a dyn Cluster) -> Self {
+        Self {
+            cluster,
+            aws: SecretsManager::start(),
+            home: Home::new(),
+            namespace: cluster.namespace(),
+        }
+    }
+
+    fn configure(&self, entries: &str) {
+        let tables = [self.aws.store("prod"), self.cluster.table("main")];
+        self.home.configure(&(tables.concat() + entries));
+    }
+
+    /// One run of that configuration, where all is well.
+    fn delivers(&self, entries: &str) {
+        self.configure(entries);
+        let done = self.home.once(&[]);
+        assert_eq!(done.code, Some(0), "{entries}\n{done:?}");
+    }
+
+    /// One run of that configuration, which fails for that reason, with that in its error.
+    fn refuses(&self, entries: &str, reason: &str, words: &str) {
+        self.configure(entries);
+        let daemon = self.home.start_ready();
+        let status = daemon.status();
+        let found = status.0["entries"][0]["name"].as_str().unwrap();
+        let trouble = status.entry(found).trouble();
+        let trouble = trouble.unwrap_or_else(|| panic!("no trouble: {entries}"));
+        assert_eq!(trouble.reason, reason, "{trouble:?}");
+        let said = format!("{} {}", trouble.message, trouble.help);
+        assert!(said.contains(words), "{trouble:?}");
+    }
+
+    fn data(&self, name: &str) -> Option<BTreeMap<String, Vec<u8>>> {
+        self.cluster.data(&self.namespace, name)
+    }
+
+    fn object(&self, name: &str) -> serde_json::Value {
+        let object = self.cluster.object(&self.namespace, name);
+        object.unwrap_or_else(|| panic!("there is no {name}"))
+    }
+
+    /// Who owns a data key, with `=` before those who apply.
+    fn owners(&self, name: &str, key: &str) -> Vec<String> {
+        let object = self.object(name);
+        let managers = object["metadata"]["managedFields"].as_array();
+        let field = format!("f:{key}");
+        let holders = managers
+            .into_iter()
+            .flatten()
+            .filter(|it| it["fieldsV1"]["f:data"][&field].is_object());
+        let shown = holders.map(|it| {
+            let name = it["manager"].as_str().unwrap();
+            let applies = it["operation"] == "Apply";
+            format!("{}{name}", if applies { "=" } else { "" })
+        });
+        shown.collect()
+    }
 }
 
 fn data(pairs: &[(&str, &str)]) -> BTreeMap<String, Vec<u8>> {
@@ -155,6 +292,21 @@ fn a_deleted_secret_comes_back(cluster: &dyn Cluster) {
     wait_data(cluster, &namespace, "db", &[("db", "value")]);
 }
 
+fn a_watched_secret_comes_back_at_once(cluster: &dyn Cluster) {
+    let (aws, home, namespace) = (SecretsManager::start(), Home::new(), cluster.namespace());
+    aws.put("db", "value");
+    let slow = entry("db", &namespace, "db", "drift = \"watch\"").replace("10s", "1h");
+    home.configure(&[aws.store("prod"), cluster.table("main"), slow].concat());
+    let daemon = home.start_ready();
+    wait_data(cluster, &namespace, "db", &[("db", "value")]);
+    let watches = "verb=\"watch\"";
+    wait_until(PATIENCE, "a watch", || {
+        daemon.page("/metrics").contains(watches)
+    });
+    cluster.delete(&namespace, "db");
+    wait_data(cluster, &namespace, "db", &[("db", "value")]);
+}
+
 fn a_foreign_secret_is_refused(cluster: &dyn Cluster) {
     let (aws, home, namespace) = (SecretsManager::start(), Home::new(), cluster.namespace());
     aws.put("db", "ours");
@@ -190,8 +342,8 @@ fn the_stand_in_create_rotate_roll_back() {
 fn the_stand_in_unchanged_is_not_written() {
     let kubernetes = Kubernetes::start();
     unchanged_is_not_written(&kubernetes);
-    // One attempt to create, the same under our own name, and what the attempt held given back.
-    assert_eq!(kubernetes.log().write_count(), 3);
+    // The Secret, and whose it is.
+    assert_eq!(kubernetes.log().write_count(), 2);
 }
 
 #[test]
@@ -205,8 +357,20 @@ fn the_stand_in_a_deleted_secret_comes_back() {
 }
 
 #[test]
+fn the_stand_in_a_watched_secret_comes_back_at_once() {
+    a_watched_secret_comes_back_at_once(&Kubernetes::start());
+}
+
+#[test]
 fn the_stand_in_a_foreign_secret_is_refused() {
     a_foreign_secret_is_refused(&Kubernetes::start());
+}
+
+#[test]
+fn the_stand_in_scenarios_of_policies_ownership_and_limits() {
+    // Those before have tests of their own.
+    let rest = &SCENARIOS[6..];
+    crate::support::suite::run::<dyn Cluster>("stand-in suite", rest, &Kubernetes::start());
 }
 
 #[test]
@@ -333,7 +497,7 @@ fn a_create_that_breaks_off_is_finished_by_the_next_run() {
         .concat(),
     );
     // The attempt lands, and nobody hears of it.
-    kubernetes.fail(Rule::any().verb(Verb::Apply), Fault::Truncated);
+    kubernetes.fail(Rule::any().verb(Verb::Create), Fault::Truncated);
     assert_eq!(home.once(&[]).code, Some(1));
     let owners = || kubernetes.owners("app", "db", "db");
     assert!(owners()[0].0.starts_with("secretsyncd:create:"));

@@ -16,6 +16,10 @@ pub(super) struct Seen {
     pub(super) written_beside_missing: usize,
     pub(super) held: usize,
     pub(super) released: usize,
+    /// A target went while another one of the entry kept everything.
+    pub(super) deleted_beside_kept: usize,
+    /// A target lost some keys while another one kept everything.
+    pub(super) merged_beside_kept: usize,
 }
 
 impl Seen {
@@ -27,6 +31,8 @@ impl Seen {
         self.written_beside_missing += other.written_beside_missing;
         self.held += other.held;
         self.released += other.released;
+        self.deleted_beside_kept += other.deleted_beside_kept;
+        self.merged_beside_kept += other.merged_beside_kept;
     }
 }
 
@@ -42,6 +48,11 @@ pub(super) const ALL: &[&str] = &[WRITTEN, UNPROVEN, EMPTIED, HELD, OVER];
 /// Whether one run was allowed to do what it did.
 pub(super) fn kept(setting: &Setting, before: &World, after: &World) -> Result<Seen, &'static str> {
     let mut seen = Seen::default();
+    let keeps = |target: usize| {
+        let all = before.holds[target].iter().all(|held| *held);
+        all && before.holds[target] == after.holds[target]
+    };
+    let beside_kept = (0..setting.policies.len()).any(keeps);
     for target in 0..setting.policies.len() {
         let (was, is) = (&before.holds[target], &after.holds[target]);
         let lost: Vec<usize> = (0..was.len()).filter(|s| was[*s] && !is[*s]).collect();
@@ -64,6 +75,9 @@ pub(super) fn kept(setting: &Setting, before: &World, after: &World) -> Result<S
             return Err(WRITTEN);
         }
         seen.targets_deleted += usize::from(emptied);
+        seen.deleted_beside_kept += usize::from(emptied && beside_kept);
+        let some_went = !lost.is_empty() && !emptied;
+        seen.merged_beside_kept += usize::from(some_went && beside_kept);
         seen.held += usize::from(after.is_held(target));
         if !emptied {
             for source in lost {

@@ -39,15 +39,42 @@ enum Holders {
     We,
     They,
     Both,
+    /// They as well, and they apply it.
+    BothApply,
+    /// We made the Secret, and did not make it our own yet.
+    WeMade,
+    WeMadeAndThey,
 }
 
 impl Holders {
+    const ALL: [Self; 7] = [
+        Self::Nobody,
+        Self::We,
+        Self::They,
+        Self::Both,
+        Self::BothApply,
+        Self::WeMade,
+        Self::WeMadeAndThey,
+    ];
+
     fn are_we(self) -> bool {
-        matches!(self, Self::We | Self::Both)
+        self.have_we_applied() || self.have_we_made()
     }
 
-    fn are_they(self) -> bool {
-        matches!(self, Self::They | Self::Both)
+    fn have_we_applied(self) -> bool {
+        matches!(self, Self::We | Self::Both | Self::BothApply)
+    }
+
+    fn have_we_made(self) -> bool {
+        matches!(self, Self::WeMade | Self::WeMadeAndThey)
+    }
+
+    fn are_they(self) -> Option<Operation> {
+        match self {
+            Self::Nobody | Self::We | Self::WeMade => None,
+            Self::They | Self::Both | Self::WeMadeAndThey => Some(Operation::Update),
+            Self::BothApply => Some(Operation::Apply),
+        }
     }
 }
 
@@ -101,9 +128,8 @@ fn ledgers() -> Vec<Option<Ledger>> {
 
 fn lives() -> Vec<Live> {
     let mut all = Vec::new();
-    let holders = [Holders::Nobody, Holders::We, Holders::They, Holders::Both];
     for key in [Key::Absent, Key::AsWanted, Key::Other] {
-        for holders in holders {
+        for holders in Holders::ALL {
             for instance in [None, Some("here"), Some("there")] {
                 for entry in ["db", "other"] {
                     for row in super::combinations(&ANY, 2) {
@@ -142,6 +168,7 @@ impl World {
             labels: BTreeMap::new(),
             annotations: BTreeMap::new(),
             policy: self.policy,
+            immutable: false,
             adopt: self.adopt,
             manager: field_manager(self.policy, &instance, &entry),
             instance,
@@ -164,10 +191,11 @@ impl World {
             data: value.iter().map(|_| "a".to_owned()).collect(),
             ..Manager::default()
         };
-        let ours = || manager(wanted.manager.as_str(), Operation::Apply);
-        let ours = live.holders.are_we().then(ours);
-        let theirs = || manager("kubectl", Operation::Update);
-        let theirs = live.holders.are_they().then(theirs);
+        let applied = || manager(wanted.manager.as_str(), Operation::Apply);
+        let applied = live.holders.have_we_applied().then(applied);
+        let made = || manager(wanted.manager.for_making().as_str(), Operation::Update);
+        let made = live.holders.have_we_made().then(made);
+        let theirs = live.holders.are_they().map(|how| manager("kubectl", how));
         let mut annotations: BTreeMap<String, SecretBytes> =
             [(ENTRY_ANNOTATION.to_owned(), bytes(live.entry))].into();
         if let Some(instance) = live.instance {
@@ -187,7 +215,7 @@ impl World {
                 .collect(),
             labels: external.into_iter().collect(),
             annotations,
-            managers: ours.into_iter().chain(theirs).collect(),
+            managers: applied.into_iter().chain(made).chain(theirs).collect(),
             controller: live.controlled.then(|| Controller {
                 kind: "X".into(),
                 group: "y".into(),
@@ -213,7 +241,9 @@ impl World {
                 keys: keys.into_iter().collect(),
                 ..Wrote::default()
             },
+            manager: None,
             fingerprint: Fingerprint::from_bytes([2; 32]),
+            author: None,
             left: ledger.life == Life::Left,
         })
     }
@@ -236,14 +266,14 @@ impl World {
 
     /// Managed fields name nobody but us for `a`, or our ledger says that we wrote it, or `adopt` takes it.
     fn may_change_key(&self) -> bool {
-        let alone = self.live.holders == Holders::We;
+        let alone = matches!(self.live.holders, Holders::We | Holders::WeMade);
         self.adopt || alone || self.known().is_some_and(|it| it.wrote)
     }
 
     /// Whether an apply destroys nothing of others. A key that is not wanted goes by it only when our manager holds it;
     /// what is there as wanted stays as it is.
     fn allows_an_apply(&self) -> Result<(), &'static str> {
-        if self.policy == CreationPolicy::Owner && !self.may_own() {
+        if self.policy.is_whole() && !self.may_own() {
             return Err(SECRET);
         }
         if self.wanted && self.live.key == Key::Other && !self.may_change_key() {
@@ -255,6 +285,24 @@ impl World {
         }
         Ok(())
     }
+
+    /// Whether what that makes ours is: no field that was not, but for what we wrote and still want and nobody holds,
+    /// and nothing of theirs, but for what we wrote, hold and drop, and they do not apply.
+    fn allows_a_takeover(&self, wanted: &Wanted, after: &LiveSecret) -> bool {
+        let holds = |ours: bool| {
+            let mut managers = after.managers.iter();
+            managers.any(|m| m.is(&wanted.manager) == ours && m.data.contains("a"))
+        };
+        let (before, wrote) = (self.live.holders, self.known().is_some_and(|it| it.wrote));
+        let there = self.live.key != Key::Absent;
+        let new = holds(true) && !(there && before.are_we());
+        let restored = before == Holders::Nobody && self.wanted && self.live.key == Key::AsWanted;
+        let lost = there && before.are_they().is_some() && !holds(false);
+        let shared = before.are_we() && before.are_they() == Some(Operation::Update);
+        (!self.policy.is_whole() || self.may_own())
+            && (!new || (wrote && restored))
+            && (!lost || (wrote && shared && !self.wanted))
+    }
 }
 
 const SECRET: &str = "the Secret is not ours";
@@ -262,7 +310,12 @@ const KEY: &str = "the key is not ours";
 const NOT_FOUND: &str = "a key was not found, and nothing proves that it was delivered";
 
 fn each(mut see: impl FnMut(World)) {
-    for policy in [CreationPolicy::Owner, CreationPolicy::Merge] {
+    for policy in [
+        CreationPolicy::Owner,
+        CreationPolicy::Orphan,
+        CreationPolicy::Merge,
+        CreationPolicy::CreateOrMerge,
+    ] {
         for origin in [Origin::Named, Origin::Found] {
             for row in super::combinations(&ANY, 2) {
                 for live in lives() {
@@ -284,21 +337,29 @@ fn each(mut see: impl FnMut(World)) {
 
 #[test]
 fn nothing_of_others_is_replaced_or_removed_in_a_secret() {
-    let mut applied = 0;
+    let (mut applied, mut taken_over) = (0, 0);
     // What a judge that refuses nothing would be caught by.
     let mut refused = BTreeMap::from([(SECRET, 0), (KEY, 0), (NOT_FOUND, 0)]);
     each(|world| {
         let wanted = world.wanted();
-        let live = world.secret(&wanted);
+        let mut live = world.secret(&wanted);
         let delivered = world.delivered();
         let known = Known {
             own: delivered.as_ref(),
-            writer: None,
             found: world.origin == Origin::Found,
+            ..Known::default()
         };
-        match judge(&wanted, Some(&live), known) {
+        let mut verdict = judge(&wanted, Some(&live), known);
+        if let Ok(Verdict::TakeOver { ownership, .. }) = verdict {
+            taken_over += 1;
+            live.managers = ownership.managers;
+            assert!(world.allows_a_takeover(&wanted, &live), "{world:?}");
+            verdict = judge(&wanted, Some(&live), known);
+        }
+        match verdict {
             Ok(Verdict::Unchanged(_)) => {}
             Ok(Verdict::Create { .. }) => panic!("there is one: {world:?}"),
+            Ok(Verdict::TakeOver { .. }) => panic!("once is enough: {world:?}"),
             Ok(Verdict::Apply { .. }) => {
                 applied += 1;
                 assert_eq!(world.allows_an_apply(), Ok(()), "{world:?}");
@@ -310,6 +371,9 @@ fn nothing_of_others_is_replaced_or_removed_in_a_secret() {
             }
         }
     });
-    assert!(applied > 1_000, "{applied}");
+    assert!(
+        applied > 1_000 && taken_over > 1_000,
+        "{applied} {taken_over}"
+    );
     assert!(refused.values().all(|count| *count > 100), "{refused:?}");
 }

@@ -4,7 +4,6 @@
 //! us or `adopt` says to take it: owning a field together with somebody who had it first proves nothing. The apply
 //! names the very state judged here, so force can reach nothing else.
 
-use crate::config::CreationPolicy;
 use crate::failure::{Failure, Reason};
 use crate::kube::{FieldKind, Force, LiveSecret, Manager};
 use crate::names::SecretKey;
@@ -62,6 +61,7 @@ pub(super) fn compare(
     comparison.data();
     comparison.labels();
     comparison.annotations();
+    comparison.immutable();
     if comparison.obstacles.is_empty() {
         Ok(comparison.difference)
     } else {
@@ -122,10 +122,27 @@ impl Comparison<'_> {
         }
     }
 
+    /// It is said of the whole Secret: under a policy that owns only keys, it is never wanted.
+    fn immutable(&mut self) {
+        if !self.wanted.immutable {
+            return;
+        }
+        let mut managers = self.live.managers.iter();
+        if !self.live.immutable {
+            self.difference.metadata = true;
+            let ours = |m: &Manager| m.is(&self.wanted.manager);
+            if managers.any(|m| m.immutable && !ours(m)) {
+                self.difference.force = Force::Yes;
+            }
+        } else if !managers.any(|m| m.immutable && m.is(&self.wanted.manager)) {
+            self.difference.metadata = true;
+        }
+    }
+
     /// One wanted field; `equal` is `None` where the Secret does not have it. True when the value will be there
     /// because of us.
     fn field(&mut self, kind: FieldKind, key: &str, equal: Option<bool>) -> bool {
-        let held = self.holds(kind, key);
+        let held = self.is_ours(kind, key);
         match equal {
             // Without owning it, a later apply could not remove it. The value stays as it is.
             Some(true) => {
@@ -165,27 +182,16 @@ impl Comparison<'_> {
         }
     }
 
-    fn holds(&self, kind: FieldKind, key: &str) -> bool {
-        let mut managers = self.live.managers.iter();
-        managers.any(|m| m.is(&self.wanted.manager) && m.fields(kind).contains(key))
-    }
-
     /// What the API server says to be ours, possibly together with others.
     fn is_ours(&self, kind: FieldKind, key: &str) -> bool {
         let mut managers = self.live.managers.iter();
-        managers.any(|m| self.is_us(m) && m.fields(kind).contains(key))
-    }
-
-    /// In a Secret that is ours as a whole, what an attempt to create it left is ours too.
-    fn is_us(&self, manager: &Manager) -> bool {
-        manager.is(&self.wanted.manager)
-            || (self.wanted.policy == CreationPolicy::Owner && manager.attempt().is_some())
+        managers.any(|m| m.is(&self.wanted.manager) && m.fields(kind).contains(key))
     }
 
     fn other_owner(&self, kind: FieldKind, key: &str) -> Option<String> {
         let mut managers = self.live.managers.iter();
         managers
-            .find(|m| !self.is_us(m) && m.fields(kind).contains(key))
+            .find(|m| !m.is(&self.wanted.manager) && m.fields(kind).contains(key))
             .map(|m| m.name.clone())
     }
 
@@ -204,7 +210,7 @@ impl Comparison<'_> {
         let ours_by_name = match kind {
             FieldKind::Data => false,
             FieldKind::Label | FieldKind::Annotation => {
-                self.wanted.policy == CreationPolicy::Owner || key.starts_with("secretsyncd/")
+                self.wanted.policy.is_whole() || key.starts_with("secretsyncd/")
             }
         };
         self.wanted.adopt || ours_by_name || self.is_proven(kind, key)
@@ -243,7 +249,7 @@ fn in_the_way(obstacles: &[Obstacle]) -> Failure {
 }
 
 /// Managers' names are chosen by other programs; only what looks like a program's name is repeated.
-fn is_plain(name: &str) -> bool {
+pub(super) fn is_plain(name: &str) -> bool {
     (1..=128).contains(&name.len())
         && name
             .bytes()

@@ -1,7 +1,7 @@
 //! Whether a whole Secret is ours, or may become it.
 //!
-//! Three things prove it: our annotations together with an apply of ours, our annotations on what nothing but unfinished
-//! attempts of ours ever wrote, or an owner's record of this very Secret in the ledger. Two installations may go by the
+//! Three things prove it: our annotations together with an apply of ours, our annotations on what an unfinished attempt
+//! of ours made or alone ever wrote, or an owner's record of this very Secret in the ledger. Two installations may go by the
 //! same instance, so the annotation of another entry is ours only where this ledger knows that entry as the owner.
 
 use crate::failure::{Failure, Reason};
@@ -11,7 +11,7 @@ use crate::names::Instance;
 use super::{DeliveredSecret, INSTANCE_ANNOTATION, Known, Wanted, writer};
 
 /// What External Secrets puts on what it writes.
-const ESO_PREFIX: &str = "reconcile.external-secrets.io/";
+pub(super) const ESO_PREFIX: &str = "reconcile.external-secrets.io/";
 
 pub(super) fn may_own(
     wanted: &Wanted,
@@ -32,8 +32,9 @@ pub(super) fn may_own(
         return Err(controlled(controller));
     }
     // The manager's name is the same for every instance: only with the annotation does it speak for this one.
-    let applied = live.managers.iter().any(|m| m.is(&wanted.manager));
-    let proven = claimed && (applied || only_attempts(live));
+    let mut managers = live.managers.iter();
+    let written = managers.any(|m| m.is(&wanted.manager) || m.made_for(&wanted.manager));
+    let proven = claimed && (written || only_old_attempts(live));
     if proven && (owned_as.is_some() || written_here(wanted, live, ledger)) {
         return Ok(());
     }
@@ -65,9 +66,11 @@ fn written_here(wanted: &Wanted, live: &LiveSecret, ledger: Known<'_>) -> bool {
     }
 }
 
-/// An attempt to create was answered, or was to be, with a Secret of its own, and broke off before it was finished.
-fn only_attempts(live: &LiveSecret) -> bool {
-    !live.managers.is_empty() && live.managers.iter().all(|m| m.attempt().is_some())
+/// An attempt of an older release was answered, or was to be, with a Secret of its own, and broke off before it was
+/// finished. Beside others it may have met somebody else's Secret.
+fn only_old_attempts(live: &LiveSecret) -> bool {
+    let mut managers = live.managers.iter();
+    !live.managers.is_empty() && managers.all(Manager::is_old_attempt)
 }
 
 fn not_ours(live: &LiveSecret, claimed: bool) -> Failure {
@@ -79,12 +82,12 @@ fn not_ours(live: &LiveSecret, claimed: bool) -> Failure {
             "the Secret exists and is not ours"
         },
     );
-    match live.managers.iter().find_map(Manager::attempt) {
+    match live.managers.iter().find(|m| m.is_old_attempt()) {
         None => failure.with_help("choose another name, or set `adopt = true` to take it over"),
         Some(attempt) => failure.with_help(format!(
             "choose another name, or set `adopt = true` to take it over; an attempt to create it broke off: what the \
              field manager `{}` holds alone is from us",
-            attempt.as_str()
+            attempt.name
         )),
     }
 }

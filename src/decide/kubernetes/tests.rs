@@ -1,7 +1,9 @@
+mod takeover;
+
 use proptest::prelude::*;
 
 use super::*;
-use crate::config::CreationPolicy::{Merge, Owner};
+use crate::config::CreationPolicy::{CreateOrMerge, Merge, Orphan, Owner};
 use crate::kube::{Controller, Force, Manager, Operation};
 use crate::secret::{FingerprintKey, SecretBytes};
 
@@ -37,7 +39,7 @@ fn print(n: u8) -> Fingerprint {
 }
 
 /// One wanted key `a` with value `new`.
-fn wanted(policy: CreationPolicy) -> Wanted {
+pub(in crate::decide) fn wanted(policy: CreationPolicy) -> Wanted {
     let instance = Instance::new("here").unwrap();
     let entry = EntryName::new("db").unwrap();
     let mut data = Payload::default();
@@ -48,7 +50,7 @@ fn wanted(policy: CreationPolicy) -> Wanted {
         MetadataKey::new(MANAGED_LABEL.0).unwrap(),
         LabelValue::new(MANAGED_LABEL.1).unwrap(),
     );
-    if policy == Owner {
+    if policy.is_whole() {
         for (name, value) in [(INSTANCE_ANNOTATION, "here"), (ENTRY_ANNOTATION, "db")] {
             annotations.insert(MetadataKey::new(name).unwrap(), value.into());
         }
@@ -59,6 +61,7 @@ fn wanted(policy: CreationPolicy) -> Wanted {
         labels,
         annotations,
         policy,
+        immutable: false,
         adopt: false,
         manager: field_manager(policy, &instance, &entry),
         instance,
@@ -68,7 +71,7 @@ fn wanted(policy: CreationPolicy) -> Wanted {
 }
 
 /// The Secret as it is after `wanted` was applied.
-fn applied(wanted: &Wanted) -> LiveSecret {
+pub(in crate::decide) fn applied(wanted: &Wanted) -> LiveSecret {
     let names = |names: Vec<&str>| names.into_iter().map(str::to_owned).collect();
     LiveSecret {
         uid: uid("u-1"),
@@ -95,9 +98,12 @@ fn applied(wanted: &Wanted) -> LiveSecret {
             data: names(wanted.data.keys().map(SecretKey::as_str).collect()),
             labels: names(wanted.labels.keys().map(MetadataKey::as_str).collect()),
             annotations: names(wanted.annotations.keys().map(MetadataKey::as_str).collect()),
+            secret_type: wanted.policy.is_whole(),
+            immutable: wanted.immutable,
+            ..Manager::default()
         }],
         controller: None,
-        immutable: false,
+        immutable: wanted.immutable,
         deleting: false,
     }
 }
@@ -139,7 +145,9 @@ fn ledger(fingerprint: u8) -> DeliveredSecret {
             keys: [key("a")].into(),
             ..Wrote::default()
         },
+        manager: None,
         fingerprint: print(fingerprint),
+        author: None,
         left: false,
     }
 }
@@ -152,17 +160,18 @@ fn merged(fingerprint: u8) -> DeliveredSecret {
     }
 }
 
-/// What an attempt to create leaves when it breaks off.
+/// What a making leaves when it breaks off.
 fn attempted(wanted: &Wanted) -> LiveSecret {
     let mut live = applied(wanted);
-    live.managers[0].name = FieldManager::of_attempt(7).as_str().into();
+    live.managers[0].name = wanted.manager.for_making().as_str().into();
+    live.managers[0].operation = Operation::Update;
     live
 }
 
 fn judged(wanted: &Wanted, live: &LiveSecret, delivered: Option<&DeliveredSecret>) -> Judged {
     match judge(wanted, Some(live), delivered).unwrap() {
         Verdict::Apply { judged, .. } | Verdict::Unchanged(judged) => judged,
-        Verdict::Create { .. } => panic!("there is one"),
+        verdict @ (Verdict::Create { .. } | Verdict::TakeOver { .. }) => panic!("{verdict:?}"),
     }
 }
 
@@ -224,7 +233,12 @@ fn unchanged(wanted: &Wanted, live: &LiveSecret, delivered: Option<&DeliveredSec
 }
 
 #[test]
-fn an_absent_secret_is_made_by_its_owner_only() {
+fn an_absent_secret_is_made_by_whoever_may() {
+    for policy in [Orphan, CreateOrMerge] {
+        let created = judge(&wanted(policy), None, None).unwrap();
+        let effect = Effect::Created;
+        assert_eq!(created, Verdict::Create { effect });
+    }
     let owner = wanted(Owner);
     let effect = |delivered: Option<u8>| {
         let verdict = judge(&owner, None, delivered.map(ledger).as_ref()).unwrap();
@@ -242,7 +256,7 @@ fn an_absent_secret_is_made_by_its_owner_only() {
 
 #[test]
 fn nothing_blank_is_written_whatever_is_there() {
-    for policy in [Owner, Merge] {
+    for policy in [Owner, Orphan, Merge, CreateOrMerge] {
         let mut wanted = wanted(policy);
         let live = applied(&wanted);
         wanted.data.insert(key("a"), SecretBytes::new(Vec::new()));
@@ -258,12 +272,12 @@ fn nothing_blank_is_written_whatever_is_there() {
 #[test]
 fn types_that_open_the_cluster_are_refused() {
     for reserved in RESERVED_TYPES {
-        let mut owner = wanted(Owner);
-        owner.secret_type = reserved.into();
-        assert_eq!(
-            judge(&owner, None, None).unwrap_err().reason,
-            Reason::Invalid
-        );
+        for policy in [Owner, Orphan, CreateOrMerge] {
+            let mut wanted = wanted(policy);
+            wanted.secret_type = reserved.into();
+            let failure = judge(&wanted, None, None).unwrap_err();
+            assert_eq!(failure.reason, Reason::Invalid);
+        }
         let mut live = stranger(&[]);
         live.secret_type = reserved.into();
         assert_eq!(refusal(&wanted(Merge), &live, None).0, Reason::Conflict);
@@ -272,7 +286,7 @@ fn types_that_open_the_cluster_are_refused() {
 
 #[test]
 fn what_was_applied_is_unchanged_with_or_without_a_ledger() {
-    for policy in [Owner, Merge] {
+    for policy in [Owner, Orphan, Merge, CreateOrMerge] {
         let wanted = wanted(policy);
         let mut live = applied(&wanted);
         assert!(unchanged(&wanted, &live, Some(&ledger(1))));
@@ -286,7 +300,7 @@ fn what_was_applied_is_unchanged_with_or_without_a_ledger() {
 
 #[test]
 fn new_content_is_written_without_force_where_the_field_is_ours_alone() {
-    for policy in [Owner, Merge] {
+    for policy in [Owner, Orphan, Merge, CreateOrMerge] {
         let mut wanted = wanted(policy);
         let live = applied(&wanted);
         wanted
@@ -303,7 +317,7 @@ fn new_content_is_written_without_force_where_the_field_is_ours_alone() {
 
 #[test]
 fn a_key_that_is_no_longer_wanted_goes_and_a_foreign_one_stays() {
-    for policy in [Owner, Merge] {
+    for policy in [Owner, Orphan, Merge, CreateOrMerge] {
         let mut wanted = wanted(policy);
         wanted
             .data
@@ -324,7 +338,7 @@ fn a_key_that_is_no_longer_wanted_goes_and_a_foreign_one_stays() {
 
 #[test]
 fn a_changed_key_is_put_back_by_force_only_where_it_is_proven_ours() {
-    for policy in [Owner, Merge] {
+    for policy in [Owner, Orphan, Merge, CreateOrMerge] {
         let mut wanted = wanted(policy);
         let mut live = applied(&wanted);
         overwrite(&mut live, "a", "theirs");
@@ -353,7 +367,7 @@ fn a_changed_key_is_put_back_by_force_only_where_it_is_proven_ours() {
 
 #[test]
 fn one_foreign_key_in_the_way_holds_back_the_force_for_all() {
-    for policy in [Owner, Merge] {
+    for policy in [Owner, Orphan, Merge, CreateOrMerge] {
         let mut wanted = wanted(policy);
         wanted
             .data
@@ -372,7 +386,7 @@ fn one_foreign_key_in_the_way_holds_back_the_force_for_all() {
 
 #[test]
 fn a_removed_key_is_put_back_without_force() {
-    for policy in [Owner, Merge] {
+    for policy in [Owner, Orphan, Merge, CreateOrMerge] {
         let wanted = wanted(policy);
         let mut live = applied(&wanted);
         live.data.clear();
@@ -504,48 +518,6 @@ fn a_renamed_instance_keeps_what_its_ledger_knows_by_the_old_name() {
         assert_eq!(failure.reason, Reason::Conflict);
         assert!(!failure.help().contains("delete"), "{}", failure.help());
     }
-}
-
-#[test]
-fn an_attempt_that_broke_off_is_finished_and_gives_back_what_it_holds() {
-    let wanted = wanted(Owner);
-    let attempt = FieldManager::of_attempt(7);
-    let live = attempted(&wanted);
-    assert!(!apply(&wanted, &live, None).0);
-    let attempts = judged(&wanted, &live, None).attempts;
-    assert_eq!(attempts, std::slice::from_ref(&attempt));
-
-    // An older value that landed late.
-    let mut late = attempted(&wanted);
-    late.data
-        .insert(key("a"), SecretBytes::new(b"old".to_vec()));
-    assert!(apply(&wanted, &late, None).0);
-
-    let mut beside = applied(&wanted);
-    beside.managers.extend(attempted(&wanted).managers);
-    assert!(unchanged(&wanted, &beside, None));
-    assert_eq!(judged(&wanted, &beside, None).attempts, [attempt]);
-}
-
-#[test]
-fn an_attempt_proves_nothing_about_a_secret_that_others_wrote_too() {
-    let wanted = wanted(Owner);
-    let mut live = attempted(&wanted);
-    live.managers.push(written("helm", ["theirs"]));
-    let failure = judge(&wanted, Some(&live), None).unwrap_err();
-    assert_eq!(failure.reason, Reason::Conflict);
-    let name = FieldManager::of_attempt(7);
-    assert!(failure.help().contains(name.as_str()), "{}", failure.help());
-
-    let mut live = attempted(&wanted);
-    live.annotations.clear();
-    assert_eq!(refusal(&wanted, &live, None).0, Reason::Conflict);
-
-    // Nor does one of another entry's Secret concern a merge.
-    let merge = self::wanted(Merge);
-    let mut live = applied(&merge);
-    live.managers.extend(attempted(&wanted).managers);
-    assert_eq!(judged(&merge, &live, None).attempts, []);
 }
 
 #[test]
@@ -758,7 +730,7 @@ fn a_renamed_entry_takes_over_what_its_old_name_owned_here() {
 
 #[test]
 fn a_returning_entry_has_its_record_only_as_long_as_nobody_wrote_since() {
-    for policy in [Owner, Merge] {
+    for policy in [Owner, Orphan, Merge, CreateOrMerge] {
         let wanted = wanted(policy);
         let left = |version: &str| DeliveredSecret {
             left: true,
@@ -847,8 +819,54 @@ fn types_and_immutability_are_not_fought() {
 }
 
 #[test]
+fn a_secret_becomes_immutable_and_does_not_come_back_from_it() {
+    let mut wanted = wanted(Owner);
+    let live = applied(&wanted);
+    wanted.immutable = true;
+    assert_eq!(
+        apply(&wanted, &live, Some(&ledger(2))),
+        (false, Effect::Updated)
+    );
+    // Content may change with it: it is immutable only afterwards.
+    wanted
+        .data
+        .insert(key("a"), SecretBytes::new(b"newer".to_vec()));
+    assert!(!apply(&wanted, &live, Some(&ledger(2))).0);
+    let mut denied = live;
+    denied.managers.push(Manager {
+        immutable: true,
+        ..written("kubectl", [])
+    });
+    assert!(apply(&wanted, &denied, Some(&ledger(2))).0);
+
+    let mut live = applied(&wanted);
+    assert!(unchanged(&wanted, &live, Some(&ledger(1))));
+    wanted.immutable = false;
+    let failure = judge(&wanted, Some(&live), Some(&ledger(2))).unwrap_err();
+    assert_eq!(failure.reason, Reason::Conflict);
+    assert!(failure.fact.contains("cannot be taken back"), "{failure}");
+    assert!(failure.help().contains("`immutable = true`"), "{failure:?}");
+    // Somebody else's saying so is none of our concern, and joined when it is ours, too.
+    live.managers[0].immutable = false;
+    assert!(unchanged(&wanted, &live, Some(&ledger(2))));
+    wanted.immutable = true;
+    let joined = (false, Effect::Repaired(Drift::Metadata));
+    assert_eq!(apply(&wanted, &live, Some(&ledger(1))), joined);
+}
+
+#[test]
+fn what_a_type_demands_holds_where_a_merge_makes_the_secret() {
+    let mut wanted = wanted(CreateOrMerge);
+    wanted.secret_type = "kubernetes.io/tls".into();
+    let failure = judge(&wanted, None, None).unwrap_err();
+    assert_eq!(failure.reason, Reason::Invalid);
+    // Where there is one, its type is somebody else's, and half a pair may be merged.
+    assert!(judge(&wanted, Some(&stranger(&[])), None).is_ok());
+}
+
+#[test]
 fn a_secret_on_its_way_out_is_waited_for() {
-    for policy in [Owner, Merge] {
+    for policy in [Owner, Orphan, Merge, CreateOrMerge] {
         let wanted = wanted(policy);
         let mut live = applied(&wanted);
         live.deleting = true;

@@ -1,15 +1,15 @@
-//! The JSON of an apply, written once into memory that is wiped and large enough from the start, so that no
+//! The JSON of a Secret that is made or applied, written once into memory that is wiped and large enough from the start, so that no
 //! outgrown buffer with values is left behind.
 
 use std::collections::BTreeMap;
 
-use base64::display::Base64Display;
+use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 use serde::ser::{SerializeMap as _, Serializer};
 use zeroize::Zeroizing;
 
-use crate::config::{self, CreationPolicy};
+use crate::config;
 use crate::decide::kubernetes::Wanted;
 use crate::names::{LabelValue, MetadataKey, ResourceVersion, Uid};
 use crate::secret::Payload;
@@ -21,31 +21,43 @@ pub(super) struct At<'a> {
     pub(super) resource_version: &'a ResourceVersion,
 }
 
-/// Everything that is wanted.
-pub(super) fn whole(
+/// Everything that is wanted of a Secret that is there. Its type is said only where it is ours to say.
+pub(super) fn apply(
     spec: &config::KubernetesTarget,
     wanted: &Wanted,
-    at: Option<At<'_>>,
+    at: At<'_>,
 ) -> Zeroizing<Vec<u8>> {
-    let mut body = Body::new(spec, at);
-    body.metadata.labels = Some(Pairs(&wanted.labels, LabelValue::as_str));
-    body.metadata.annotations = Some(Pairs(&wanted.annotations, String::as_str));
-    body.secret_type = match wanted.policy {
-        CreationPolicy::Owner => Some(&wanted.secret_type),
-        CreationPolicy::Merge => None,
+    let secret_type = wanted.policy.is_whole().then_some(&*wanted.secret_type);
+    write(spec, wanted, (Some(at), secret_type))
+}
+
+/// A whole Secret that is not there.
+pub(super) fn create(spec: &config::KubernetesTarget, wanted: &Wanted) -> Zeroizing<Vec<u8>> {
+    write(spec, wanted, (None, Some(&wanted.secret_type)))
+}
+
+fn write(
+    spec: &config::KubernetesTarget,
+    wanted: &Wanted,
+    (at, secret_type): (Option<At<'_>>, Option<&str>),
+) -> Zeroizing<Vec<u8>> {
+    let body = Body {
+        api_version: "v1",
+        kind: "Secret",
+        metadata: Metadata {
+            namespace: spec.namespace.as_str(),
+            name: spec.name.as_str(),
+            uid: at.map(|at| at.uid.as_str()),
+            resource_version: at.map(|at| at.resource_version.as_str()),
+            labels: Pairs(&wanted.labels, LabelValue::as_str),
+            annotations: Pairs(&wanted.annotations, String::as_str),
+        },
+        secret_type,
+        immutable: wanted.immutable.then_some(true),
+        data: Data(&wanted.data),
     };
-    body.data = Some(Data(&wanted.data));
-    write(&body, room(spec, wanted))
-}
-
-/// Nothing: gives back all that the manager owns.
-pub(super) fn empty(spec: &config::KubernetesTarget, at: At<'_>) -> Zeroizing<Vec<u8>> {
-    write(&Body::new(spec, Some(at)), 0)
-}
-
-fn write(body: &Body<'_>, room: usize) -> Zeroizing<Vec<u8>> {
-    let mut bytes = Zeroizing::new(Vec::with_capacity(room));
-    serde_json::to_writer(&mut *bytes, body)
+    let mut bytes = Zeroizing::new(Vec::with_capacity(room(spec, wanted)));
+    serde_json::to_writer(&mut *bytes, &body)
         .expect("maps with string keys always serialise, and a Vec takes all bytes");
     bytes
 }
@@ -83,7 +95,8 @@ struct Body<'a> {
     #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
     secret_type: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    data: Option<Data<'a>>,
+    immutable: Option<bool>,
+    data: Data<'a>,
 }
 
 #[derive(Serialize)]
@@ -95,29 +108,8 @@ struct Metadata<'a> {
     uid: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     resource_version: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    labels: Option<Pairs<'a, LabelValue>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    annotations: Option<Pairs<'a, String>>,
-}
-
-impl<'a> Body<'a> {
-    fn new(spec: &'a config::KubernetesTarget, at: Option<At<'a>>) -> Self {
-        Self {
-            api_version: "v1",
-            kind: "Secret",
-            metadata: Metadata {
-                namespace: spec.namespace.as_str(),
-                name: spec.name.as_str(),
-                uid: at.map(|at| at.uid.as_str()),
-                resource_version: at.map(|at| at.resource_version.as_str()),
-                labels: None,
-                annotations: None,
-            },
-            secret_type: None,
-            data: None,
-        }
-    }
+    labels: Pairs<'a, LabelValue>,
+    annotations: Pairs<'a, String>,
 }
 
 /// Our names and texts as JSON.
@@ -134,15 +126,11 @@ struct Data<'a>(&'a Payload);
 
 impl Serialize for Data<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        struct Encoded<'a>(&'a [u8]);
-        impl Serialize for Encoded<'_> {
-            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.collect_str(&Base64Display::new(self.0, &STANDARD))
-            }
-        }
         let mut map = serializer.serialize_map(Some(self.0.len()))?;
         for (key, value) in self.0.iter() {
-            map.serialize_entry(key.as_str(), &Encoded(value.expose()))?;
+            // Not by pieces: those pass through the stack, which nobody wipes.
+            let text = Zeroizing::new(STANDARD.encode(value.expose()));
+            map.serialize_entry(key.as_str(), text.as_str())?;
         }
         map.end()
     }
@@ -162,7 +150,11 @@ mod tests {
             secret_type: "Opaque".into(),
             labels: BTreeMap::new(),
             annotations: [(MetadataKey::new("note").unwrap(), annotation.to_owned())].into(),
-            creation_policy: CreationPolicy::Owner,
+            creation_policy: config::CreationPolicy::Owner,
+            deletion_policy: config::DeletionPolicy::Retain,
+            immutable: false,
+            drift: config::DriftPolicy::Refresh,
+            restart: Vec::new(),
             adopt: false,
         }
     }
@@ -186,7 +178,7 @@ mod tests {
             uid: &uid,
             resource_version: &resource_version,
         };
-        let body = whole(&spec, &wanted(&spec, b"hi".to_vec()), Some(at));
+        let body = apply(&spec, &wanted(&spec, b"hi".to_vec()), at);
         let expected = concat!(
             r#"{"apiVersion":"v1","kind":"Secret","metadata":{"namespace":"app","name":"db","uid":"u-1","#,
             r#""resourceVersion":"7","labels":{"app.kubernetes.io/managed-by":"secretsyncd","#,
@@ -195,21 +187,34 @@ mod tests {
             r#""type":"Opaque","data":{"a.b":"aGk="}}"#
         );
         assert_eq!(std::str::from_utf8(&body).unwrap(), expected);
-        let expected = concat!(
-            r#"{"apiVersion":"v1","kind":"Secret","metadata":{"namespace":"app","name":"db","#,
-            r#""uid":"u-1","resourceVersion":"7"}}"#
+        let created = create(&spec, &wanted(&spec, b"hi".to_vec()));
+        let judged = r#""uid":"u-1","resourceVersion":"7","#;
+        assert_eq!(
+            std::str::from_utf8(&created).unwrap(),
+            expected.replace(judged, "")
         );
-        assert_eq!(std::str::from_utf8(&empty(&spec, at)).unwrap(), expected);
-        let created = whole(&spec, &wanted(&spec, b"hi".to_vec()), None);
-        let created = std::str::from_utf8(&created).unwrap();
-        assert!(!created.contains("uid") && !created.contains("resourceVersion"));
+    }
+
+    #[test]
+    fn immutability_is_said_only_where_it_is_wanted() {
+        let mut spec = spec("x");
+        spec.immutable = true;
+        let body = create(&spec, &wanted(&spec, b"hi".to_vec()));
+        let body = std::str::from_utf8(&body).unwrap();
+        assert!(body.contains(r#""immutable":true,"data""#), "{body}");
     }
 
     #[test]
     fn merging_says_nothing_of_the_type_and_claims_nothing_whole() {
         let mut spec = spec("x");
-        spec.creation_policy = CreationPolicy::Merge;
-        let body = whole(&spec, &wanted(&spec, b"hi".to_vec()), None);
+        spec.creation_policy = config::CreationPolicy::Merge;
+        let uid = Uid::new("u-1").unwrap();
+        let resource_version = ResourceVersion::new("7").unwrap();
+        let at = At {
+            uid: &uid,
+            resource_version: &resource_version,
+        };
+        let body = apply(&spec, &wanted(&spec, b"hi".to_vec()), at);
         let body = std::str::from_utf8(&body).unwrap();
         assert!(!body.contains("\"type\"") && !body.contains("secretsyncd/instance"));
         assert!(!body.contains("managed-by"));
@@ -225,7 +230,7 @@ mod tests {
         ] {
             let spec = spec(&annotation);
             let wanted = wanted(&spec, vec![b'x'; len]);
-            let body = whole(&spec, &wanted, None);
+            let body = create(&spec, &wanted);
             assert!(body.len() <= room(&spec, &wanted));
         }
     }

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use crate::assemble::Content;
-use crate::config::{self, CreationPolicy};
+use crate::config;
 use crate::decide::kubernetes::{
     ENTRY_ANNOTATION, INSTANCE_ANNOTATION, MANAGED_BY_LABEL, MANAGED_LABEL, Wanted, field_manager,
     usable, writable,
@@ -31,7 +31,7 @@ pub(super) fn render(
     let mut annotations = content.metadata.annotations.clone();
     annotations.extend(spec.annotations.clone());
     label(&mut labels, MANAGED_LABEL);
-    if spec.creation_policy == CreationPolicy::Owner {
+    if spec.creation_policy.is_whole() {
         label(&mut labels, MANAGED_BY_LABEL);
         annotations.insert(metadata_key(INSTANCE_ANNOTATION), instance.to_string());
         annotations.insert(metadata_key(ENTRY_ANNOTATION), entry.to_string());
@@ -43,6 +43,7 @@ pub(super) fn render(
         labels,
         annotations,
         policy: spec.creation_policy,
+        immutable: spec.immutable,
         adopt: spec.adopt,
         manager: field_manager(spec.creation_policy, instance, entry),
         instance: instance.clone(),
@@ -75,8 +76,11 @@ fn fingerprint(
     key: &FingerprintKey,
 ) -> Fingerprint {
     let mut parts: Vec<&[u8]> = Vec::new();
-    if spec.creation_policy == CreationPolicy::Owner {
+    if spec.creation_policy.is_whole() {
         parts.extend([b"type".as_slice(), spec.secret_type.as_bytes()]);
+    }
+    if spec.immutable {
+        parts.push(b"immutable");
     }
     for (name, value) in payload.iter() {
         parts.extend([b"data".as_slice(), name.as_str().as_bytes(), value.expose()]);

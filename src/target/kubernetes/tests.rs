@@ -1,4 +1,5 @@
 use super::*;
+use crate::config::CreationPolicy;
 use crate::decide::Drift;
 use crate::decide::kubernetes::{Known, Wrote, judge};
 use crate::kube::tests::{Server, partial, status};
@@ -14,7 +15,11 @@ fn spec(policy: CreationPolicy) -> config::KubernetesTarget {
         labels: std::collections::BTreeMap::new(),
         annotations: std::collections::BTreeMap::new(),
         creation_policy: policy,
+        deletion_policy: config::DeletionPolicy::Retain,
+        immutable: false,
         adopt: false,
+        drift: config::DriftPolicy::Refresh,
+        restart: Vec::new(),
     }
 }
 
@@ -43,19 +48,18 @@ const CREATE: Verdict = Verdict::Create {
     effect: Effect::Created,
 };
 
-fn judged(attempts: Vec<FieldManager>) -> Judged {
+fn judged() -> Judged {
     Judged {
         uid: Uid::new("u-1").unwrap(),
         resource_version: ResourceVersion::new("7").unwrap(),
         foreign: Vec::new(),
         wrote: Wrote::default(),
-        attempts,
     }
 }
 
 fn update() -> Verdict {
     Verdict::Apply {
-        judged: judged(Vec::new()),
+        judged: judged(),
         force: Force::No,
         effect: Effect::Updated,
     }
@@ -68,11 +72,33 @@ fn manager(head: &str) -> String {
     name.replace("%3A", ":")
 }
 
-/// The body of an apply that gives back everything.
-fn empty(uid: &str, version: &str) -> String {
-    format!(
-        r#"{{"apiVersion":"v1","kind":"Secret","metadata":{{"namespace":"app","name":"db","uid":"{uid}","resourceVersion":"{version}"}}}}"#
-    )
+/// A Secret is made whole, and then made ours without a change.
+fn made_and_owned(requests: &[(String, String)]) {
+    let [(post, whole), (patch, owned)] = requests else {
+        panic!("{requests:?}")
+    };
+    assert!(
+        post.starts_with("POST /api/v1/namespaces/app/secrets?"),
+        "{post}"
+    );
+    assert!(manager(post).starts_with("secretsyncd:create:"));
+    assert!(whole.contains("\"data\"") && !whole.contains("\"uid\""));
+    assert!(patch.contains("application/merge-patch+json"), "{patch}");
+    assert_eq!(manager(patch), "secretsyncd");
+    let owned: serde_json::Value = serde_json::from_str(owned).unwrap();
+    assert_eq!(owned["metadata"]["uid"], "u-1");
+    assert_eq!(owned["metadata"]["resourceVersion"], "5");
+    let [ours] = owned["metadata"]["managedFields"]
+        .as_array()
+        .unwrap()
+        .as_slice()
+    else {
+        panic!("{owned}")
+    };
+    assert_eq!(ours["operation"], "Apply");
+    assert_eq!(ours["fieldsV1"]["f:data"], serde_json::json!({"f:a": {}}));
+    assert!(ours["fieldsV1"]["f:type"].is_object());
+    assert!(owned["data"].is_null());
 }
 
 #[tokio::test]
@@ -82,7 +108,6 @@ async fn a_delivery_is_what_the_ledger_needs_to_know() {
     let wanted = target.render(&content(&[("a", b"x")])).unwrap();
     server
         .reply(201, partial("u-1", "5"))
-        .reply(200, partial("u-1", "6"))
         .reply(200, partial("u-1", "7"));
     let Outcome::Done {
         effect, delivered, ..
@@ -93,19 +118,7 @@ async fn a_delivery_is_what_the_ledger_needs_to_know() {
     assert_eq!(effect, Effect::Created);
     assert_eq!(delivered.wrote, Wrote::all(&wanted));
     assert_eq!(delivered.whole, Some(Instance::new("here").unwrap()));
-    let requests = server.requests();
-    let managers: Vec<_> = requests.iter().map(|(head, _)| manager(head)).collect();
-    assert!(managers[0].starts_with("secretsyncd:create:"));
-    assert_eq!(managers[1], "secretsyncd");
-    assert_eq!(managers[2], managers[0]);
-    assert!(!requests.iter().any(|(head, _)| head.contains("force")));
-    assert!(requests[1].1.contains("\"data\""));
-    assert!(
-        requests[1]
-            .1
-            .contains(r#""uid":"u-1","resourceVersion":"5""#)
-    );
-    assert_eq!(requests[2].1, empty("u-1", "6"));
+    made_and_owned(&server.requests());
     assert_eq!(delivered.uid.as_str(), "u-1");
     assert_eq!(delivered.fingerprint, wanted.fingerprint);
     assert_eq!(
@@ -140,61 +153,86 @@ async fn whoever_was_first_keeps_the_secret() {
     let server = Server::start().await;
     let target = target(&server, spec(CreationPolicy::Owner));
     let wanted = target.render(&content(&[("a", b"x")])).unwrap();
-    // Ours went into theirs; taking it back is overtaken once.
-    server
-        .reply(200, partial("u-9", "7"))
-        .reply(409, status("Conflict", ""))
-        .reply(200, partial("u-9", "8"))
-        .reply(200, partial("u-9", "9"));
+    server.reply(409, status("AlreadyExists", ""));
     assert_eq!(target.apply(&wanted, CREATE).await.unwrap(), Outcome::Raced);
-    let requests = server.requests();
-    let attempt = manager(&requests[0].0);
-    assert!(attempt.starts_with("secretsyncd:create:"), "{attempt}");
-    assert!(requests[0].1.contains("\"data\"") && !requests[0].1.contains("\"uid\""));
-    for (request, version) in [(1, "7"), (3, "8")] {
-        let (head, body) = &requests[request];
-        assert!(
-            head.starts_with("PATCH") && !head.contains("force"),
-            "{head}"
-        );
-        assert_eq!(manager(head), attempt, "never in the common name");
-        assert_eq!(*body, empty("u-9", version));
+    // One request, and nothing of ours is in theirs.
+    assert_eq!(server.requests().len(), 1);
+
+    // Somebody writes ours before it is: what was made is not forgotten.
+    for refused in [
+        (409, status("Conflict", "")),
+        (404, status("NotFound", r#""name":"db","kind":"secrets""#)),
+    ] {
+        server
+            .reply(201, partial("u-1", "5"))
+            .reply(refused.0, refused.1);
+        let begun = Outcome::Begun(Effect::Created);
+        assert_eq!(target.apply(&wanted, CREATE).await.unwrap(), begun);
     }
-
-    server.reply(200, partial("u-9", "7")).reply(500, "");
-    let failure = target.apply(&wanted, CREATE).await.unwrap_err();
-    assert!(
-        failure.fact.contains("could not be taken back"),
-        "{failure}"
-    );
-
-    let causes = r#""causes":[{"reason":"FieldManagerConflict","field":".data.a"}]"#;
-    server.reply(409, status("Conflict", causes));
-    assert_eq!(target.apply(&wanted, CREATE).await.unwrap(), Outcome::Raced);
 }
 
 #[tokio::test]
-async fn what_an_attempt_left_is_given_back_once_our_own_name_holds_it() {
+async fn a_secret_that_a_merge_makes_has_a_type_that_no_later_apply_could_change() {
+    let server = Server::start().await;
+    let target = target(&server, spec(CreationPolicy::CreateOrMerge));
+    let wanted = target.render(&content(&[("a", b"x")])).unwrap();
+    server
+        .reply(201, partial("u-1", "5"))
+        .reply(200, partial("u-1", "7"))
+        .reply(200, partial("u-1", "8"));
+    target.apply(&wanted, CREATE).await.unwrap();
+    target.apply(&wanted, update()).await.unwrap();
+    let requests = server.requests();
+    assert!(requests[0].1.contains(r#""type":"Opaque""#));
+    assert_eq!(manager(&requests[1].0), "secretsyncd:here:db");
+    assert!(!requests[1].1.contains("f:type"));
+    assert!(!requests[2].1.contains("\"type\""));
+}
+
+#[tokio::test]
+async fn a_rehearsal_sends_the_first_request_as_a_dry_run() {
     let server = Server::start().await;
     let target = target(&server, spec(CreationPolicy::Owner));
     let wanted = target.render(&content(&[("a", b"x")])).unwrap();
-    let attempt = FieldManager::of_attempt(3);
-    let verdict = || Verdict::Unchanged(judged(vec![attempt.clone()]));
-    server.reply(200, partial("u-1", "8"));
-    let done = target.apply(&wanted, verdict()).await.unwrap();
-    let Outcome::Done { delivered, .. } = done else {
-        panic!("raced")
+    let ownership = Ownership {
+        uid: Uid::new("u-1").unwrap(),
+        resource_version: ResourceVersion::new("7").unwrap(),
+        managers: Vec::new(),
     };
-    assert_eq!(delivered.resource_version.as_str(), "8");
-    let (head, body) = server.requests().pop().unwrap();
-    assert_eq!(manager(&head), attempt.as_str());
-    assert_eq!(body, empty("u-1", "7"));
-
-    server
-        .reply(409, status("Conflict", ""))
-        .reply(200, partial("u-2", "9"));
-    let done = target.apply(&wanted, verdict()).await.unwrap();
-    assert_eq!(done, Outcome::Raced);
+    let take_over = Verdict::TakeOver {
+        ownership,
+        effect: Effect::Updated,
+    };
+    for (verdict, method) in [
+        (CREATE, "POST "),
+        (take_over, "PATCH "),
+        (update(), "PATCH "),
+    ] {
+        server.reply(200, partial("u-1", "7"));
+        let rehearsed = target.rehearse(&wanted, &verdict).await.unwrap();
+        assert_eq!(rehearsed, Rehearsal::Accepted);
+        let (dry, rehearsed) = server.requests().pop().unwrap();
+        assert!(dry.starts_with(method), "{dry}");
+        assert!(dry.contains("&dryRun=All"), "{dry}");
+        // The very same, but for that.
+        server.reply(200, partial("u-1", "7"));
+        if method == "POST " {
+            server.reply(200, partial("u-1", "8"));
+        }
+        let before = server.requests().len();
+        target.apply(&wanted, verdict).await.unwrap();
+        let (head, body) = server.requests().swap_remove(before);
+        assert!(!head.contains("dryRun"), "{head}");
+        assert_eq!((dry.replace("&dryRun=All", ""), rehearsed), (head, body));
+    }
+    let unchanged = Verdict::Unchanged(judged());
+    let before = server.requests().len();
+    let rehearsed = target.rehearse(&wanted, &unchanged).await.unwrap();
+    assert_eq!(rehearsed, Rehearsal::Accepted);
+    assert_eq!(server.requests().len(), before);
+    server.reply(409, status("AlreadyExists", ""));
+    let rehearsed = target.rehearse(&wanted, &CREATE).await.unwrap();
+    assert_eq!(rehearsed, Rehearsal::Raced);
 }
 
 #[tokio::test]
@@ -287,6 +325,9 @@ async fn a_fingerprint_covers_all_that_is_written() {
     assert_ne!(plain, print(spec(CreationPolicy::Owner), b"y"));
     let mut other = spec(CreationPolicy::Owner);
     other.secret_type = "example.com/x".into();
+    assert_ne!(plain, print(other, b"x"));
+    let mut other = spec(CreationPolicy::Owner);
+    other.immutable = true;
     assert_ne!(plain, print(other, b"x"));
     let mut other = spec(CreationPolicy::Owner);
     other

@@ -7,7 +7,7 @@ use crate::names::SecretKey;
 use crate::secret::{Payload, SecretBytes};
 
 /// What is in a file of that format.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Contents {
     /// Every key that may be in it; of `dotenv` also what only looks like one.
     pub keys: BTreeSet<SecretKey>,

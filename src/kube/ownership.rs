@@ -1,0 +1,177 @@
+//! Who owns which field, rewritten without changing any: what makes a field ours as an apply would have.
+//!
+//! The API server takes the `managedFields` of a patch as they are, as long as no field changes by it: what another
+//! manager no longer has in them is no longer its own, and what an apply of ours omits later is really removed.
+
+use reqwest::Method;
+use reqwest::header::HeaderValue;
+use serde_json::{Map, Value, json};
+use zeroize::Zeroizing;
+
+use super::client::{Applied, Client, Question, Run, Sent, written};
+use super::error::ApplyError;
+use super::place::{Asked, Place};
+use super::secret::{FieldKind, FieldManager, Manager, Operation};
+use crate::names::{Namespace, ObjectName, ResourceVersion, Uid};
+use crate::report::ClusterVerb;
+
+const MERGE_PATCH: HeaderValue = HeaderValue::from_static("application/merge-patch+json");
+
+/// Every manager of one state of one Secret, as they are to be from then on. A manager that is not among them owns
+/// nothing any more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ownership {
+    pub uid: Uid,
+    pub resource_version: ResourceVersion,
+    pub managers: Vec<Manager>,
+}
+
+impl Client {
+    /// [`ApplyError::Raced`] when the Secret is no longer in that state.
+    pub async fn own_fields(
+        &self,
+        (namespace, name): (&Namespace, &ObjectName),
+        ownership: &Ownership,
+        (manager, run): (&FieldManager, Run),
+    ) -> Result<Applied, ApplyError> {
+        let asked = Asked::secret(namespace, name);
+        let about = self.about(ClusterVerb::Patch, Place::secret(namespace, name));
+        let sent = Sent {
+            content_type: MERGE_PATCH,
+            body: Zeroizing::new(ownership.patch().to_string().into_bytes()),
+        };
+        let question = Question::write(Method::PATCH, (manager, run), sent);
+        let answer = self
+            .ask(about, question)
+            .await
+            .map_err(ApplyError::Failed)?;
+        if answer.code == 404 {
+            let refusal = answer.refusal();
+            if refusal
+                .status
+                .is_some_and(|status| status.says_absent(asked))
+            {
+                return Err(ApplyError::Raced);
+            }
+        }
+        written(&answer, about, asked)
+    }
+}
+
+impl Ownership {
+    fn patch(&self) -> Value {
+        json!({"metadata": {
+            "uid": self.uid.as_str(),
+            "resourceVersion": self.resource_version.as_str(),
+            "managedFields": self.managers.iter().map(entry).collect::<Vec<_>>(),
+        }})
+    }
+}
+
+/// One that came from the server goes back as it came, less the names that it has lost.
+fn entry(manager: &Manager) -> Value {
+    if manager.raw.is_null() {
+        return made_here(manager);
+    }
+    let mut raw = manager.raw.clone();
+    for kind in FieldKind::ALL {
+        let names = manager.fields(kind);
+        let owned = raw.pointer_mut(match kind {
+            FieldKind::Data => "/fieldsV1/f:data",
+            FieldKind::Label => "/fieldsV1/f:metadata/f:labels",
+            FieldKind::Annotation => "/fieldsV1/f:metadata/f:annotations",
+        });
+        if let Some(Value::Object(owned)) = owned {
+            // What is no name, as `.`, is the map itself.
+            owned.retain(|field, _| field.strip_prefix("f:").is_none_or(|it| names.contains(it)));
+        }
+    }
+    raw
+}
+
+fn made_here(manager: &Manager) -> Value {
+    let names = |kind| -> Option<Value> {
+        let names = manager.fields(kind);
+        let fields: Map<_, _> = names
+            .iter()
+            .map(|it| (format!("f:{it}"), json!({})))
+            .collect();
+        (!fields.is_empty()).then_some(Value::Object(fields))
+    };
+    let mut metadata = Map::new();
+    let mut fields = Map::new();
+    for (place, kind) in [
+        ("f:labels", FieldKind::Label),
+        ("f:annotations", FieldKind::Annotation),
+    ] {
+        metadata.extend(names(kind).map(|it| (place.to_owned(), it)));
+    }
+    fields.extend(names(FieldKind::Data).map(|it| ("f:data".to_owned(), it)));
+    if !metadata.is_empty() {
+        fields.insert("f:metadata".to_owned(), Value::Object(metadata));
+    }
+    for (field, owned) in [
+        ("f:type", manager.secret_type),
+        ("f:immutable", manager.immutable),
+    ] {
+        if owned {
+            fields.insert(field.to_owned(), json!({}));
+        }
+    }
+    json!({
+        "manager": manager.name,
+        "operation": match manager.operation {
+            Operation::Apply => "Apply",
+            Operation::Update => "Update",
+        },
+        "apiVersion": "v1",
+        "fieldsType": "FieldsV1",
+        "fieldsV1": fields,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn others_go_back_as_they_came_less_what_they_lost() {
+        let raw = json!({
+            "manager": "helm", "operation": "Update", "apiVersion": "v1", "time": "2026-01-01T00:00:00Z",
+            "fieldsType": "FieldsV1",
+            "fieldsV1": {
+                "f:data": {".": {}, "f:a": {}, "f:b": {}},
+                "f:metadata": {"f:labels": {"f:x/y": {}}, "f:finalizers": {"v:\"z\"": {}}},
+                "f:type": {},
+            },
+        });
+        let mut helm = Manager {
+            name: "helm".to_owned(),
+            data: ["a".to_owned(), "b".to_owned()].into(),
+            labels: ["x/y".to_owned()].into(),
+            raw: raw.clone(),
+            ..Manager::default()
+        };
+        assert_eq!(entry(&helm), raw);
+        helm.data.remove("a");
+        let less = raw.to_string().replace(r#""f:a":{},"#, "");
+        assert_eq!(entry(&helm).to_string(), less);
+    }
+
+    #[test]
+    fn one_that_is_made_here_owns_what_it_names_and_nothing_else() {
+        let ours = Manager {
+            name: "secretsyncd".to_owned(),
+            operation: Operation::Apply,
+            data: ["a".to_owned()].into(),
+            annotations: ["n".to_owned()].into(),
+            secret_type: true,
+            ..Manager::default()
+        };
+        let fields = json!({"f:data": {"f:a": {}}, "f:metadata": {"f:annotations": {"f:n": {}}}, "f:type": {}});
+        assert_eq!(
+            entry(&ours),
+            json!({"manager": "secretsyncd", "operation": "Apply", "apiVersion": "v1", "fieldsType": "FieldsV1", "fieldsV1": fields})
+        );
+    }
+}
