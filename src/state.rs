@@ -4,6 +4,7 @@
 //! it may be lost and costs only work (files and Secrets that differ from their source are then somebody else's until
 //! they are adopted). So what cannot be believed is put aside, and an empty ledger begins. Writing blocks on the disk and belongs into `spawn_blocking`; reading is from memory.
 
+mod copy;
 mod directory;
 mod key;
 mod ledger;
@@ -12,15 +13,17 @@ mod set_aside;
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
+use std::sync::{PoisonError, RwLock};
 
 use jiff::Timestamp;
 
 use crate::clock;
-use crate::decide::kubernetes::DeliveredSecret;
+use crate::decide::kubernetes::{DeliveredSecret, Gone};
 use crate::failure::Failure;
-use crate::names::EntryName;
+use crate::names::{EntryName, Uid};
 use crate::secret::FingerprintKey;
 
+pub use copy::Copied;
 use directory::{Directory, Lock};
 use ledger::{Change, Ledger};
 pub use record::{
@@ -63,18 +66,47 @@ pub struct LeftBehind {
     pub since: Timestamp,
 }
 
+/// A part of a Secret that was delivered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KnownSecret {
+    pub part: SecretPart,
+    pub uid: Uid,
+    /// No entry of the present configuration writes it.
+    pub is_left: bool,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum LeftTarget {
     File(PathBuf),
     Secret(SecretId),
 }
 
-/// The state directory, held until this is dropped.
+/// Whether a configured target is the very Secret of an orphan, under another name of its cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sameness {
+    Certain,
+    /// It was not delivered yet.
+    Possible,
+}
+
+/// What the present configuration has, delivered or not.
+#[derive(Debug, Default)]
+pub struct Configured {
+    /// Whatever they write.
+    pub entries: HashSet<EntryName>,
+    pub secrets: HashSet<SecretPart>,
+}
+
+/// The state directory, held until this is dropped; or a copy of what was in it, which takes nothing in.
 #[derive(Debug)]
 pub struct State {
     fingerprint_key: FingerprintKey,
     ledger: Ledger,
-    _lock: Lock,
+    removals: tokio::sync::RwLock<()>,
+    /// Absent until it is said.
+    configured: RwLock<Option<Configured>>,
+    /// Absent for a copy.
+    _lock: Option<Lock>,
 }
 
 impl State {
@@ -88,7 +120,9 @@ impl State {
         Ok(Self {
             fingerprint_key,
             ledger,
-            _lock: lock,
+            removals: tokio::sync::RwLock::default(),
+            configured: RwLock::default(),
+            _lock: Some(lock),
         })
     }
 
@@ -133,10 +167,77 @@ impl State {
         self.ledger.record(Change::OnlySecrets(parts, now()))
     }
 
+    /// Says what there is. In memory only: to be said at the start and with every new configuration.
+    pub fn set_configured(&self, all: Configured) {
+        let mut configured = self
+            .configured
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        *configured = Some(all);
+    }
+
+    /// What entries delivered to a Secret of which the configuration has no more than the memory. Nothing before it was
+    /// said which entries there are. From memory.
+    pub fn gone(&self, id: &SecretId) -> Vec<Gone> {
+        let configured = self
+            .configured
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
+        let Some(configured) = &*configured else {
+            return Vec::new();
+        };
+        let mut parts = self.ledger.parts_of(id);
+        parts.retain(|gone| !configured.entries.contains(&gone.entry));
+        parts
+    }
+
+    /// Whether another configured entry is to write that Secret, too. From memory.
+    pub fn is_shared(&self, part: &SecretPart) -> bool {
+        let configured = self
+            .configured
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
+        let mut parts = configured.iter().flat_map(|all| &all.secrets);
+        parts.any(|other| other.id == part.id && other.entry != part.entry)
+    }
+
+    /// Says that another machine may have written any Secret since: what is known of each counts only as long as nobody
+    /// did, until it is delivered again. Durable when it returns. Blocks.
+    pub fn doubt_secrets(&self) -> Result<(), Failure> {
+        self.ledger.record(Change::DoubtSecrets)
+    }
+
     /// What was written and is no longer, as the configuration stands that was last said: sorted. A Secret that any
     /// configured entry writes, or is to write, was taken over and is not among it. From memory.
     pub fn left_behind(&self) -> Vec<LeftBehind> {
         self.ledger.left_behind()
+    }
+
+    /// What was delivered as that part and when it was left, where no configured entry writes the Secret. From memory.
+    pub fn orphan(&self, part: &SecretPart) -> Option<(DeliveredSecret, Timestamp)> {
+        self.ledger.orphan(part)
+    }
+
+    /// The configured target that is that life of the orphan's Secret, or may be. From memory.
+    pub fn same_secret(&self, orphan: &SecretPart, uid: &Uid) -> Option<(SecretId, Sameness)> {
+        self.ledger.same_secret(orphan, uid)
+    }
+
+    /// Says that this life of the Secret holds nothing of the part any more. What was delivered to another life of it
+    /// meanwhile stays known. Durable when it returns. Blocks.
+    pub fn forget_secret(&self, part: SecretPart, uid: Uid) -> Result<(), Failure> {
+        self.ledger.record(Change::SecretGone(part, uid))
+    }
+
+    /// Held by whoever takes away an orphan, from the moment that it is certain to be one until it is away; and by
+    /// whoever says what is configured.
+    pub fn removals(&self) -> &tokio::sync::RwLock<()> {
+        &self.removals
+    }
+
+    /// Every part of a Secret that was delivered. From memory.
+    pub fn secrets(&self) -> Vec<KnownSecret> {
+        self.ledger.secrets()
     }
 
     /// Remembers and forgets all of these, or none. Durable when it returns. Blocks.
@@ -147,6 +248,11 @@ impl State {
     /// What was remembered when this was opened. Handed out once and not kept. From memory.
     pub fn take_remembered(&self) -> Remembered {
         self.ledger.take_remembered()
+    }
+
+    /// One of the things that were remembered, while they are not handed out. From memory.
+    pub fn remembered_meta(&self, key: &str) -> Option<Vec<u8>> {
+        self.ledger.remembered_meta(key)
     }
 
     /// Of every `find` that the entry ever had. From memory.
@@ -166,9 +272,9 @@ impl State {
         self.ledger.record(Change::Found(id, arns))
     }
 
-    /// Says what an entry has delivered to a Secret. Durable when it returns. Blocks.
+    /// Says what an entry has delivered to a Secret; one that is not configured any more stays left. Durable when it returns. Blocks.
     pub fn set_secret(&self, part: SecretPart, delivered: DeliveredSecret) -> Result<(), Failure> {
-        self.ledger.record(Change::Secret(part, delivered))
+        self.ledger.record(Change::Secret(part, delivered, now()))
     }
 }
 

@@ -7,6 +7,9 @@ mod absent;
 mod deliver;
 mod entry;
 mod heard;
+pub mod orphan;
+pub mod plan;
+mod selected;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
@@ -16,21 +19,27 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
-use self::absent::Absences;
+use self::absent::{Absences, Plan};
 pub use self::absent::{matches_no_longer, proof_of, proofs_of_lost};
-pub use self::deliver::{Checked, Delivery, check};
+use self::deliver::Work;
+pub use self::deliver::{Checked, Delivery, Handled, check};
 pub use self::entry::{Entry, Item, read_of};
 pub use self::heard::{Heard, Proofs, Said};
+pub use self::selected::{Selected, Standing};
 use crate::assemble::Content;
+use crate::config::RefreshPolicy;
 use crate::decide::change::{Change, Version, change};
 use crate::decide::missing::Gone;
 use crate::failure::{Failure, Reason};
+use crate::kube::Tenure;
 use crate::report::{Fact, Reporter, Stage};
 use crate::secret::SecretBytes;
 use crate::state::{FoundId, State};
 use crate::store::desk::{Desk, Seen};
 use crate::store::{self, Identity, Match, Read};
+use crate::target::Target;
 
 /// Everything one run needs; nothing of it is shared with another entry's run but the ledger and the desk.
 #[derive(Debug)]
@@ -51,13 +60,34 @@ pub struct Run {
     pub without: BTreeSet<Read>,
     /// What direct reads have said about those that are gone or list less.
     pub proofs: BTreeMap<Read, Proofs>,
+    /// Targets that are away because all that they were made of is.
+    pub away: BTreeSet<usize>,
+    /// Targets that may go so, as far as the brake is concerned.
+    pub may_go: BTreeSet<usize>,
     pub which: Which,
+    /// Targets that somebody else keeps changing: what was put there is not put back now.
+    pub contested: BTreeSet<usize>,
+    /// The targets that this machine writes.
+    pub ours: Vec<usize>,
+    /// Under which clusters are written.
+    pub tenure: Tenure,
+    /// Said once the entry is away, is another one, or rests: nothing is deleted for it any more.
+    pub dismissed: CancellationToken,
+}
+
+impl Run {
+    fn is_only_for_new_targets(&self) -> bool {
+        let once = self.entry.refresh_policy == RefreshPolicy::CreatedOnce;
+        once && matches!(self.which, Which::New(_))
+    }
 }
 
 /// Which targets a run is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Which {
     All,
+    /// Only these, which were never tried; they are asked nothing before.
+    New(Vec<usize>),
     /// Only these failed last time; they are asked without a value before anything is read.
     Retry(Vec<usize>),
 }
@@ -83,6 +113,10 @@ pub enum End {
         /// Why the last value of something was kept.
         kept: Option<Failure>,
         targets: Vec<(usize, Delivery)>,
+        /// Targets whose policy says to leave them as they are while something is gone, and why.
+        stays: Vec<(usize, Failure)>,
+        /// Every target was to be written, without everything that is gone.
+        everywhere: bool,
     },
 }
 
@@ -110,28 +144,26 @@ pub async fn run(run: Run) -> Report {
 }
 
 async fn steps(run: Run) -> End {
-    let mut which: Vec<usize> = (0..run.entry.targets.len()).collect();
-    let mut unreachable = Vec::new();
-    if let Which::Retry(failed) = &run.which {
-        (which, unreachable) = probe(&run.entry, failed).await;
-        if which.is_empty() {
-            return End::NotReachable(unreachable);
-        }
+    let (mut which, mut unreachable) = meant(&run).await;
+    if which.is_empty() && !unreachable.is_empty() {
+        return End::NotReachable(unreachable);
     }
     let answers = match staged(&run.reporter, Stage::Fetch, read_all(&run)).await {
         Ok(answers) => answers,
-        Err(NotRead) => return End::NotRead,
+        Err(NotRead { .. }) => return End::NotRead,
     };
     let heard = answers.heard(&run);
     match judged(&run, &answers) {
         Ok(Verdict::AsDelivered) => {}
+        // To those that were delivered once, that is over.
+        Ok(Verdict::New) if run.is_only_for_new_targets() => {}
         Ok(Verdict::New) => {
-            which = (0..run.entry.targets.len()).collect();
+            which.clone_from(&run.ours);
             unreachable.clear();
         }
         Err(unconfirmed) => return End::Unconfirmed(unconfirmed),
     }
-    let (answers, absences, content) = match content(&run, answers).await {
+    let (answers, plan, contents) = match content(&run, answers).await {
         Ok(content) => content,
         Err((stage, failure)) => {
             // Where nothing was attempted, the next answer tries again.
@@ -151,22 +183,46 @@ async fn steps(run: Run) -> End {
         let (version, before) = (version_of(seen), seen.before);
         (read.clone(), SeenVersion { version, before })
     });
-    let used = used.collect();
+    let seen = used.collect();
     // Values are let go before the writes, which may have to wait.
     drop(answers);
-    let targets = staged(
-        &run.reporter,
-        Stage::Apply,
-        deliver::all(&run.entry, which, &content, &run.state),
-    );
+    let work = work(&which, &plan, &contents);
+    let targets = staged(&run.reporter, Stage::Apply, deliver::all(&run, work));
     let mut targets = targets.await;
     targets.extend(unreachable.into_iter().map(Delivery::not_tried));
     End::Delivered {
-        seen: used,
+        seen,
         heard,
-        kept: absences.why,
+        kept: plan.why().cloned(),
         targets,
+        everywhere: plan.writes_all(&run),
+        stays: plan.stays,
     }
+}
+
+/// The targets that it is for, and those among them that are still out of reach.
+async fn meant(run: &Run) -> (Vec<usize>, Vec<(usize, Failure)>) {
+    match &run.which {
+        Which::All => (run.ours.clone(), Vec::new()),
+        Which::New(new) => {
+            let new = new.iter().filter(|target| run.ours.contains(target));
+            (new.copied().collect(), Vec::new())
+        }
+        Which::Retry(failed) => probe(run, failed).await,
+    }
+}
+
+/// What is done to each of these targets.
+fn work<'a>(which: &[usize], plan: &Plan, contents: &'a [Content]) -> Vec<(usize, Work<'a>)> {
+    let writes = plan.writes.iter().zip(contents);
+    let writes = writes.flat_map(|((_, targets), content)| {
+        let targets = targets.iter();
+        targets.map(move |target| (*target, Work::Write(content)))
+    });
+    let goes = plan.goes.iter().map(|target| (*target, Work::Remove));
+    let away = plan.away.iter().map(|target| (*target, Work::StayAway));
+    let all = writes.chain(goes).chain(away);
+    all.filter(|(target, _)| which.contains(target)).collect()
 }
 
 /// What the reads of a run gave.
@@ -243,32 +299,48 @@ fn judged(run: &Run, answers: &Answers) -> Result<Verdict, Vec<(Read, Version)>>
     })
 }
 
-/// What is to be delivered, and without what; what it was found by is on disk before.
+/// What becomes of the targets and what is to be delivered to them; what it was found by is on disk before.
 async fn content(
     run: &Run,
     answers: Answers,
-) -> Result<(Answers, Absences, Content), (Stage, Failure)> {
-    let absences = absent::judge(run, &answers).await?;
-    let assembled = assembled(run, answers, absences);
-    let assembled = staged(&run.reporter, Stage::Assemble, assembled).await;
-    let (answers, absences, content) = assembled.map_err(|failure| (Stage::Assemble, failure))?;
-    let remembered = remember_found(run, &answers, &absences).await;
+) -> Result<(Answers, Plan, Vec<Content>), (Stage, Failure)> {
+    let (answers, plan, contents) = whole(run, answers).await?;
+    let remembered = remember_found(run, &answers, &plan).await;
     remembered.map_err(|failure| (Stage::Apply, failure))?;
-    Ok((answers, absences, content))
+    Ok((answers, plan, contents))
 }
 
+/// The same, and nothing is remembered.
+async fn whole(
+    run: &Run,
+    answers: Answers,
+) -> Result<(Answers, Plan, Vec<Content>), (Stage, Failure)> {
+    let plan = absent::judge(run, &answers).await?;
+    let assembled = assembled(run, answers, plan);
+    let assembled = staged(&run.reporter, Stage::Assemble, assembled).await;
+    assembled.map_err(|failure| (Stage::Assemble, failure))
+}
+
+/// All that any target is to hold, before any is written.
+///
 /// Templates may compute for long (`htpasswd`, PKCS#12), so they are no guests of the threads
 /// that everybody else's work waits for.
 async fn assembled(
     run: &Run,
     answers: Answers,
-    absences: Absences,
-) -> Result<(Answers, Absences, Content), Failure> {
+    plan: Plan,
+) -> Result<(Answers, Plan, Vec<Content>), Failure> {
     let entry = Arc::clone(&run.entry);
     let has_templates = entry.templates.is_some();
     let work = move || {
-        let content = entry::assemble(&entry, &answers, &absences)?;
-        Ok((answers, absences, content))
+        let contents = plan.writes.iter();
+        let contents: Result<Vec<Content>, Failure> = contents
+            .map(|(absences, _): &(Absences, Vec<usize>)| {
+                entry::assemble(&entry, &answers, absences)
+            })
+            .collect();
+        let contents = contents?;
+        Ok((answers, plan, contents))
     };
     if !has_templates {
         return work();
@@ -313,14 +385,14 @@ fn unconfirmed(
 }
 
 /// What the finds match is on disk before any of it is written: else a restart would not miss what they lose later.
-async fn remember_found(run: &Run, answers: &Answers, absences: &Absences) -> Result<(), Failure> {
+async fn remember_found(run: &Run, answers: &Answers, plan: &Plan) -> Result<(), Failure> {
     for (read, id) in run.entry.finds() {
         let Some(Identity::Arns(listed)) = answers.seen.get(read).map(|it| &it.answer.identity)
         else {
             continue;
         };
-        // What is lost and kept would be missed no more, once it is forgotten.
-        let mut arns = absent::kept_of(run, read, (listed, absences));
+        // What is lost and still in a target would be missed no more, once it is forgotten.
+        let mut arns = absent::missed_of(run, read, (listed, plan));
         arns.extend(listed.iter().cloned());
         if run.state.found(&id).as_ref() == Some(&arns) {
             continue;
@@ -344,8 +416,12 @@ async fn set_found(run: &Run, id: FoundId, arns: BTreeSet<String>) -> Result<(),
         .unwrap_or_else(|_| Err(Failure::new(Reason::Io, "the ledger could not be written")))
 }
 
-/// A read failed; the engine knows which and why.
-struct NotRead;
+/// Reads failed. The engine knows it all already; who asks without one does not.
+struct NotRead {
+    failed: Vec<(Read, Failure)>,
+    /// Nothing of the entry's sources is there, as far as that was seen.
+    nothing_seen: bool,
+}
 
 /// Every read of the entry, and then everything that its finds match.
 async fn read_all(run: &Run) -> Result<Answers, NotRead> {
@@ -378,7 +454,7 @@ async fn read_these(
             }
         }
     }
-    let mut failed = false;
+    let mut failed = Vec::new();
     for (read, tolerated, answer) in asked {
         match answer.await {
             Ok(answer) => drop(answers.seen.insert(read, answer)),
@@ -386,12 +462,19 @@ async fn read_these(
                 let gone = Gone::of(failure.reason, &read.source).filter(|_| tolerated);
                 match gone {
                     Some(_) => drop(answers.missing.insert(read, failure)),
-                    None => failed = true,
+                    None => failed.push((read, failure)),
                 }
             }
         }
     }
-    if failed { Err(NotRead) } else { Ok(()) }
+    if failed.is_empty() {
+        return Ok(());
+    }
+    let nothing_seen = answers.seen.is_empty();
+    Err(NotRead {
+        failed,
+        nothing_seen,
+    })
 }
 
 /// What the finds of an entry match, and whether it can do without.
@@ -407,14 +490,17 @@ fn found(entry: &Entry, answers: &Answers) -> BTreeMap<Read, bool> {
     reads
 }
 
+/// Whether a target could be written now, without having a value.
+pub async fn look(target: &Target) -> Result<(), Failure> {
+    deliver::in_turn(target, target.probe()).await
+}
+
 /// Which of the failed targets could be written now.
-async fn probe(entry: &Entry, failed: &[usize]) -> (Vec<usize>, Vec<(usize, Failure)>) {
-    let probes = failed.iter().map(async |&target| {
-        (
-            target,
-            deliver::in_time(entry.targets[target].probe()).await,
-        )
-    });
+async fn probe(run: &Run, failed: &[usize]) -> (Vec<usize>, Vec<(usize, Failure)>) {
+    let probes = failed
+        .iter()
+        .filter(|target| run.ours.contains(target))
+        .map(async |&target| (target, look(&run.entry.targets[target]).await));
     let (mut ready, mut unreachable) = (Vec::new(), Vec::new());
     for (target, answer) in join_all(probes).await {
         match answer {

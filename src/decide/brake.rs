@@ -120,6 +120,14 @@ impl<Id: Ord + Clone> Brake<Id> {
             .collect()
     }
 
+    /// What a person released and that did not go yet, and when.
+    pub fn released(&self, now: Instant) -> impl Iterator<Item = (&Id, Instant)> {
+        self.held.iter().filter_map(move |(id, hold)| match hold {
+            Hold::Released(at) if is_recent(*at, now) => Some((id, *at)),
+            Hold::Released(_) | Hold::Held => None,
+        })
+    }
+
     /// None of these may go, though they did not ask one by one.
     pub fn hold(&mut self, ids: impl IntoIterator<Item = Id>) {
         for id in ids {
@@ -127,9 +135,9 @@ impl<Id: Ord + Clone> Brake<Id> {
         }
     }
 
-    /// Whether it is known to be held, or to have been released.
-    pub fn knows(&self, id: &Id) -> bool {
-        self.held.contains_key(id)
+    /// Whether one of these is known to be held, or to have been released.
+    pub fn knows_any(&self, is_it: impl Fn(&Id) -> bool) -> bool {
+        self.held.keys().any(is_it)
     }
 
     /// The source is back: nothing is to be removed from the target any more. A later removal asks anew.

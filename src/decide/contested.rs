@@ -37,7 +37,11 @@ impl Repairs {
     /// version, or a new configuration, and after it was written once, writing it again is a repair.
     pub fn may(&self, effect: Effect, now: Instant) -> bool {
         match effect {
-            Effect::Unchanged | Effect::Created | Effect::Updated => true,
+            Effect::Unchanged
+            | Effect::Created
+            | Effect::Updated
+            | Effect::Deleted
+            | Effect::Away => true,
             Effect::Repaired(_) => self.next_repair().is_none_or(|at| at <= now),
         }
     }
@@ -59,7 +63,9 @@ impl Repairs {
                     self.end();
                 }
             }
-            Effect::Created | Effect::Updated => self.in_place = Some(now),
+            Effect::Created | Effect::Updated | Effect::Deleted | Effect::Away => {
+                self.in_place = Some(now);
+            }
             Effect::Repaired(_) => {
                 self.in_place = Some(now);
                 if self.times.len() == FIGHT {

@@ -59,6 +59,15 @@ pub enum Verdict {
     Write(Effect),
 }
 
+impl Verdict {
+    pub fn effect(self) -> Effect {
+        match self {
+            Self::Unchanged => Effect::Unchanged,
+            Self::FixMode(effect) | Self::Write(effect) => effect,
+        }
+    }
+}
+
 /// Decides what a file that should be `wanted` needs.
 pub fn judge(
     path: &Path,

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-pub use crate::config::OnMissing;
 use crate::config::{self, Version};
+pub use crate::config::{DeletionPolicy, OnMissing};
 use crate::failure::Reason;
 use crate::names::AccountId;
 
@@ -144,17 +144,6 @@ impl Evidence {
             Proof::None
         }
     }
-}
-
-/// `deletion_policy` of a target.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum DeletionPolicy {
-    #[default]
-    Retain,
-    /// The keys of a source that is gone go.
-    Merge,
-    /// The target goes once all its sources are gone.
-    Delete,
 }
 
 /// How one source of an entry stands.

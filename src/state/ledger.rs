@@ -5,6 +5,7 @@
 //! with its change has ended. Needs no thread of its own.
 
 mod checksum;
+mod copy;
 mod database;
 mod error;
 mod records;
@@ -19,11 +20,11 @@ use jiff::Timestamp;
 use redb::{Database, Durability};
 
 use super::directory::{Directory, LEDGER_FILE};
-use super::record::{Arns, FileDelivery, FileIntent, FileRecord, FoundId, SecretPart};
-use super::{LeftBehind, LeftTarget, OpenError, Remember, Remembered};
-use crate::decide::kubernetes::DeliveredSecret;
+use super::record::{Arns, FileDelivery, FileIntent, FileRecord, FoundId, SecretId, SecretPart};
+use super::{KnownSecret, LeftBehind, LeftTarget, OpenError, Remember, Remembered, Sameness};
+use crate::decide::kubernetes::{DeliveredSecret, Gone};
 use crate::failure::Failure;
-use crate::names::EntryName;
+use crate::names::{EntryName, Uid};
 use crate::secret::FingerprintKey;
 
 use checksum::Checksum;
@@ -38,16 +39,21 @@ pub(super) enum Change {
     FileDelivered(FileDelivery),
     /// No other path is written from then on.
     OnlyFiles(HashSet<PathBuf>, Timestamp),
-    Secret(SecretPart, DeliveredSecret),
+    Secret(SecretPart, DeliveredSecret, Timestamp),
+    /// That life of the Secret holds nothing of the part any more.
+    SecretGone(SecretPart, Uid),
     /// No other part is written from then on.
     OnlySecrets(HashSet<SecretPart>, Timestamp),
+    /// Another machine may have written any Secret since.
+    DoubtSecrets,
     Found(FoundId, Arns),
     Remember(Vec<Remember>),
 }
 
 #[derive(Debug)]
 pub(super) struct Ledger {
-    directory: Directory,
+    /// Absent for a copy, which is in memory only.
+    directory: Option<Directory>,
     checksum: Checksum,
     /// Absent after a commit failed: redb refuses everything from then on, so the next commit opens it anew.
     database: Mutex<Option<Database>>,
@@ -86,7 +92,7 @@ impl Ledger {
             remembered,
         } = opened.map_err(|error| error.on_open(&directory))?;
         Ok(Self {
-            directory,
+            directory: Some(directory),
             checksum,
             database: Mutex::new(Some(database)),
             records: RwLock::new(records),
@@ -121,6 +127,43 @@ impl Ledger {
         kept.map(|kept| kept.record.clone())
     }
 
+    /// Every entry's part in a Secret, in the order of their names.
+    pub(super) fn parts_of(&self, id: &SecretId) -> Vec<Gone> {
+        let records = self.records.read().unwrap_or_else(PoisonError::into_inner);
+        let parts = records.secrets.iter().filter(|(part, _)| part.id == *id);
+        let mut parts: Vec<_> = parts
+            .map(|(part, kept)| Gone {
+                entry: part.entry.clone(),
+                delivered: kept.record.clone(),
+            })
+            .collect();
+        parts.sort_by(|a, b| a.entry.cmp(&b.entry));
+        parts
+    }
+
+    pub(super) fn orphan(&self, part: &SecretPart) -> Option<(DeliveredSecret, Timestamp)> {
+        let records = self.records.read().unwrap_or_else(PoisonError::into_inner);
+        let kept = records.secrets.get(part)?;
+        Some((kept.record.clone(), kept.left_at?))
+    }
+
+    pub(super) fn secrets(&self) -> Vec<KnownSecret> {
+        let records = self.records.read().unwrap_or_else(PoisonError::into_inner);
+        let secrets = records.secrets.iter();
+        secrets
+            .map(|(part, kept)| KnownSecret {
+                part: part.clone(),
+                uid: kept.record.uid.clone(),
+                is_left: kept.left_at.is_some(),
+            })
+            .collect()
+    }
+
+    pub(super) fn same_secret(&self, part: &SecretPart, uid: &Uid) -> Option<(SecretId, Sameness)> {
+        let records = self.records.read().unwrap_or_else(PoisonError::into_inner);
+        records.same_secret(part, uid)
+    }
+
     pub(super) fn found_by(&self, entry: &EntryName) -> Vec<(FoundId, Arns)> {
         let records = self.records.read().unwrap_or_else(PoisonError::into_inner);
         let first = FoundId {
@@ -139,6 +182,10 @@ impl Ledger {
 
     pub(super) fn take_remembered(&self) -> Remembered {
         mem::take(&mut lock(&self.remembered))
+    }
+
+    pub(super) fn remembered_meta(&self, key: &str) -> Option<Vec<u8>> {
+        lock(&self.remembered).meta.get(key).cloned()
     }
 
     pub(super) fn left_behind(&self) -> Vec<LeftBehind> {
@@ -192,6 +239,7 @@ impl Ledger {
     }
 
     fn commit(&self, changes: Vec<Change>) -> Result<(), Failure> {
+        let directory = self.directory.as_ref().ok_or_else(copy::takes_nothing)?;
         let mut slot = lock(&self.database);
         let (updates, durability) = {
             let records = self.records.read().unwrap_or_else(PoisonError::into_inner);
@@ -206,14 +254,14 @@ impl Ledger {
         let (made, rows) = tables::rows(updates);
         let database = match slot.take() {
             Some(database) => Ok(database),
-            None => open_database(&self.directory),
+            None => open_database(directory),
         };
-        let database = database.map_err(|error| error.at(&self.directory))?;
+        let database = database.map_err(|error| error.at(directory))?;
         match guarded(|| tables::write(&database, &rows, &self.checksum, durability)) {
             Ok(()) => *slot = Some(database),
             Err(error) => {
                 close(database);
-                return Err(error.at(&self.directory));
+                return Err(error.at(directory));
             }
         }
         let mut records = self.records.write().unwrap_or_else(PoisonError::into_inner);
@@ -237,9 +285,11 @@ impl Turn<'_> {
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        self.batch
-            .0
-            .get_or_init(|| Err(LedgerError::Refused.at(&self.ledger.directory)));
+        let refused = || match &self.ledger.directory {
+            Some(directory) => LedgerError::Refused.at(directory),
+            None => copy::takes_nothing(),
+        };
+        self.batch.0.get_or_init(|| Err(refused()));
         lock(&self.ledger.queue).committing = false;
         self.ledger.committed.notify_all();
     }

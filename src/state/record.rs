@@ -175,6 +175,13 @@ impl Kept<FileRecord> {
 }
 
 impl Kept<DeliveredSecret> {
+    /// Another machine may have written it since: what is said here counts only where nobody did.
+    pub(super) fn doubted(&self) -> Self {
+        let mut next = self.clone();
+        next.record.left = true;
+        next
+    }
+
     /// As for a file.
     pub(super) fn under(&self, writer: Writer, now: Timestamp) -> Option<Self> {
         let mut next = self.clone();
@@ -191,6 +198,11 @@ impl fmt::Display for SecretId {
 }
 
 impl SecretId {
+    /// As it is shown: `cluster/namespace/name`.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::from_text(text).ok()
+    }
+
     /// Read from the end: a cluster's name may hold a slash, the two others may not.
     pub(super) fn from_text(text: &str) -> Result<Self, Unreadable> {
         let mut parts = text.rsplitn(3, '/');

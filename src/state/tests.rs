@@ -1,4 +1,5 @@
 mod aside;
+mod copied;
 mod damage;
 mod left;
 mod original;
@@ -144,7 +145,9 @@ fn records_survive() {
             keys: [SecretKey::new("password").unwrap()].into(),
             ..Wrote::default()
         },
+        manager: None,
         fingerprint: Fingerprint::from_bytes([3; 32]),
+        author: None,
         left: false,
     };
     let state = State::open(&path).unwrap();
@@ -253,7 +256,9 @@ fn a_part_that_is_not_configured_is_marked_until_it_is_delivered_again() {
         resource_version: ResourceVersion::new("8").unwrap(),
         whole: None,
         wrote: Wrote::default(),
+        manager: None,
         fingerprint: Fingerprint::from_bytes([3; 32]),
+        author: None,
         left,
     };
     let left = |state: &State| ["a", "b"].map(|entry| state.secret(&part(entry)).unwrap().left);
@@ -279,6 +284,42 @@ fn a_part_that_is_not_configured_is_marked_until_it_is_delivered_again() {
     state.set_secret(part("b"), delivered(true)).unwrap();
     let after = killed(&path, &parent.path().join("again"));
     assert_eq!(left(&after), [false, false]);
+}
+
+#[test]
+fn what_another_machine_may_have_written_is_doubted_until_it_is_delivered_again() {
+    let (parent, path) = place();
+    let state = State::open(&path).unwrap();
+    let part = SecretPart {
+        id: SecretId {
+            cluster: ClusterName::new("prod").unwrap(),
+            namespace: Namespace::new("app").unwrap(),
+            name: ObjectName::new("db").unwrap(),
+        },
+        entry: EntryName::new("a").unwrap(),
+    };
+    let delivered = DeliveredSecret {
+        uid: Uid::new("u").unwrap(),
+        resource_version: ResourceVersion::new("8").unwrap(),
+        whole: None,
+        wrote: Wrote::default(),
+        manager: None,
+        fingerprint: Fingerprint::from_bytes([3; 32]),
+        author: None,
+        left: false,
+    };
+    state.doubt_secrets().unwrap();
+    state.set_secret(part.clone(), delivered.clone()).unwrap();
+    let left = |state: &State| state.secret(&part).unwrap().left;
+    assert!(!left(&state));
+    state.doubt_secrets().unwrap();
+    state.doubt_secrets().unwrap();
+    assert!(left(&state));
+    assert_eq!(state.left_behind(), [], "it is configured all the same");
+    let after = killed(&path, &parent.path().join("doubted"));
+    assert!(left(&after), "the doubt survives a kill");
+    state.set_secret(part.clone(), delivered).unwrap();
+    assert!(!left(&state));
 }
 
 #[test]

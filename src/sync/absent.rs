@@ -18,7 +18,7 @@ use crate::store::{Answer, Content, Identity, Read};
 use crate::target::holdings::Holdings;
 
 const CERTAIN_AFTER: &str =
-    "it is left out once two direct reads have said so, at least ten minutes and an interval apart";
+    "once two direct reads have said so, at least ten minutes and an interval apart";
 
 const HELD: &str = "that is certain, but more than three targets and a fifth of all would lose something within an hour, so it is held";
 
@@ -27,6 +27,67 @@ const HELD: &str = "that is certain, but more than three targets and a fifth of 
 pub(super) struct Slot {
     pub item: usize,
     pub found: Option<RemoteKey>,
+}
+
+/// What becomes of the targets of an entry, each by its own policy.
+#[derive(Debug, Default)]
+pub(super) struct Plan {
+    /// What is done without, and the targets that are written so.
+    pub writes: Vec<(Absences, Vec<usize>)>,
+    /// These stay as they are, and why.
+    pub stays: Vec<(usize, Failure)>,
+    /// All that these were made of is gone, and they go with it.
+    pub goes: Vec<usize>,
+    /// These went so earlier.
+    pub away: Vec<usize>,
+    /// What is gone and not out of every target yet: it would be missed no more, once it is forgotten.
+    missed: BTreeSet<Slot>,
+}
+
+impl Plan {
+    fn of_all(run: &Run) -> Self {
+        Self {
+            writes: vec![(Absences::default(), run.ours.clone())],
+            ..Self::default()
+        }
+    }
+
+    /// Why some target keeps the last value of something.
+    pub(super) fn why(&self) -> Option<&Failure> {
+        self.writes
+            .iter()
+            .find_map(|(absences, _)| absences.why.as_ref())
+    }
+
+    /// Whether it concerns every target in the same way, and all of them are written; not where another machine writes
+    /// some.
+    pub(super) fn writes_all(&self, run: &Run) -> bool {
+        run.ours.len() == run.entry.targets.len()
+            && self.stays.is_empty()
+            && self.goes.is_empty()
+            && self.away.is_empty()
+    }
+
+    fn write(&mut self, absences: Absences, target: usize) {
+        let same = |(known, _): &&mut (Absences, Vec<usize>)| {
+            (&known.dropped, &known.kept) == (&absences.dropped, &absences.kept)
+        };
+        match self.writes.iter_mut().find(same) {
+            Some((_, targets)) => targets.push(target),
+            None => self.writes.push((absences, vec![target])),
+        }
+    }
+
+    /// Of what is gone: everything that some target was not written without.
+    fn miss(&mut self, run: &Run, absent: &[Absent]) {
+        let all_written = self.writes_all(run);
+        let is_out = |slot: &Slot| {
+            let mut writes = self.writes.iter();
+            all_written && writes.all(|(absences, _)| absences.dropped.contains(slot))
+        };
+        let missed = absent.iter().map(|absent| &absent.slot);
+        self.missed = missed.filter(|slot| !is_out(slot)).cloned().collect();
+    }
 }
 
 /// What the run does without.
@@ -56,6 +117,8 @@ struct Absent {
     on_missing: OnMissing,
     standing: Standing,
     failure: Failure,
+    /// A `find` lists it no longer.
+    lost: bool,
 }
 
 /// The read by the complete ARN of what `read` once answered with.
@@ -139,21 +202,21 @@ fn is_asked_for(find: &Find, name: &str) -> bool {
     find.path.as_ref().is_none_or(below) && find.names(name)
 }
 
-/// The ARNs of what a `find` lost and the run keeps.
-pub(super) fn kept_of(
+/// The ARNs of what a `find` lost and that is not out of every target yet.
+pub(super) fn missed_of(
     run: &Run,
     find: &Read,
-    (listed, absences): (&BTreeSet<String>, &Absences),
+    (listed, plan): (&BTreeSet<String>, &Plan),
 ) -> BTreeSet<String> {
-    let is_kept = |arn: &String| {
-        let slots = absences.kept.iter();
+    let is_missed = |arn: &String| {
+        let slots = plan.missed.iter();
         let mut own =
             slots.filter(|slot| run.entry.reads[run.entry.items[slot.item].read()] == *find);
         let name = found::name_of(arn);
         own.any(|slot| slot.found.as_ref().is_some_and(|it| it.as_str() == name))
     };
     let lost = lost(&run.entry, find, listed, &run.state);
-    lost.into_iter().filter(is_kept).collect()
+    lost.into_iter().filter(is_missed).collect()
 }
 
 /// Whether tags say that a secret is no longer what a `find` asks for.
@@ -175,53 +238,140 @@ pub fn matches_no_longer(find: &Read, tags: &Read, answer: &Answer) -> bool {
     })
 }
 
-/// Decides what the run does without; an error where it must not go on.
-pub(super) async fn judge(run: &Run, answers: &Answers) -> Result<Absences, (Stage, Failure)> {
+/// Decides what becomes of each target; an error where all of them stay as they are.
+pub(super) async fn judge(run: &Run, answers: &Answers) -> Result<Plan, (Stage, Failure)> {
     let (there, absent) = standings(run, answers);
     if absent.is_empty() {
-        return Ok(Absences::default());
+        return Ok(Plan::of_all(run));
     }
     // A target that cannot be looked at is tried again by itself.
     let absent = never_there(run, answers, absent)
         .await
         .map_err(|failure| (Stage::Apply, failure))?;
-    let sources: Vec<_> = absent
-        .iter()
-        .map(|absent| missing::Source {
-            standing: absent.standing,
-            on_missing: absent.on_missing,
-        })
-        .chain((0..there).map(|_| missing::Source {
+    let scene = Scene {
+        silent: is_silent(run, answers, &absent),
+        there,
+        absent,
+    };
+    let mut plan = Plan::default();
+    for &index in &run.ours {
+        let target = &run.entry.targets[index];
+        let away = run.away.contains(&index);
+        match scene.fate(target.deletion_policy(), away) {
+            Fate::Write(absences) => plan.write(absences, index),
+            Fate::Stay(failure) => plan.stays.push((index, failure)),
+            Fate::Away => plan.away.push(index),
+            Fate::Go if away => plan.away.push(index),
+            Fate::Go if run.may_go.contains(&index) => plan.goes.push(index),
+            Fate::Go => plan.stays.push((index, held(&scene.absent[0]))),
+        }
+    }
+    if plan.writes.is_empty() && plan.goes.is_empty() && plan.away.is_empty() {
+        let first = plan.stays.into_iter().next();
+        let failure = first.map_or_else(nothing_left, |(_, failure)| failure);
+        return Err((Stage::Fetch, failure));
+    }
+    plan.miss(run, &scene.absent);
+    Ok(plan)
+}
+
+/// How the sources of an entry stand; at least one is not there.
+struct Scene {
+    there: usize,
+    absent: Vec<Absent>,
+    /// A `find` lists nothing and has lost nothing: that is no word of anything.
+    silent: bool,
+}
+
+/// What becomes of one target.
+enum Fate {
+    Write(Absences),
+    Stay(Failure),
+    Go,
+    /// It stays away.
+    Away,
+}
+
+impl Scene {
+    fn fate(&self, policy: DeletionPolicy, away: bool) -> Fate {
+        let absent = self.absent.iter().map(|absent| {
+            let mut source = missing::Source {
+                standing: absent.standing,
+                on_missing: absent.on_missing,
+            };
+            if away && absent.lost && self.there > 0 {
+                // That went with the target, and with what is found instead, it begins anew.
+                source.on_missing = OnMissing::Drop;
+            }
+            source
+        });
+        let there = missing::Source {
             standing: Standing::There,
             on_missing: OnMissing::Fail,
-        }))
-        .collect();
-    match missing::decide(&sources, DeletionPolicy::Retain) {
-        Verdict::Nothing { because } => {
-            let first = because.first().and_then(|index| absent.get(*index));
-            let failure = first.map_or_else(nothing_left, refused);
-            Err((Stage::Fetch, failure))
+        };
+        let sources: Vec<_> = absent.chain((0..self.there).map(|_| there)).collect();
+        match missing::decide(&sources, policy) {
+            Verdict::Nothing { .. } if away && self.is_all_missing() => Fate::Away,
+            Verdict::Nothing { because } => Fate::Stay(self.refusal(&because, policy)),
+            Verdict::DeleteTarget if self.silent => Fate::Stay(nothing_left()),
+            Verdict::DeleteTarget => Fate::Go,
+            Verdict::Write {
+                mut dropped,
+                kept,
+                removed,
+                completeness: _,
+            } => {
+                dropped.extend(removed);
+                Fate::Write(self.absences(&dropped, &kept))
+            }
         }
-        Verdict::Write { dropped, kept, .. } => {
-            let slots = |indices: &[usize]| {
-                let absent = indices.iter().filter_map(|index| absent.get(*index));
-                absent.map(|absent| absent.slot.clone()).collect()
-            };
-            let why = kept.first().and_then(|index| absent.get(*index));
-            Ok(Absences {
-                dropped: slots(&dropped),
-                kept: slots(&kept),
-                why: why.map(|absent| {
-                    let mut failure = absent.failure.clone();
-                    failure
-                        .fact
-                        .push_str("; where a target has its last value, that is kept");
-                    failure
-                }),
-            })
-        }
-        Verdict::DeleteTarget => Err((Stage::Fetch, nothing_left())),
     }
+
+    /// What was proven once and is to be proven anew, after a boot for example.
+    fn is_all_missing(&self) -> bool {
+        let missing = |absent: &Absent| matches!(absent.standing, Standing::Missing { .. });
+        self.there == 0 && self.absent.iter().all(missing)
+    }
+
+    fn refusal(&self, because: &[usize], policy: DeletionPolicy) -> Failure {
+        let first = because.first().and_then(|index| self.absent.get(*index));
+        match first {
+            None => nothing_left(),
+            // Until everything is gone, it is as if the policy were to retain.
+            Some(absent) if policy == DeletionPolicy::Delete && self.there > 0 => {
+                refused(absent, DeletionPolicy::Retain)
+            }
+            Some(absent) => refused(absent, policy),
+        }
+    }
+
+    fn absences(&self, dropped: &[usize], kept: &[usize]) -> Absences {
+        let slots = |indices: &[usize]| {
+            let absent = indices.iter().filter_map(|index| self.absent.get(*index));
+            absent.map(|absent| absent.slot.clone()).collect()
+        };
+        let why = kept.first().and_then(|index| self.absent.get(*index));
+        Absences {
+            dropped: slots(dropped),
+            kept: slots(kept),
+            why: why.map(|absent| {
+                let mut failure = absent.failure.clone();
+                failure
+                    .fact
+                    .push_str("; where a target has its last value, that is kept");
+                failure
+            }),
+        }
+    }
+}
+
+fn is_silent(run: &Run, answers: &Answers, absent: &[Absent]) -> bool {
+    let items = run.entry.items.iter().enumerate();
+    let mut finds = items.filter(|(_, item)| matches!(item, Item::Found { .. }));
+    finds.any(|(index, item)| {
+        let found = answers.matches(&run.entry.reads[item.read()]);
+        found.is_empty() && !absent.iter().any(|absent| absent.slot.item == index)
+    })
 }
 
 fn nothing_left() -> Failure {
@@ -231,26 +381,31 @@ fn nothing_left() -> Failure {
     )
 }
 
-fn refused(absent: &Absent) -> Failure {
-    let held = matches!(
-        absent.standing,
-        Standing::Missing {
-            proof: Proof::Held,
-            ..
-        }
-    );
-    if absent.on_missing == OnMissing::Drop && held {
-        let fact = format!("{}; {HELD}", absent.failure.fact);
-        return Failure::new(absent.failure.reason, fact).with_help(
-            "look at what happened upstream; what is meant to go, take out of the entry",
-        );
+fn refused(absent: &Absent, policy: DeletionPolicy) -> Failure {
+    let Standing::Missing { proof, .. } = absent.standing else {
+        return absent.failure.clone();
+    };
+    if proof == Proof::Held {
+        return held(absent);
     }
-    if absent.on_missing == OnMissing::Drop && matches!(absent.standing, Standing::Missing { .. }) {
-        let fact = format!("{}; {CERTAIN_AFTER}", absent.failure.fact);
-        return Failure::new(absent.failure.reason, fact)
-            .with_help("wait, or put it back; where it may go at once, take it out of the entry");
-    }
-    absent.failure.clone()
+    let goes = match policy {
+        _ if absent.on_missing == OnMissing::Drop => "it is left out",
+        DeletionPolicy::Merge => "its keys go",
+        DeletionPolicy::Delete => "the Secret goes, with everything else that it is made of,",
+        DeletionPolicy::Retain => return absent.failure.clone(),
+    };
+    let fact = format!("{}; {goes} {CERTAIN_AFTER}", absent.failure.fact);
+    Failure::new(absent.failure.reason, fact)
+        .with_help("wait, or put it back; where it may go at once, take it out of the entry")
+}
+
+/// Certain, and held by the brake.
+fn held(absent: &Absent) -> Failure {
+    let fact = format!("{}; {HELD}", absent.failure.fact);
+    Failure::new(absent.failure.reason, fact).with_help(
+        "look at what happened upstream; what is meant to go, let go with `secretsyncd prune --apply` and the name of \
+         the entry",
+    )
 }
 
 /// How many slots have their secret, and the others.
@@ -265,6 +420,7 @@ fn standings(run: &Run, answers: &Answers) -> (usize, Vec<Absent>) {
             on_missing,
             standing: standing(run, read, failure),
             failure: failure.clone(),
+            lost: false,
         }),
     };
     let mut gone = Vec::new();
@@ -341,6 +497,7 @@ fn lost_of(
             failure: Failure::new(Reason::NotFound, fact).with_help(
                 "everything keeps its content; put the secret or its tags back, or set `on_missing` of the `find`",
             ),
+            lost: true,
         }
     });
     absent.collect()
@@ -371,9 +528,9 @@ async fn never_there(
     if candidates.is_empty() {
         return Ok(absent);
     }
-    let targets = run.entry.targets.iter();
-    let held =
-        targets.map(|target| deliver::in_time(deliver::holdings(&run.entry, target, &run.state)));
+    let targets = run.ours.iter().map(|index| &run.entry.targets[*index]);
+    let held = targets
+        .map(|target| deliver::in_turn(target, deliver::holdings(&run.entry, target, &run.state)));
     let held = try_join_all(held).await?;
     let rest = the_rest(run, answers, &absent);
     for index in candidates {

@@ -1,27 +1,34 @@
 //! From content to targets: render all, then each target on its own way through observe, judge, apply.
 
+use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use jiff::Timestamp;
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 
-use super::Entry;
+use super::{Entry, Run, orphan};
 use crate::assemble::Content;
 use crate::clock;
+use crate::decide::kubernetes::{DeliveredSecret, Gone, Known, Verdict, Wanted, removal};
+use crate::decide::rivals::Rivals;
 use crate::decide::{self, Drift, Effect};
 use crate::failure::{Failure, Reason};
+use crate::kube::LiveSecret;
 use crate::names::SecretKey;
 use crate::secret::SecretBytes;
 use crate::state::{SecretId, SecretPart, State};
 use crate::target::Target;
 use crate::target::file::{FileTarget, Rendered};
 use crate::target::holdings::Holdings;
+use crate::target::kubernetes::removal::{Removed, carry_out};
 use crate::target::kubernetes::{KubernetesTarget, Outcome, Sighting};
 
 /// How often one run judges a target anew when somebody writes it at the same moment.
-const JUDGEMENTS: usize = 8;
+pub(super) const JUDGEMENTS: usize = 8;
 
 /// What one target may take in a run.
 const TARGET_LIMIT: Duration = Duration::from_secs(45);
@@ -29,8 +36,31 @@ const TARGET_LIMIT: Duration = Duration::from_secs(45);
 /// How the delivery to one target ended, and when.
 #[derive(Debug)]
 pub struct Delivery {
-    pub result: Result<Effect, Failure>,
+    pub result: Result<Handled, Failure>,
     pub at: Timestamp,
+}
+
+/// What was done to a target that could be judged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Handled {
+    Did(Effect),
+    /// Put back after these changed it.
+    PutBack(Drift, Rivals),
+    /// These changed it, and it is not to be put back now.
+    Withheld(Rivals),
+}
+
+impl Handled {
+    fn did(effect: Effect, rivals: Rivals) -> Self {
+        match effect {
+            Effect::Repaired(drift) => Self::PutBack(drift, rivals),
+            Effect::Unchanged
+            | Effect::Created
+            | Effect::Updated
+            | Effect::Deleted
+            | Effect::Away => Self::Did(effect),
+        }
+    }
 }
 
 impl Delivery {
@@ -55,35 +85,64 @@ pub enum Checked {
     Failed(Failure),
 }
 
+/// What is done to a target.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Work<'a> {
+    Write(&'a Content),
+    Remove,
+    /// It was removed earlier, and nothing of it is looked at.
+    StayAway,
+}
+
 /// What a target is to hold, ready to be written.
-enum Staged<'a> {
-    Kubernetes(
-        &'a KubernetesTarget,
-        &'a SecretId,
-        Box<decide::kubernetes::Wanted>,
-    ),
+pub(super) enum Staged<'a> {
+    Remove(&'a KubernetesTarget, &'a SecretId),
+    StayAway,
+    Kubernetes(&'a KubernetesTarget, &'a SecretId, Box<Wanted>),
     File(&'a FileTarget, Rendered),
 }
 
 /// Renders every target first: a payload that one of them cannot express is known before any is written. After that
 /// a target that fails or hangs holds back no other.
-pub(super) async fn all(
-    entry: &Entry,
-    which: Vec<usize>,
-    content: &Content,
-    state: &Arc<State>,
-) -> Vec<(usize, Delivery)> {
-    let staged = which.into_iter().map(async |index| {
+pub(super) async fn all(run: &Run, work: Vec<(usize, Work<'_>)>) -> Vec<(usize, Delivery)> {
+    let Run {
+        entry,
+        state,
+        contested,
+        tenure,
+        dismissed,
+        ..
+    } = run;
+    let staged = work.into_iter().map(async |(index, work)| {
         let target = &entry.targets[index];
-        (index, stage(entry, target, content, state).await)
+        let staged = match (work, target) {
+            (Work::Write(content), _) => stage(entry, target, content, state).await,
+            (Work::Remove, Target::Kubernetes(target, id)) => Ok(Staged::Remove(target, id)),
+            (Work::Remove | Work::StayAway, _) => Ok(Staged::StayAway),
+        };
+        (index, staged)
     });
     let staged = join_all(staged).await;
     let deliveries = staged.into_iter().map(async |(index, staged)| {
+        let may = if contested.contains(&index) {
+            MayPutBack::No
+        } else {
+            MayPutBack::Yes
+        };
         let result = match staged {
             Ok(Staged::Kubernetes(target, id, wanted)) => {
-                in_time(secret(target, id, (&wanted, entry), state)).await
+                let target = target.under(tenure);
+                let work = secret((&target, id), (&wanted, entry), may, state);
+                in_turn(&entry.targets[index], work).await
             }
-            Ok(Staged::File(target, rendered)) => in_time(file(target, &rendered)).await,
+            Ok(Staged::File(target, rendered)) => in_time(file(target, &rendered, may)).await,
+            Ok(Staged::Remove(target, id)) => {
+                let target = target.under(tenure);
+                let work = remove((&target, id), (entry, dismissed), state);
+                let effect = in_turn(&entry.targets[index], work).await;
+                effect.map(Handled::Did)
+            }
+            Ok(Staged::StayAway) => Ok(Handled::Did(Effect::Away)),
             Err(failure) => Err(failure),
         };
         let at = clock::now();
@@ -96,19 +155,33 @@ async fn stage<'a>(
     entry: &Entry,
     target: &'a Target,
     content: &Content,
-    state: &Arc<State>,
+    state: &State,
 ) -> Result<Staged<'a>, Failure> {
     if content.kept.is_empty() {
         return render(target, content);
     }
-    let held = in_time(holdings(entry, target, state)).await?;
+    let resolved = in_turn(target, resolved(entry, target, content, state)).await?;
+    render(target, &resolved)
+}
+
+/// The content with the last values of what is kept, as this target has them. To be called in the target's turn.
+pub(super) async fn resolved<'c>(
+    entry: &Entry,
+    target: &Target,
+    content: &'c Content,
+    state: &State,
+) -> Result<Cow<'c, Content>, Failure> {
+    if content.kept.is_empty() {
+        return Ok(Cow::Borrowed(content));
+    }
+    let held = holdings(entry, target, state).await?;
     let mut content = content.clone();
     for key in std::mem::take(&mut content.kept) {
         if let Some(value) = last_value(&key, &held)? {
             content.data.insert(key, value);
         }
     }
-    render(target, &content)
+    Ok(Cow::Owned(content))
 }
 
 /// The value that a target has of a key whose secret is gone; nothing where it never had one.
@@ -127,7 +200,7 @@ fn last_value(key: &SecretKey, held: &Holdings) -> Result<Option<SecretBytes>, F
     }
 }
 
-fn render<'a>(target: &'a Target, content: &Content) -> Result<Staged<'a>, Failure> {
+pub(super) fn render<'a>(target: &'a Target, content: &Content) -> Result<Staged<'a>, Failure> {
     Ok(match target {
         Target::Kubernetes(target, id) => {
             Staged::Kubernetes(target, id, Box::new(target.render(content)?))
@@ -151,59 +224,229 @@ pub(super) async fn holdings(
     }
 }
 
-async fn file(target: &FileTarget, rendered: &Rendered) -> Result<Effect, Failure> {
+/// A contested target is not fought over; what is new is written all the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum MayPutBack {
+    Yes,
+    No,
+}
+
+impl MayPutBack {
+    fn forbids(self, effect: Effect) -> bool {
+        self == Self::No && matches!(effect, Effect::Repaired(_))
+    }
+}
+
+async fn file(
+    target: &FileTarget,
+    rendered: &Rendered,
+    may: MayPutBack,
+) -> Result<Handled, Failure> {
     let seen = target.observe().await?;
     let verdict = target.judge(rendered, &seen)?;
-    target.apply(rendered, &seen, verdict).await
+    // A file does not say who wrote it.
+    if may.forbids(verdict.effect()) {
+        return Ok(Handled::Withheld(Rivals::default()));
+    }
+    let effect = target.apply(rendered, &seen, verdict).await?;
+    Ok(Handled::did(effect, Rivals::default()))
 }
 
 async fn secret(
-    target: &KubernetesTarget,
-    id: &SecretId,
-    (wanted, entry): (&decide::kubernetes::Wanted, &Entry),
+    (target, id): (&KubernetesTarget, &SecretId),
+    (wanted, entry): (&Wanted, &Entry),
+    may: MayPutBack,
     state: &Arc<State>,
-) -> Result<Effect, Failure> {
+) -> Result<Handled, Failure> {
     let part = part(id, entry);
+    if stands((target, &part), wanted, state).await? {
+        return Ok(Handled::Did(Effect::Unchanged));
+    }
+    let mut begun = Effect::Unchanged;
     for _ in 0..JUDGEMENTS {
-        let live = target.observe().await?;
-        let delivered = state.secret(&part);
-        let writer = live.as_ref().and_then(decide::kubernetes::writer);
-        let writer = writer.and_then(|entry| {
-            let id = id.clone();
-            state.secret(&SecretPart { id, entry })
-        });
-        let known = decide::kubernetes::Known {
-            own: delivered.as_ref(),
-            writer: writer.as_ref(),
-            found: entry.finds().next().is_some(),
-        };
-        let verdict = decide::kubernetes::judge(wanted, live.as_ref(), known)?;
+        let judged = JudgedSecret::of(target, id, (wanted, entry), state).await?;
+        let JudgedSecret {
+            live, own, verdict, ..
+        } = judged;
+        let rivals = || Rivals::of(wanted, live.as_ref());
+        if may.forbids(verdict.effect()) {
+            return Ok(Handled::Withheld(rivals()));
+        }
         match target.apply(wanted, verdict).await? {
             Outcome::Raced => {}
+            Outcome::Begun(effect) => begun = first(begun, effect),
             Outcome::Done {
                 effect,
                 delivered: now,
                 foreign,
             } => {
-                if delivered.as_ref() != Some(&now) {
-                    keep(state, part, now).await?;
+                let effect = first(begun, effect);
+                if own.as_ref() != Some(&*now) {
+                    keep(state, part, *now).await?;
                 }
                 if effect != Effect::Unchanged && !foreign.is_empty() {
                     let keys: Vec<_> = foreign.iter().map(ToString::to_string).collect();
                     tracing::info!(target.name = %id, ?keys, "keys that are not ours were left as they are");
                 }
-                return Ok(effect);
+                return Ok(Handled::did(effect, rivals()));
             }
         }
     }
-    Err(Failure::new(
+    Err(overtaken())
+}
+
+/// Its sources are all gone: so goes the Secret, where it is proven to be ours alone.
+async fn remove(
+    (target, id): (&KubernetesTarget, &SecretId),
+    (entry, dismissed): (&Entry, &CancellationToken),
+    state: &Arc<State>,
+) -> Result<Effect, Failure> {
+    let part = part(id, entry);
+    for _ in 0..JUDGEMENTS {
+        // From here on until it is away, nobody says that something else is configured.
+        let _configured = state.removals().read().await;
+        let live = target.observe().await?;
+        let delivered = state.secret(&part);
+        let is_left = delivered.as_ref().is_some_and(|it| it.left);
+        // The run may have waited for its turn while the configuration became another one.
+        if dismissed.is_cancelled() || (is_left && live.is_some()) {
+            return Err(no_longer_to_go());
+        }
+        let judged = removal::delete(&entry.name, delivered.as_ref(), live.as_ref())?;
+        let effect = match carry_out(target.client(), id, judged).await? {
+            Removed::Raced => continue,
+            Removed::Deleted => Effect::Deleted,
+            Removed::AlreadyGone | Removed::Released | Removed::GivenBack => Effect::Away,
+        };
+        if let Some(delivered) = delivered {
+            orphan::forget(state, part, delivered.uid).await;
+        }
+        return Ok(effect);
+    }
+    Err(overtaken())
+}
+
+fn no_longer_to_go() -> Failure {
+    Failure::new(
+        Reason::Conflict,
+        "the configuration is another one since, so the Secret is not removed",
+    )
+    .with_help("what is configured now is done by itself; what no entry writes, `prune` lists")
+}
+
+pub(super) fn overtaken() -> Failure {
+    Failure::new(
         Reason::Conflict,
         "somebody else keeps writing the Secret at the same moment",
     )
-    .with_help("find the other writer in the Secret's managedFields, and silence one of the two"))
+    .with_help("find the other writer in the Secret's managedFields, and silence one of the two")
 }
 
-fn part(id: &SecretId, entry: &Entry) -> SecretPart {
+/// A Secret as it was seen, and what is to be done to it.
+pub(super) struct JudgedSecret {
+    pub(super) live: Option<LiveSecret>,
+    own: Option<DeliveredSecret>,
+    writer: Option<DeliveredSecret>,
+    gone: Vec<Gone>,
+    shared: bool,
+    found: bool,
+    pub(super) verdict: Verdict,
+}
+
+impl JudgedSecret {
+    pub(super) async fn of(
+        target: &KubernetesTarget,
+        id: &SecretId,
+        (wanted, entry): (&Wanted, &Entry),
+        state: &State,
+    ) -> Result<Self, Failure> {
+        let live = target.observe().await?;
+        let own = state.secret(&part(id, entry));
+        let writer = live.as_ref().and_then(decide::kubernetes::writer);
+        let writer = writer.and_then(|entry| {
+            let id = id.clone();
+            state.secret(&SecretPart { id, entry })
+        });
+        // They count only for an entry that is new to the Secret.
+        let is_new = |live: &LiveSecret| own.as_ref().is_none_or(|own| own.uid != live.uid);
+        let gone = match &live {
+            Some(live) if is_new(live) => state.gone(id),
+            Some(_) | None => Vec::new(),
+        };
+        let shared = !gone.is_empty() && state.is_shared(&part(id, entry));
+        let found = entry.finds().next().is_some();
+        let known = Known {
+            own: own.as_ref(),
+            writer: writer.as_ref(),
+            gone: &gone,
+            shared,
+            found,
+        };
+        let verdict = decide::kubernetes::judge(wanted, live.as_ref(), known);
+        let verdict = verdict.map_err(|failure| {
+            let rivals = || Rivals::of(wanted, live.as_ref());
+            let taken = own.as_ref().and_then(|_| rivals().took_over());
+            taken.unwrap_or(failure)
+        })?;
+        Ok(Self {
+            live,
+            own,
+            writer,
+            gone,
+            shared,
+            found,
+            verdict,
+        })
+    }
+
+    /// Whether nothing but `adopt` lets us write it.
+    pub(super) fn is_adopted(&self, wanted: &Wanted) -> bool {
+        let cautious = Wanted {
+            adopt: false,
+            ..wanted.clone()
+        };
+        let known = Known {
+            own: self.own.as_ref(),
+            writer: self.writer.as_ref(),
+            gone: &self.gone,
+            shared: self.shared,
+            found: self.found,
+        };
+        wanted.adopt && decide::kubernetes::judge(&cautious, self.live.as_ref(), known).is_err()
+    }
+}
+
+/// What steps come to: the first that did something says what it is about.
+fn first(begun: Effect, effect: Effect) -> Effect {
+    if begun == Effect::Unchanged {
+        effect
+    } else {
+        begun
+    }
+}
+
+/// Whether what is wanted is what was delivered, in the same name, and nobody wrote since: for that no value has to be
+/// read.
+async fn stands(
+    (target, part): (&KubernetesTarget, &SecretPart),
+    wanted: &Wanted,
+    state: &Arc<State>,
+) -> Result<bool, Failure> {
+    let delivered = state.secret(part);
+    let same = delivered.filter(|delivered| {
+        let author = delivered.author.as_ref();
+        delivered.fingerprint == wanted.fingerprint
+            && delivered.manager.as_ref() == Some(&wanted.manager)
+            && author
+                .is_some_and(|it| (it.policy, &it.instance) == (wanted.policy, &wanted.instance))
+    });
+    match same {
+        Some(delivered) => Ok(target.drift(&delivered).await? == Sighting::Same),
+        None => Ok(false),
+    }
+}
+
+pub(super) fn part(id: &SecretId, entry: &Entry) -> SecretPart {
     SecretPart {
         id: id.clone(),
         entry: entry.name.clone(),
@@ -214,7 +457,7 @@ fn part(id: &SecretId, entry: &Entry) -> SecretPart {
 async fn keep(
     state: &Arc<State>,
     part: SecretPart,
-    delivered: decide::kubernetes::DeliveredSecret,
+    delivered: DeliveredSecret,
 ) -> Result<(), Failure> {
     let state = Arc::clone(state);
     tokio::task::spawn_blocking(move || state.set_secret(part, delivered))
@@ -223,12 +466,17 @@ async fn keep(
 }
 
 /// Looks at targets that hold what was delivered.
-pub async fn check(entry: &Entry, which: &[usize], state: &Arc<State>) -> Vec<(usize, Checked)> {
+pub async fn check(
+    entry: &Entry,
+    (which, contested): (&[usize], &BTreeSet<usize>),
+    state: &Arc<State>,
+) -> Vec<(usize, Checked)> {
     let checks = which.iter().map(async |&index| {
         let checked = match &entry.targets[index] {
-            Target::File(target) => in_time(check_file(target)).await,
-            Target::Kubernetes(target, id) => {
-                in_time(check_secret(target, part(id, entry), state)).await
+            Target::File(target) => in_time(check_file(target, contested.contains(&index))).await,
+            Target::Kubernetes(secret, id) => {
+                let work = check_secret(secret, part(id, entry), state);
+                in_turn(&entry.targets[index], work).await
             }
         };
         (index, checked.unwrap_or_else(Checked::Failed))
@@ -236,7 +484,16 @@ pub async fn check(entry: &Entry, which: &[usize], state: &Arc<State>) -> Vec<(u
     join_all(checks).await
 }
 
-/// Bounds what one target may take, waiting for its turn included, so that it holds up its entry's next run no longer.
+/// Waits for the target's turn, which with many of them takes as long as their cluster's rate says.
+pub(super) async fn in_turn<T>(
+    target: &Target,
+    work: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    let _turn = target.turn().await?;
+    in_time(work).await
+}
+
+/// Bounds what one target may take, so that it holds up its entry's next run no longer.
 pub(super) async fn in_time<T>(
     work: impl Future<Output = Result<T, Failure>>,
 ) -> Result<T, Failure> {
@@ -248,9 +505,10 @@ pub(super) async fn in_time<T>(
     })
 }
 
-async fn check_file(target: &FileTarget) -> Result<Checked, Failure> {
+async fn check_file(target: &FileTarget, contested: bool) -> Result<Checked, Failure> {
     Ok(match target.drift().await? {
         None => Checked::AsDelivered,
+        Some(Drift::Metadata) if contested => Checked::Drifted,
         Some(Drift::Metadata) => Checked::Repaired(target.repair_mode().await?),
         Some(Drift::Missing | Drift::Content) => Checked::Drifted,
     })

@@ -3,17 +3,17 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::Answers;
 use super::absent::{Absences, Slot, keys_of};
+use super::{Answers, Selected};
 use crate::assemble::bulk::{Absent, Shape};
 use crate::assemble::decode::Decoding;
 use crate::assemble::select::Property;
 use crate::assemble::{self, Content, Templates};
 use crate::config::{
-    self, BulkSource, Find, NamePattern, OnMissing, RefreshPolicy, Source, Version,
+    self, BulkSource, DeletionPolicy, Find, NamePattern, OnMissing, RefreshPolicy, Source, Version,
 };
 use crate::failure::Failure;
-use crate::names::{EntryName, RemoteKey, SecretKey, StoreName};
+use crate::names::{ClusterName, EntryName, RemoteKey, SecretKey, StoreName};
 use crate::secret::Fingerprint;
 use crate::state::FoundId;
 use crate::store::{Match, Read};
@@ -35,6 +35,8 @@ pub struct Entry {
     pub items: Vec<Item>,
     pub templates: Option<Templates>,
     pub targets: Vec<Target>,
+    /// Where more of them come from: what was found is among `targets`.
+    pub selected: Vec<Selected>,
 }
 
 /// What becomes of one of `reads`. Later items win.
@@ -151,6 +153,7 @@ impl Entry {
             items,
             templates: spec.templates.clone(),
             targets,
+            selected: Vec::new(),
         }
     }
 }
@@ -163,13 +166,33 @@ impl Entry {
             let own = &self.reads[item.read()];
             own == read || finds.contains(own)
         });
+        // What goes by the policy of a target is no failure of the read either: the targets are judged one by one.
+        let removes = self.removes();
+        let mut tolerant = users.by_ref().map(|item| removes || item.is_tolerant());
         // Nobody's read is nothing to do without.
-        let first = users.next();
-        first.is_some_and(|first| first.is_tolerant() && users.all(Item::is_tolerant))
+        tolerant
+            .next()
+            .is_some_and(|first| first && tolerant.all(|it| it))
+    }
+
+    /// Whether something of it goes by the policy of a target.
+    fn removes(&self) -> bool {
+        let mut targets = self.targets.iter();
+        targets.any(|target| target.deletion_policy() != DeletionPolicy::Retain)
+    }
+
+    /// The targets that lose something when it is certain that one of its sources is gone. Those that go as a whole ask
+    /// the brake when they do.
+    pub fn losing(&self) -> Vec<usize> {
+        let drops = self.drops();
+        let targets = self.targets.iter().enumerate();
+        let losing = targets
+            .filter(|(_, target)| drops || target.deletion_policy() == DeletionPolicy::Merge);
+        losing.map(|(index, _)| index).collect()
     }
 
     /// Whether it leaves out what is gone for certain.
-    pub fn drops(&self) -> bool {
+    fn drops(&self) -> bool {
         let mut items = self.items.iter();
         items.any(|item| item.on_missing() == OnMissing::Drop)
     }
@@ -177,6 +200,11 @@ impl Entry {
     /// Whether it can do without what this `find` no longer lists.
     pub fn tolerates_lost(&self, find: &Read) -> bool {
         self.tolerates(find, [])
+    }
+
+    /// The clusters it goes to; one as often as it has targets there.
+    pub fn clusters(&self) -> impl Iterator<Item = &ClusterName> {
+        self.targets.iter().filter_map(Target::cluster)
     }
 
     /// Its finds, and how the state knows them.

@@ -1,6 +1,7 @@
 //! What only the engine can show: that a run that panics is one entry's trouble.
 
 mod asked;
+mod reach;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -61,6 +62,7 @@ fn entry(name: &str, dir: &Path, state: &Arc<State>) -> Entry {
         }],
         templates: None,
         targets: vec![target],
+        selected: Vec::new(),
     }
 }
 
@@ -73,6 +75,8 @@ fn supply(state: &State, (name, store): (StoreName, Store), entries: Vec<Entry>)
     Supply {
         stores: [(name, supplied)].into(),
         entries,
+        clusters: std::collections::BTreeMap::new(),
+        prune: None,
     }
 }
 
@@ -110,7 +114,9 @@ fn with_a_broken_entry(dir: &Path, mode: Mode, reporter: Reporter) -> Engine {
         state,
         reporter,
         pulse: Arc::default(),
+        pauses: crate::kube::Pauses::default().listen(),
         reload: Arc::default(),
+        lead: crate::daemon::leading::Lead::default(),
         mode,
     })
 }
@@ -226,7 +232,9 @@ mod finds {
             state,
             reporter,
             pulse: Arc::default(),
+            pauses: crate::kube::Pauses::default().listen(),
             reload: Arc::default(),
+            lead: crate::daemon::leading::Lead::default(),
             mode: Mode::Forever,
         });
         (engine, upstream)

@@ -12,12 +12,12 @@ use super::Change;
 use super::error::LedgerError;
 use super::tables::Row;
 use crate::decide::kubernetes::DeliveredSecret;
-use crate::names::EntryName;
+use crate::names::{EntryName, Uid};
 use crate::state::record::{
     Arns, FileRecord, FoundId, Kept, SecretId, SecretPart, Writer, arns_from_bytes,
     file_from_bytes, secret_from_bytes,
 };
-use crate::state::{Remember, Remembered};
+use crate::state::{Remember, Remembered, Sameness};
 
 /// Everything that is asked for while the daemon runs.
 #[derive(Debug, Default)]
@@ -25,6 +25,10 @@ pub(super) struct Records {
     pub(super) files: HashMap<PathBuf, Kept<FileRecord>>,
     pub(super) secrets: HashMap<SecretPart, Kept<DeliveredSecret>>,
     pub(super) found: BTreeMap<FoundId, Arns>,
+    /// The parts that the present configuration writes; absent until it is said.
+    pub(super) written: Option<HashSet<SecretPart>>,
+    /// In what a change makes: the parts that are forgotten with it.
+    pub(super) gone_secrets: HashSet<SecretPart>,
 }
 
 /// What a commit writes: records that stay in memory, and rows that do not.
@@ -75,8 +79,12 @@ impl Records {
                 let mut changed = secrets_under(self.secrets.iter(), parts, *now);
                 changed.next().is_none()
             }
+            Change::DoubtSecrets => self.secrets.values().all(|kept| kept.record.left),
             Change::Remember(changes) => changes.is_empty(),
-            Change::FileIntent(_) | Change::Secret(..) | Change::Found(..) => false,
+            Change::FileIntent(_)
+            | Change::Secret(..)
+            | Change::SecretGone(..)
+            | Change::Found(..) => false,
         }
     }
 
@@ -104,13 +112,33 @@ impl Records {
                     let news: Vec<_> = files_under(all, &paths, now).collect();
                     records.files.extend(news);
                 }
-                Change::Secret(part, mut delivered) => {
-                    delivered.left = false;
-                    records.secrets.insert(part, Kept::written(delivered));
+                Change::Secret(part, record, now) => {
+                    let kept = self.delivered(records, (&part, record), now);
+                    records.gone_secrets.remove(&part);
+                    records.secrets.insert(part, kept);
+                }
+                Change::SecretGone(part, uid) => {
+                    let known = records.secrets.get(&part);
+                    let known = known.or_else(|| self.secrets.get(&part));
+                    // It may have been delivered anew meanwhile.
+                    if known.is_some_and(|kept| kept.record.uid == uid) {
+                        records.secrets.remove(&part);
+                        records.gone_secrets.insert(part);
+                    }
                 }
                 Change::OnlySecrets(parts, now) => {
+                    let gone = &records.gone_secrets;
                     let all = latest(&self.secrets, &records.secrets);
+                    let all = all.filter(|(part, _)| !gone.contains(*part));
                     let news: Vec<_> = secrets_under(all, &parts, now).collect();
+                    records.secrets.extend(news);
+                    records.written = Some(parts);
+                }
+                Change::DoubtSecrets => {
+                    let all = latest(&self.secrets, &records.secrets);
+                    let news = all.filter(|(_, kept)| !kept.record.left);
+                    let news = news.map(|(part, kept)| (part.clone(), kept.doubted()));
+                    let news: Vec<_> = news.collect();
                     records.secrets.extend(news);
                 }
                 Change::Found(id, arns) => {
@@ -122,10 +150,58 @@ impl Records {
         updates
     }
 
+    /// What was just delivered. A late write of what is not configured any more proves no more than an earlier one.
+    fn delivered(
+        &self,
+        since: &Self,
+        (part, mut record): (&SecretPart, DeliveredSecret),
+        now: Timestamp,
+    ) -> Kept<DeliveredSecret> {
+        record.left = false;
+        let written = since.written.as_ref().or(self.written.as_ref());
+        let Some(parts) = written.filter(|parts| !parts.contains(part)) else {
+            return Kept::written(record);
+        };
+        let before = since.secrets.get(part).or_else(|| self.secrets.get(part));
+        let left_at = before.and_then(|kept| kept.left_at);
+        let kept = Kept { record, left_at };
+        let writer = if parts.iter().any(|other| other.id == part.id) {
+            Writer::Another
+        } else {
+            Writer::Nobody
+        };
+        kept.under(writer, now).unwrap_or(kept)
+    }
+
     pub(super) fn extend(&mut self, committed: Self) {
         self.files.extend(committed.files);
+        for part in &committed.gone_secrets {
+            self.secrets.remove(part);
+        }
         self.secrets.extend(committed.secrets);
         self.found.extend(committed.found);
+        if committed.written.is_some() {
+            self.written = committed.written;
+        }
+    }
+
+    /// A part that the configuration writes, and that is the very life of a Secret that was delivered as `part`, or may
+    /// be: a cluster may have two names, and what a part is that was not delivered yet is not known.
+    pub(super) fn same_secret(&self, part: &SecretPart, uid: &Uid) -> Option<(SecretId, Sameness)> {
+        let lives = self.secrets.iter().find(|(other, kept)| {
+            *other != part && kept.left_at.is_none() && kept.record.uid == *uid
+        });
+        if let Some((other, _)) = lives {
+            return Some((other.id.clone(), Sameness::Certain));
+        }
+        let undelivered = |other: &&SecretPart| {
+            let kept = self.secrets.get(*other);
+            other.id.namespace == part.id.namespace
+                && other.id.name == part.id.name
+                && kept.is_none_or(|kept| kept.record.left)
+        };
+        let other = self.written.iter().flatten().find(undelivered)?;
+        Some((other.id.clone(), Sameness::Possible))
     }
 }
 

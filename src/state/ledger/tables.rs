@@ -224,9 +224,12 @@ pub(super) fn rows(updates: Updates) -> (Records, Vec<Row>) {
         let key = path.as_os_str().as_bytes();
         rows.push(Row::new(FILES, key, Some(file_to_bytes(kept))));
     }
-    for (SecretPart { id, entry }, kept) in &records.secrets {
-        let key = format!("{id}\0{}", entry.as_str());
-        rows.push(Row::new(SECRETS, key, Some(secret_to_bytes(kept))));
+    let key_of = |SecretPart { id, entry }: &SecretPart| format!("{id}\0{}", entry.as_str());
+    for (part, kept) in &records.secrets {
+        rows.push(Row::new(SECRETS, key_of(part), Some(secret_to_bytes(kept))));
+    }
+    for part in &records.gone_secrets {
+        rows.push(Row::new(SECRETS, key_of(part), None));
     }
     for (FoundId { entry, question }, arns) in &records.found {
         let key = format!("{}\0{question}", entry.as_str());

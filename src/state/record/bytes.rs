@@ -6,7 +6,10 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{Arns, FileRecord, Kept, Temporary, Unreadable};
+use crate::config::CreationPolicy;
+use crate::decide::kubernetes::removal::Author;
 use crate::decide::kubernetes::{DeliveredSecret, Wrote};
+use crate::kube::FieldManager;
 use crate::names::{EntryName, Expected, Instance, MetadataKey, ResourceVersion, SecretKey, Uid};
 use crate::secret::Fingerprint;
 
@@ -44,10 +47,20 @@ struct RawSecret {
     annotations: Vec<String>,
     fingerprint: String,
     #[serde(default)]
+    manager: Option<String>,
+    #[serde(default)]
+    author: Option<RawAuthor>,
+    #[serde(default)]
     left: bool,
     /// In seconds.
     #[serde(default)]
     left_at: Option<i64>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct RawAuthor {
+    policy: String,
+    instance: String,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -99,7 +112,9 @@ pub(in crate::state) fn secret_to_bytes(kept: &Kept<DeliveredSecret>) -> Vec<u8>
         resource_version,
         whole,
         wrote,
+        manager,
         fingerprint,
+        author,
         left,
     } = &kept.record;
     encode(&RawSecret {
@@ -111,8 +126,39 @@ pub(in crate::state) fn secret_to_bytes(kept: &Kept<DeliveredSecret>) -> Vec<u8>
         labels: wrote.labels.iter().map(ToString::to_string).collect(),
         annotations: wrote.annotations.iter().map(ToString::to_string).collect(),
         fingerprint: hex(fingerprint),
+        manager: manager.as_ref().map(|it| it.as_str().to_owned()),
+        author: author.as_deref().map(author_to_raw),
         left: *left,
         left_at: kept.left_at.map(Timestamp::as_second),
+    })
+}
+
+const POLICIES: [(&str, CreationPolicy); 4] = [
+    ("owner", CreationPolicy::Owner),
+    ("orphan", CreationPolicy::Orphan),
+    ("merge", CreationPolicy::Merge),
+    ("create_or_merge", CreationPolicy::CreateOrMerge),
+];
+
+fn author_to_raw(author: &Author) -> RawAuthor {
+    let word = match author.policy {
+        CreationPolicy::Owner => "owner",
+        CreationPolicy::Orphan => "orphan",
+        CreationPolicy::Merge => "merge",
+        CreationPolicy::CreateOrMerge => "create_or_merge",
+    };
+    RawAuthor {
+        policy: word.to_owned(),
+        instance: author.instance.to_string(),
+    }
+}
+
+fn author_of_raw(raw: RawAuthor) -> Result<Author, Unreadable> {
+    let mut policies = POLICIES.iter();
+    let policy = policies.find(|(word, _)| *word == raw.policy);
+    Ok(Author {
+        policy: policy.ok_or(Unreadable::Damaged)?.1,
+        instance: Instance::new(raw.instance).map_err(|_| Unreadable::Damaged)?,
     })
 }
 
@@ -137,7 +183,12 @@ pub(in crate::state) fn secret_from_bytes(
             labels: names(raw.labels, MetadataKey::new)?,
             annotations: names(raw.annotations, MetadataKey::new)?,
         },
+        manager: match &raw.manager {
+            Some(name) => Some(FieldManager::read(name).ok_or(Unreadable::Damaged)?),
+            None => None,
+        },
         fingerprint: unhex(&raw.fingerprint)?,
+        author: raw.author.map(author_of_raw).transpose()?.map(Box::new),
         left: raw.left,
     };
     Ok(Kept {

@@ -19,7 +19,9 @@ fn delivered() -> DeliveredSecret {
         resource_version: ResourceVersion::new("8").unwrap(),
         whole: None,
         wrote: Wrote::default(),
+        manager: None,
         fingerprint: Fingerprint::from_bytes([3; 32]),
+        author: None,
         left: false,
     }
 }
@@ -121,4 +123,93 @@ fn being_left_counts_from_the_last_time_it_was_configured() {
     assert_eq!((back.record.left, back.left_at), (true, None));
     let again = back.under(Writer::Nobody, at(5)).unwrap();
     assert_eq!(again.left_at, Some(at(5)));
+}
+
+#[test]
+fn parts_of_entries_that_are_gone_are_told_from_those_of_entries_that_only_write_elsewhere() {
+    let (_parent, path) = place();
+    let state = State::open(&path).unwrap();
+    let id = SecretId {
+        cluster: ClusterName::new("c").unwrap(),
+        namespace: Namespace::new("n").unwrap(),
+        name: ObjectName::new("s").unwrap(),
+    };
+    for entry in ["here", "renamed"] {
+        let part = SecretPart {
+            id: id.clone(),
+            entry: EntryName::new(entry).unwrap(),
+        };
+        state.set_secret(part, delivered()).unwrap();
+    }
+    assert_eq!(state.gone(&id), [], "nobody said which entries there are");
+    let part = |entry: &str| SecretPart {
+        id: id.clone(),
+        entry: EntryName::new(entry).unwrap(),
+    };
+    let entries = ["here", "other"].map(|it| EntryName::new(it).unwrap());
+    state.set_configured(Configured {
+        entries: entries.into(),
+        secrets: [part("other")].into(),
+    });
+    assert!(state.is_shared(&part("here")));
+    assert!(!state.is_shared(&part("other")));
+    let gone: Vec<_> = state.gone(&id).into_iter().map(|it| it.entry).collect();
+    assert_eq!(gone, [EntryName::new("renamed").unwrap()]);
+    let elsewhere = SecretId {
+        name: ObjectName::new("t").unwrap(),
+        ..id
+    };
+    assert_eq!(state.gone(&elsewhere), []);
+}
+
+#[test]
+fn a_late_write_of_what_is_not_configured_any_more_stays_left() {
+    let (parent, path) = place();
+    let state = State::open(&path).unwrap();
+    state.set_secret(part("x", "one"), delivered()).unwrap();
+    state.keep_only_secrets([part("y", "two")].into()).unwrap();
+    let since = state.orphan(&part("x", "one")).unwrap().1;
+    for late in [part("x", "one"), part("z", "three"), part("y", "four")] {
+        state.set_secret(late.clone(), delivered()).unwrap();
+        assert!(state.secret(&late).unwrap().left, "{late:?}");
+    }
+    state.set_secret(part("y", "two"), delivered()).unwrap();
+    assert!(!state.secret(&part("y", "two")).unwrap().left);
+    assert_eq!(state.orphan(&part("x", "one")).unwrap().1, since);
+    assert_eq!(left(&state), ["one: prod/app/x", "three: prod/app/z"]);
+    let after = killed(&path, &parent.path().join("killed"));
+    assert_eq!(left(&after), ["one: prod/app/x", "three: prod/app/z"]);
+}
+
+#[test]
+fn what_is_away_is_forgotten_but_for_what_was_delivered_meanwhile() {
+    let (parent, path) = place();
+    let state = State::open(&path).unwrap();
+    let uid = |text: &str| Uid::new(text).unwrap();
+    let another = || DeliveredSecret {
+        uid: uid("u-2"),
+        ..delivered()
+    };
+    let (gone, anew) = (part("gone", "db"), part("anew", "db"));
+    state.set_secret(gone.clone(), delivered()).unwrap();
+    state.set_secret(anew.clone(), another()).unwrap();
+    state.keep_only_secrets([].into()).unwrap();
+    assert_eq!(
+        state.orphan(&gone).map(|(record, _)| record.uid),
+        Some(uid("u"))
+    );
+    for part in [&gone, &anew] {
+        state.forget_secret(part.clone(), uid("u")).unwrap();
+    }
+    assert_eq!(left(&state), ["db: prod/app/anew"]);
+    assert_eq!(state.orphan(&gone), None);
+    let after = killed(&path, &parent.path().join("killed"));
+    assert_eq!(left(&after), ["db: prod/app/anew"]);
+    assert_eq!(after.secret(&gone), None);
+    // Configured and known again, it is nobody's orphan.
+    state.keep_only_secrets([gone.clone()].into()).unwrap();
+    state.set_secret(gone.clone(), another()).unwrap();
+    assert_eq!(state.orphan(&gone), None);
+    let after = killed(&path, &parent.path().join("again"));
+    assert_eq!(after.secret(&gone), Some(another()));
 }

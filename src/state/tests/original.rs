@@ -55,7 +55,9 @@ fn fill(state: &State, content: u8) {
             resource_version: ResourceVersion::new("8").unwrap(),
             whole: None,
             wrote: Wrote::default(),
+            manager: None,
             fingerprint: Fingerprint::from_bytes([content; 32]),
+            author: None,
             left: false,
         };
         state.set_secret(part(number), delivered).unwrap();

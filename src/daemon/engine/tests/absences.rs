@@ -232,22 +232,41 @@ impl Scene {
     }
 
     fn at(home: tempfile::TempDir, names: &[String], shape: impl Fn(&str, &mut Entry)) -> Self {
+        let shape = |name: &str, entry: &mut Entry, _: &Arc<State>| shape(name, entry);
+        Self::beside(home, names, (shape, BTreeMap::new(), None))
+    }
+
+    /// As [`Self::at`], with clusters and `daemon.prune`.
+    fn beside(
+        home: tempfile::TempDir,
+        names: &[String],
+        (shape, clusters, prune): (
+            impl Fn(&str, &mut Entry, &Arc<State>),
+            BTreeMap<crate::names::ClusterName, Arc<crate::kube::Client>>,
+            Option<Duration>,
+        ),
+    ) -> Self {
         let dir = home.path().canonicalize().unwrap();
         let state = Arc::new(State::open(&dir.join("state")).unwrap());
         let reporter = Reporter::new(|_| {});
         let store = store(&state, &reporter);
         let entries = names.iter().map(|name| {
             let mut entry = json_entry(name, &dir, &state);
-            shape(name, &mut entry);
+            shape(name, &mut entry, &state);
             entry
         });
+        let mut supply = supply(&state, store, entries.collect());
+        supply.clusters = clusters;
+        supply.prune = prune;
         let engine = Engine::new(Parts {
             instance: Instance::new("test").unwrap(),
-            supply: supply(&state, store, entries.collect()),
+            supply,
             state,
             reporter,
             pulse: Arc::default(),
+            pauses: crate::kube::Pauses::default().listen(),
             reload: Arc::default(),
+            lead: crate::daemon::leading::Lead::default(),
             mode: Mode::Forever,
         });
         Self {
@@ -303,6 +322,11 @@ impl Scene {
                         Some(streak) => Err(streak.failure.clone()),
                         None => self.result(&want.read),
                     };
+                    let news = failing.is_none() && state.is_some() && result.is_err();
+                    if let (true, Err(failure)) = (news, &result) {
+                        // Asked for by the run, it fails for everybody.
+                        self.engine.call_ended(&want.read, Err(failure.clone()));
+                    }
                     let seen = result.map(|answer| Seen {
                         answer: Arc::new(answer),
                         before: None,
@@ -840,6 +864,8 @@ async fn what_a_changed_find_still_asks_for_is_missed_when_it_is_not_listed() {
         let supply = Supply {
             stores: stores.collect(),
             entries: vec![entry],
+            clusters: BTreeMap::new(),
+            prune: None,
         };
         let renewed = scene.engine.renew(supply);
         assert_eq!(renewed.changed, 1);
@@ -935,6 +961,8 @@ async fn what_waits_for_a_store_that_goes_is_sent_away() {
     let nothing = Supply {
         stores: BTreeMap::new(),
         entries: Vec::new(),
+        clusters: BTreeMap::new(),
+        prune: None,
     };
     assert_eq!(scene.engine.renew(nothing).removed, 1);
     assert!(waits.await.is_err(), "nobody answers");
@@ -961,3 +989,5 @@ async fn what_failed_is_asked_again_after_a_restart_whatever_the_clock_did() {
     let latest = Instant::now() + INTERVAL;
     assert!(due.is_some_and(|due| due <= latest), "{due:?}");
 }
+
+mod removals;

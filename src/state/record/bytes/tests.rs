@@ -22,6 +22,10 @@ fn records_come_back_as_they_were() {
         left_at: Some(Timestamp::from_second(1_790_000_000).unwrap()),
     };
     assert_eq!(file_from_bytes(&file_to_bytes(&file)), Ok(file));
+}
+
+#[test]
+fn records_of_secrets_come_back_and_so_do_those_of_earlier_releases() {
     let secret = DeliveredSecret {
         uid: Uid::new("0f-1").unwrap(),
         resource_version: ResourceVersion::new("17").unwrap(),
@@ -31,7 +35,12 @@ fn records_come_back_as_they_were() {
             labels: [MetadataKey::new("team").unwrap()].into(),
             annotations: [MetadataKey::new("example.com/note").unwrap()].into(),
         },
+        manager: Some(FieldManager::new(&["default", "team/db"])),
         fingerprint: Fingerprint::from_bytes([7; 32]),
+        author: Some(Box::new(Author {
+            policy: CreationPolicy::CreateOrMerge,
+            instance: Instance::new("default").unwrap(),
+        })),
         left: true,
     };
     let secret = Kept {
@@ -42,10 +51,32 @@ fn records_come_back_as_they_were() {
     assert_eq!(secret_from_bytes(&bytes), Ok(secret.clone()));
     let older = String::from_utf8(bytes).unwrap();
     let older = older.replace(r#","left":true,"left_at":1790000000"#, "");
-    assert!(!older.contains("left"), "{older}");
+    let older = older.replace(r#","manager":"secretsyncd:default:team/db""#, "");
+    assert!(
+        !older.contains("left") && !older.contains("manager"),
+        "{older}"
+    );
     let mut unmarked = Kept::written(secret.record);
     unmarked.record.left = false;
-    assert_eq!(secret_from_bytes(older.as_bytes()), Ok(unmarked));
+    unmarked.record.manager = None;
+    assert_eq!(secret_from_bytes(older.as_bytes()), Ok(unmarked.clone()));
+    let author = r#""author":{"policy":"create_or_merge","instance":"default"}"#;
+    assert!(older.contains(author), "{older}");
+    let oldest = older.replace(&format!(",{author}"), "");
+    unmarked.record.author = None;
+    assert_eq!(secret_from_bytes(oldest.as_bytes()), Ok(unmarked));
+    let unknown = older.replace("create_or_merge", "steal");
+    assert_eq!(
+        secret_from_bytes(unknown.as_bytes()),
+        Err(Unreadable::Damaged)
+    );
+    for (word, policy) in POLICIES {
+        let author = Author {
+            policy,
+            instance: Instance::new("default").unwrap(),
+        };
+        assert_eq!(author_to_raw(&author).policy, word);
+    }
 }
 
 #[test]

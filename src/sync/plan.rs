@@ -1,0 +1,225 @@
+//! What a run would do to each target: everything but the writes.
+//!
+//! The same reads, the same assembly and the same judge; then the cluster is asked by a dry run. Nothing is written and
+//! nothing is remembered.
+
+mod gates;
+
+use futures_util::future::join_all;
+
+pub use self::gates::Gates;
+use super::deliver::{self, JUDGEMENTS, JudgedSecret, Staged, Work};
+use super::{Entry, NotRead, Run, read_all, whole, work};
+use crate::decide;
+use crate::decide::changes::Changes;
+use crate::decide::file::{Observed, Verdict as FileVerdict};
+use crate::decide::kubernetes::removal::{self, Removal};
+use crate::decide::kubernetes::{Verdict, Wanted};
+use crate::decide::missing::{DeletionPolicy, Gone};
+use crate::failure::Failure;
+use crate::state::{SecretId, State};
+use crate::store::Read;
+use crate::target::Target;
+use crate::target::file::{FileTarget, Rendered};
+use crate::target::kubernetes::{KubernetesTarget, Rehearsal};
+
+/// What becomes of one target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Doing {
+    Create,
+    Update,
+    /// As [`Self::Update`], of what somebody else wrote.
+    Adopt,
+    /// Once it is certain that all its sources are gone.
+    Delete,
+    Unchanged,
+}
+
+#[derive(Clone, Debug)]
+pub struct Step {
+    pub doing: Doing,
+    pub changes: Changes,
+}
+
+impl Step {
+    fn new(doing: Doing) -> Self {
+        let changes = Changes::default();
+        Self { doing, changes }
+    }
+
+    pub fn unchanged() -> Self {
+        Self::new(Doing::Unchanged)
+    }
+}
+
+/// What a run of one entry would do.
+#[derive(Debug, Default)]
+pub struct Outlook {
+    /// In the order of the entry's targets.
+    pub targets: Vec<Result<Step, Failure>>,
+    /// Why nothing can be said of its targets at all, or why the last value of something is kept.
+    pub failures: Vec<Failure>,
+}
+
+/// Of every target of the entry.
+pub async fn plan(run: Run, gates: &Gates) -> Outlook {
+    let answers = match read_all(&run).await {
+        Ok(answers) => answers,
+        Err(not_read) => return unread(&run, gates, not_read).await,
+    };
+    if answers.seen.is_empty()
+        && let Some(outlook) = gone(&run, gates).await
+    {
+        return outlook;
+    }
+    let (answers, plan, contents) = match whole(&run, answers).await {
+        Ok(whole) => whole,
+        Err((_, failure)) => return failed(&run.entry, vec![failure]),
+    };
+    // Values are let go before the judging, which may have to wait.
+    drop(answers);
+    let entry = &*run.entry;
+    let all: Vec<usize> = (0..entry.targets.len()).collect();
+    let steps = work(&all, &plan, &contents).into_iter();
+    let steps = steps.map(async |(index, work)| {
+        let target = &entry.targets[index];
+        let look = Box::pin(judged(entry, target, work, &run.state));
+        (index, gates.pass(target, look).await)
+    });
+    let mut targets = join_all(steps).await;
+    let failures = plan.why().cloned().into_iter().collect();
+    targets.extend(plan.stays.into_iter().map(|(index, why)| (index, Err(why))));
+    targets.sort_by_key(|(index, _)| *index);
+    Outlook {
+        targets: targets.into_iter().map(|(_, step)| step).collect(),
+        failures,
+    }
+}
+
+fn failed(entry: &Entry, failures: Vec<Failure>) -> Outlook {
+    let first = failures.first();
+    let targets = first.map(|failure| entry.targets.iter().map(|_| Err(failure.clone())).collect());
+    Outlook {
+        targets: targets.unwrap_or_default(),
+        failures,
+    }
+}
+
+async fn unread(run: &Run, gates: &Gates, not_read: NotRead) -> Outlook {
+    let NotRead {
+        failed: reads,
+        nothing_seen,
+    } = not_read;
+    let is_gone =
+        |(read, failure): &(Read, Failure)| Gone::of(failure.reason, &read.source).is_some();
+    let all_gone = nothing_seen && reads.iter().all(is_gone);
+    if all_gone && let Some(outlook) = gone(run, gates).await {
+        return outlook;
+    }
+    failed(&run.entry, reads.into_iter().map(|(_, it)| it).collect())
+}
+
+/// Where every source is gone, and every target is to go with them, as far as each is ours alone.
+async fn gone(run: &Run, gates: &Gates) -> Option<Outlook> {
+    let entry = &*run.entry;
+    let goes = |target: &Target| target.deletion_policy() == DeletionPolicy::Delete;
+    if entry.targets.is_empty() || !entry.targets.iter().all(goes) {
+        return None;
+    }
+    let steps = entry.targets.iter().map(|target| {
+        let look = Box::pin(judged(entry, target, Work::Remove, &run.state));
+        gates.pass(target, look)
+    });
+    Some(Outlook {
+        targets: join_all(steps).await,
+        failures: Vec::new(),
+    })
+}
+
+/// What would become of it once it is certain that all its sources are gone.
+async fn removed(
+    target: &KubernetesTarget,
+    id: &SecretId,
+    (entry, state): (&Entry, &State),
+) -> Result<Step, Failure> {
+    let live = target.observe().await?;
+    let delivered = state.secret(&deliver::part(id, entry));
+    let removal = removal::delete(&entry.name, delivered.as_ref(), live.as_ref())?;
+    Ok(match removal {
+        Removal::Gone | Removal::Release => Step::unchanged(),
+        Removal::Delete(_) | Removal::GiveBack(..) => Step::new(Doing::Delete),
+    })
+}
+
+async fn judged(
+    entry: &Entry,
+    target: &Target,
+    work: Work<'_>,
+    state: &State,
+) -> Result<Step, Failure> {
+    let content = match work {
+        Work::Write(content) => content,
+        Work::Remove => {
+            return match target {
+                Target::Kubernetes(target, id) => removed(target, id, (entry, state)).await,
+                Target::File(_) => Ok(Step::unchanged()),
+            };
+        }
+        Work::StayAway => return Ok(Step::unchanged()),
+    };
+    let content = deliver::resolved(entry, target, content, state).await?;
+    match deliver::render(target, &content)? {
+        Staged::Kubernetes(target, id, wanted) => secret(target, id, (&wanted, entry), state).await,
+        Staged::File(target, rendered) => file(target, &rendered).await,
+        Staged::Remove(..) | Staged::StayAway => Ok(Step::unchanged()),
+    }
+}
+
+async fn secret(
+    target: &KubernetesTarget,
+    id: &SecretId,
+    (wanted, entry): (&Wanted, &Entry),
+    state: &State,
+) -> Result<Step, Failure> {
+    for _ in 0..JUDGEMENTS {
+        let judged = JudgedSecret::of(target, id, (wanted, entry), state).await?;
+        match target.rehearse(wanted, &judged.verdict).await? {
+            Rehearsal::Raced => {}
+            Rehearsal::Accepted => {
+                let live = judged.live.as_ref();
+                let changes = decide::kubernetes::changes(wanted, live, &judged.verdict);
+                let doing = match &judged.verdict {
+                    Verdict::Unchanged(_) if changes.is_empty() => Doing::Unchanged,
+                    Verdict::Create { .. } => Doing::Create,
+                    Verdict::Apply { .. } if judged.is_adopted(wanted) => Doing::Adopt,
+                    Verdict::Unchanged(_) | Verdict::TakeOver { .. } | Verdict::Apply { .. } => {
+                        Doing::Update
+                    }
+                };
+                return Ok(Step { doing, changes });
+            }
+        }
+    }
+    Err(deliver::overtaken())
+}
+
+async fn file(target: &FileTarget, rendered: &Rendered) -> Result<Step, Failure> {
+    let seen = target.observe().await?;
+    let verdict = target.judge(rendered, &seen)?;
+    let doing = match verdict {
+        FileVerdict::Unchanged => Doing::Unchanged,
+        FileVerdict::Write(_) if seen.observed == Observed::Absent => Doing::Create,
+        FileVerdict::FixMode(_) | FileVerdict::Write(_) if target.is_adopted(rendered, &seen) => {
+            Doing::Adopt
+        }
+        FileVerdict::FixMode(_) | FileVerdict::Write(_) => Doing::Update,
+    };
+    if doing != Doing::Unchanged {
+        target.probe().await?;
+    }
+    let changes = target.changes(rendered, verdict).await;
+    Ok(Step { doing, changes })
+}
+
+#[cfg(test)]
+mod tests;
