@@ -2,6 +2,7 @@
 //!
 //! Pure bookkeeping: the engine asks it what to do and starts the work.
 
+pub(super) mod aim;
 mod remembered;
 
 pub(super) use self::remembered::{RawEntry, Recalled};
@@ -11,18 +12,23 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
-use crate::config::RefreshPolicy;
+use crate::config::{DeletionPolicy, RefreshPolicy, Source};
+use crate::decide::Effect;
 use crate::decide::change::{Change, Version, change};
+use crate::decide::contested::Repairs;
 use crate::decide::missing::{Evidence, Gone, Proof};
 use crate::decide::state::{self, EntryFacts, Sources, TargetFacts, Try, Turn};
 use crate::failure::{Failure, Reason, Retry};
-use crate::names::AccountId;
+use crate::leader::Since;
+use crate::names::{AccountId, ClusterName};
 use crate::report::{Condition, Stage};
 use crate::schedule::backoff;
 use crate::schedule::rhythm::Rhythm;
 use crate::store::{Match, Read};
-use crate::sync::{Entry, Heard, Proofs, Which, read_of};
+use crate::sync::{Entry, Heard, Proofs, Selected, Which, read_of};
+use crate::target::Target;
 
 /// A retry that waits for the next routine answer comes due a little before it: reads may come early by their jitter.
 const BEFORE_THE_ANSWER: f64 = 0.85;
@@ -39,6 +45,14 @@ pub(super) struct EntryState {
     /// Which of the entries that had this name it is: what an earlier one began is none of its business.
     pub generation: u64,
     pub targets: Vec<TargetState>,
+    /// Targets of before a restart that no list of namespaces has confirmed yet, by what they are called.
+    remembered: BTreeMap<String, TargetState>,
+    /// What takes the place of `entry` when the work that is under way has ended.
+    pub next: Option<Box<Entry>>,
+    /// What was last told of each selection; nothing of those that found something.
+    selections_shown: Vec<Option<Condition>>,
+    /// Whether it is this machine's turn to write its Kubernetes targets.
+    pub clusters: Turn,
     /// What its finds match, each by the read that says so.
     found: BTreeMap<Read, BTreeSet<Read>>,
     /// Its own reads, and what its finds match.
@@ -68,6 +82,10 @@ pub(super) struct EntryState {
     pub unfinished: bool,
     pub tried: bool,
     pub work: Work,
+    /// Tells the run that is or was last under way that nothing is to be deleted for it any more.
+    pub dismissed: CancellationToken,
+    /// When the work that is or was last under way began.
+    pub began: Instant,
     /// Reads that answered since the entry last counted as synced.
     pub answered: BTreeSet<Read>,
     pub last_success: Option<(Instant, Timestamp)>,
@@ -86,8 +104,12 @@ pub(super) struct EntryState {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Rest {
     Suspended,
+    /// Another machine writes all its targets.
+    StandsBy,
     /// It is delivered once, and it was.
     Delivered,
+    /// No namespace matches.
+    Nowhere,
 }
 
 /// Whether a run or a check of an entry is under way: at most one is.
@@ -101,12 +123,64 @@ pub(super) enum Work {
 pub(super) struct TargetState {
     pub tried: bool,
     pub trouble: Option<Streak>,
-    /// When it is tried again.
+    /// When it is tried again; `None` with a trouble: once its cluster is back.
     pub retry: Option<Instant>,
-    /// What this target holds, per read.
+    /// What this target holds, per read; of one that is away, what it held.
     pub delivered: BTreeMap<Read, Version>,
+    /// Since when it is away, because all that it was made of is gone.
+    pub away: Option<Timestamp>,
     /// What was last told of it, the entry's own troubles included.
     pub shown: Condition,
+    pub repairs: Repairs,
+    /// Who keeps changing it, and what to do; only while it is contested.
+    pub fight: Option<Failure>,
+    pub alarms: Alarms,
+}
+
+/// Looks at a target that somebody's change caused, and that found nothing to put back: each makes the next one wait
+/// longer, for whoever writes something else in a Secret may do so every second.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Alarms {
+    /// In a row.
+    false_ones: u32,
+    /// The last wait; as long again without one, and the row is over.
+    wait: Duration,
+    /// One is being looked into.
+    pub open: bool,
+    /// The next one is not looked into before this.
+    pub calm_until: Option<Instant>,
+}
+
+impl Alarms {
+    /// A run found everything as we left it, or not.
+    pub(super) fn end(&mut self, effect: Effect, interval: Duration, now: Instant) {
+        match effect {
+            Effect::Unchanged if self.open => {
+                if self.calm_until.is_some_and(|calm| now > calm + self.wait) {
+                    self.false_ones = 0;
+                }
+                self.wait = Duration::from_secs(1 << self.false_ones.min(20)).min(interval);
+                self.false_ones += 1;
+                self.calm_until = Some(now + self.wait);
+            }
+            Effect::Unchanged => {}
+            Effect::Created
+            | Effect::Updated
+            | Effect::Repaired(_)
+            | Effect::Deleted
+            | Effect::Away => *self = Self::default(),
+        }
+        self.open = false;
+    }
+}
+
+/// What a target that was done to has come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub(super) enum Peace {
+    AsBefore,
+    Broken,
+    Made,
 }
 
 /// The same trouble, time after time.
@@ -160,8 +234,45 @@ impl TargetState {
             trouble: None,
             retry: None,
             delivered: BTreeMap::new(),
+            away: None,
             shown: Condition::Pending,
+            repairs: Repairs::default(),
+            fight: None,
+            alarms: Alarms::default(),
         }
+    }
+
+    /// An apply or a look ended like that.
+    pub(super) fn did(&mut self, effect: Effect, interval: Duration, now: Instant) -> Peace {
+        let before = self.repairs.is_contested();
+        self.repairs.did(effect, now, interval);
+        match (before, self.repairs.is_contested()) {
+            (false, true) => Peace::Broken,
+            (true, false) => {
+                self.fight = None;
+                Peace::Made
+            }
+            (true, true) | (false, false) => Peace::AsBefore,
+        }
+    }
+
+    /// Somebody who wants it all put back now has said so.
+    pub(super) fn end_fight(&mut self) {
+        self.repairs.end();
+        self.fight = None;
+    }
+
+    /// Whether what was put there has to stay as others left it, for now.
+    pub(super) fn is_withheld(&self, now: Instant) -> bool {
+        self.repairs.next_repair().is_some_and(|at| at > now)
+    }
+
+    /// Its policy is to leave it as it is while something is gone: only when that changes, it is tried again.
+    pub(super) fn stay(&mut self, failure: Failure) -> &Streak {
+        self.tried = true;
+        self.retry = None;
+        let streak = Streak::next(self.trouble.as_ref(), failure);
+        self.trouble.insert(streak)
     }
 
     /// One more failure; the next try is set by its reason.
@@ -184,9 +295,24 @@ impl TargetState {
         self.retry = None;
     }
 
+    /// Another machine writes it, and meets what there is to meet.
+    fn rest(&mut self) {
+        self.trouble = None;
+        self.retry = None;
+        self.repairs = Repairs::default();
+        self.fight = None;
+        self.alarms = Alarms::default();
+    }
+
     fn waits_for_an_answer(&self, interval: Duration) -> bool {
         let trouble = self.trouble.as_ref();
         trouble.is_some_and(|streak| waits_for_an_answer(&streak.failure, interval))
+    }
+
+    /// It fails with what strikes a whole cluster.
+    pub(super) fn fails_with_all(&self) -> bool {
+        let trouble = self.trouble.as_ref();
+        trouble.is_some_and(|streak| streak.failure.reason.is_shared())
     }
 
     fn is_due(&self, now: Instant) -> bool {
@@ -212,9 +338,13 @@ impl EntryState {
     pub(super) fn new(entry: Arc<Entry>, rhythm: Rhythm, now: Instant) -> Self {
         Self {
             targets: entry.targets.iter().map(|_| TargetState::new()).collect(),
+            remembered: BTreeMap::new(),
+            next: None,
+            selections_shown: entry.selected.iter().map(|_| None).collect(),
             reads: entry.reads.iter().cloned().collect(),
             entry,
             generation: 0,
+            clusters: Turn::Ours,
             found: BTreeMap::new(),
             proofs: BTreeMap::new(),
             evidence: BTreeMap::new(),
@@ -230,6 +360,8 @@ impl EntryState {
             unfinished: true,
             tried: false,
             work: Work::Idle,
+            dismissed: CancellationToken::new(),
+            began: now,
             answered: BTreeSet::new(),
             last_success: None,
             first_seen: now,
@@ -268,7 +400,8 @@ impl EntryState {
     /// look, to whichever target.
     pub(super) fn newest_delivered(&self) -> BTreeMap<Read, Version> {
         let mut newest: BTreeMap<Read, Version> = BTreeMap::new();
-        for (read, version) in self.targets.iter().flat_map(|it| &it.delivered) {
+        let targets = self.targets.iter().chain(self.remembered.values());
+        for (read, version) in targets.flat_map(|it| &it.delivered) {
             let known = newest.get(read);
             if matches!(change(known, version), Change::First | Change::Newer) {
                 newest.insert(read.clone(), version.clone());
@@ -282,9 +415,95 @@ impl EntryState {
         if self.entry.suspended {
             return Some(Rest::Suspended);
         }
+        if self.is_nowhere() {
+            return Some(Rest::Nowhere);
+        }
+        if self.ours().is_empty() && !self.targets.is_empty() {
+            return Some(Rest::StandsBy);
+        }
         let once = self.entry.refresh_policy == RefreshPolicy::CreatedOnce;
-        let done = self.tried && self.is_done() && !self.is_partial();
+        let done = self.tried && self.is_done() && !self.is_partial() && self.was_everywhere();
         (once && done && self.last_success.is_some()).then_some(Rest::Delivered)
+    }
+
+    /// Whether nothing of it is to begin, whoever asks.
+    pub(super) fn is_asleep(&self) -> bool {
+        matches!(self.rest(), Some(Rest::Suspended | Rest::StandsBy))
+    }
+
+    /// Whose turn it is to write target `index`.
+    pub(super) fn turn(&self, index: usize) -> Turn {
+        match self.entry.targets.get(index) {
+            Some(Target::Kubernetes(..)) => self.clusters,
+            Some(Target::File(_)) | None => Turn::Ours,
+        }
+    }
+
+    /// The targets that this machine writes.
+    pub(super) fn ours(&self) -> Vec<usize> {
+        let targets = 0..self.targets.len();
+        targets
+            .filter(|index| self.turn(*index) == Turn::Ours)
+            .collect()
+    }
+
+    fn has_clusters(&self) -> bool {
+        let mut targets = self.entry.targets.iter();
+        targets.any(|target| matches!(target, Target::Kubernetes(..)))
+    }
+
+    /// This machine leads: it begins anew with what it has delivered itself, and where others led since, not with what it
+    /// removed: it may be there again. False where it has nothing to do with that.
+    pub(super) fn begin_term(&mut self, since: Since) -> bool {
+        if !self.has_clusters() {
+            return false;
+        }
+        self.clusters = Turn::Ours;
+        if since == Since::Others {
+            for (target, state) in self.entry.targets.iter().zip(&mut self.targets) {
+                if matches!(target, Target::Kubernetes(..)) {
+                    state.away = None;
+                }
+            }
+        }
+        if self.rest().is_some() {
+            return true;
+        }
+        let shown: Vec<Condition> = self.targets.iter().map(|target| target.shown).collect();
+        let (work, condition, undelivered) = (self.work, self.condition, self.undelivered);
+        self.begin_anew();
+        (self.work, self.condition, self.undelivered) = (work, condition, undelivered);
+        for (target, shown) in self.targets.iter_mut().zip(shown) {
+            target.shown = shown;
+        }
+        // Until now it was another's to keep fresh.
+        self.first_seen = Instant::now();
+        true
+    }
+
+    /// Another machine leads. False where the entry has nothing to do with that.
+    pub(super) fn end_term(&mut self) -> bool {
+        if !self.has_clusters() {
+            return false;
+        }
+        self.clusters = Turn::Waits;
+        self.forgive();
+        true
+    }
+
+    /// What another machine writes is no trouble of this one.
+    pub(super) fn forgive(&mut self) {
+        for index in 0..self.targets.len() {
+            if self.turn(index) == Turn::Waits {
+                self.targets[index].rest();
+            }
+        }
+        if self.rest() == Some(Rest::StandsBy) {
+            self.failing_reads.clear();
+            self.trouble = None;
+            self.kept = None;
+            self.retry = None;
+        }
     }
 
     /// What was delivered stays known; everything else was of another configuration.
@@ -294,10 +513,14 @@ impl EntryState {
             Self::new(Arc::clone(&self.entry), self.rhythm, self.first_seen),
         );
         self.generation = before.generation;
+        self.clusters = before.clusters;
         self.last_success = before.last_success;
         for (target, before) in self.targets.iter_mut().zip(before.targets) {
             target.delivered = before.delivered;
+            target.away = before.away;
         }
+        self.forget_returned();
+        self.remembered = aim::anew(before.remembered);
         self.delivered = before.delivered;
     }
 
@@ -311,9 +534,68 @@ impl EntryState {
             let mut known = before.entry.targets.iter().zip(&before.targets);
             if let Some((_, known)) = known.find(|(target, _)| target.to_string() == name) {
                 state.delivered.clone_from(&known.delivered);
+                state.away = known.away;
             }
         }
+        self.forget_returned();
+        self.remember_from(before);
         self.delivered = self.newest_delivered();
+    }
+
+    /// A target that is not to go any more is not away by its policy.
+    fn forget_returned(&mut self) {
+        for (target, state) in self.entry.targets.iter().zip(&mut self.targets) {
+            state.away = state
+                .away
+                .filter(|_| target.deletion_policy() == DeletionPolicy::Delete);
+        }
+    }
+
+    /// Targets that are away by their policy.
+    pub(super) fn away(&self) -> BTreeSet<usize> {
+        self.indices(|target| target.away.is_some())
+            .into_iter()
+            .collect()
+    }
+
+    /// The targets that may go as a whole now, as far as what is certain goes.
+    pub(super) fn ripe(&self) -> Vec<usize> {
+        let targets = self.entry.targets.iter().zip(&self.targets).enumerate();
+        let deletable = targets.filter(|(_, (target, state))| {
+            target.deletion_policy() == DeletionPolicy::Delete && state.away.is_none()
+        });
+        let deletable = deletable.map(|(index, _)| index);
+        let deletable: Vec<usize> = deletable
+            .filter(|index| self.turn(*index) == Turn::Ours)
+            .collect();
+        if deletable.is_empty() || !self.is_all_certain() {
+            return Vec::new();
+        }
+        deletable
+    }
+
+    /// Whether everything that it is made of is gone for certain.
+    fn is_all_certain(&self) -> bool {
+        let interval = self.entry.refresh_interval;
+        let certain = |about: &Read, proof: &Read| {
+            let evidence = self.evidence.get(&(about.clone(), proof.clone()));
+            evidence.is_some_and(|it| it.is_confirmed(interval)) && self.allowed.contains(proof)
+        };
+        self.reads.iter().all(|read| {
+            let mut proofs = self.proofs.get(read).into_iter().flatten();
+            match read.source {
+                // What it lists is among the reads.
+                Source::Find(_) => proofs.all(|proof| certain(read, proof)),
+                Source::Value { .. } | Source::Metadata { .. } => {
+                    proofs.any(|proof| certain(read, proof))
+                }
+            }
+        })
+    }
+
+    /// What the brake held may be asked for again.
+    pub(super) fn release(&mut self) {
+        self.held.clear();
     }
 
     /// A `find` of it matches these now. Returns the reads that it has gained and lost by that.
@@ -500,6 +782,10 @@ impl EntryState {
                 Wish::Nothing
             };
         }
+        let new = self.new_targets();
+        if !new.is_empty() {
+            return Wish::Run(Which::New(new));
+        }
         let interval = self.entry.refresh_interval;
         let answer_at_hand = occasion == Occasion::Answer;
         let due: Vec<usize> = self.indices(|target| {
@@ -514,9 +800,55 @@ impl EntryState {
         }
     }
 
+    /// The targets where what was put there is not put back now.
+    pub(super) fn withheld(&self, now: Instant) -> BTreeSet<usize> {
+        self.indices(|target| target.is_withheld(now))
+            .into_iter()
+            .collect()
+    }
+
+    /// Its targets there that fail with what strikes a whole cluster.
+    fn struck<'a>(
+        &'a mut self,
+        cluster: &'a ClusterName,
+    ) -> impl Iterator<Item = &'a mut TargetState> {
+        let targets = self.entry.targets.iter().zip(&mut self.targets);
+        let there = targets.filter(|(target, _)| target.cluster() == Some(cluster));
+        let struck = there.filter(|(_, state)| state.fails_with_all());
+        struck.map(|(_, state)| state)
+    }
+
+    /// Whether it failed as a whole at a target that could not be asked.
+    fn is_struck(&self, cluster: &ClusterName) -> bool {
+        let mut targets = self.entry.targets.iter();
+        let goes_there = targets.any(|target| target.cluster() == Some(cluster));
+        let trouble = self
+            .trouble
+            .as_ref()
+            .filter(|(stage, _)| *stage == Stage::Apply);
+        goes_there && trouble.is_some_and(|(_, streak)| streak.failure.reason.is_shared())
+    }
+
+    /// What fails for want of the cluster is tried at that time, and not at its own; `None`: once the cluster is back.
+    /// True where anything does.
+    pub(super) fn retry_with(&mut self, cluster: &ClusterName, at: Option<Instant>) -> bool {
+        let mut any = false;
+        for target in self.struck(cluster) {
+            target.retry = at;
+            any = true;
+        }
+        if self.is_struck(cluster) {
+            self.retry = at;
+            any = true;
+        }
+        any
+    }
+
     /// The targets that can be looked at for drift.
     pub(super) fn healthy(&self) -> Vec<usize> {
-        self.indices(|target| target.trouble.is_none())
+        let healthy = self.indices(|target| target.trouble.is_none() && target.away.is_none());
+        let ours = |index: &usize| self.turn(*index) == Turn::Ours;
+        healthy.into_iter().filter(ours).collect()
     }
 
     fn indices(&self, wanted: impl Fn(&TargetState) -> bool) -> Vec<usize> {
@@ -606,7 +938,12 @@ impl EntryState {
             .iter()
             .filter_map(|target| target.trouble.as_ref());
         let worst = reads.chain(own).chain(targets).chain(&self.kept).next();
-        worst.map(|streak| &streak.failure)
+        let fights = self.targets.iter().filter_map(|it| it.fight.as_ref());
+        let mut selected = self.entry.selected.iter().filter_map(Selected::failure);
+        worst
+            .map(|streak| &streak.failure)
+            .or(fights.min_by_key(|it| &it.fact))
+            .or_else(|| selected.next())
     }
 
     /// How target `index` stands, the entry's own troubles included.
@@ -618,9 +955,9 @@ impl EntryState {
             (None, false) => Try::Never,
         };
         let facts = TargetFacts {
-            turn: Turn::Ours,
+            turn: self.turn(index),
             last,
-            contested: false,
+            contested: target.repairs.is_contested(),
         };
         state::of_target(self.facts(now), facts)
     }
@@ -644,7 +981,9 @@ impl EntryState {
     }
 
     fn success_or_appearance(&self) -> Instant {
-        self.last_success.map_or(self.first_seen, |(at, _)| at)
+        // Where targets came after a time without any, that time does not count.
+        let success = self.last_success.map(|(at, _)| at);
+        success.map_or(self.first_seen, |at| at.max(self.first_seen))
     }
 }
 

@@ -8,10 +8,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{EntryState, TargetState};
+use super::{Alarms, EntryState, TargetState};
 use crate::daemon::raw::{RawRead, RawStreak, RawVersion, Table, Words, word_of};
 use crate::daemon::times::Now;
 use crate::decide::change::Version;
+use crate::decide::contested::Repairs;
 use crate::decide::missing::{Evidence, Gone, Proof};
 use crate::names::AccountId;
 use crate::report::{Condition, Stage};
@@ -76,6 +77,8 @@ struct RawTarget {
     trouble: Option<RawStreak>,
     retry: Option<Timestamp>,
     delivered: Vec<(usize, RawVersion)>,
+    #[serde(default)]
+    away: Option<Timestamp>,
 }
 
 /// Whether what is remembered is of the present configuration.
@@ -159,12 +162,16 @@ impl EntryState {
     }
 
     fn raw_targets(&self, reads: &mut Table, now: &Now) -> Vec<RawTarget> {
-        let targets = self.entry.targets.iter().zip(&self.targets);
-        let raw = targets.map(|(target, state)| RawTarget {
-            name: target.to_string(),
+        let names = self.entry.targets.iter().map(ToString::to_string);
+        let remembered = self.remembered.iter();
+        let remembered = remembered.map(|(name, state)| (name.clone(), state));
+        let targets = names.zip(&self.targets).chain(remembered);
+        let raw = targets.map(|(name, state)| RawTarget {
+            name,
             tried: state.tried,
             trouble: state.trouble.as_ref().map(RawStreak::from),
             retry: state.retry.map(|at| now.wall_of(at)),
+            away: state.away,
             delivered: state
                 .delivered
                 .iter()
@@ -233,7 +240,13 @@ impl EntryState {
             self.kept = Some(kept.streak()?);
         }
         let most = self.entry.refresh_interval;
-        self.retry = raw.retry.map(|at| now.instant_of(at, most));
+        let waited = self
+            .trouble
+            .as_ref()
+            .filter(|(stage, _)| *stage == Stage::Apply);
+        let waited = waited.map(|_| now.instant);
+        let retry = raw.retry.map(|at| now.instant_of(at, most));
+        self.retry = retry.or(waited);
         self.unfinished = raw.unfinished;
         self.tried = !raw.unfinished;
         self.last_success = raw
@@ -247,8 +260,24 @@ impl EntryState {
                 *target = raw.target(reads, (now, most))?;
             }
         }
+        self.remembered = self.of_namespaces(&raw.targets, reads, (now, most))?;
         self.delivered = self.newest_delivered();
         Some(())
+    }
+}
+
+impl EntryState {
+    /// Those that are there if their namespaces still are.
+    fn of_namespaces(
+        &self,
+        raw: &[RawTarget],
+        reads: &[Read],
+        (now, most): (&Now, std::time::Duration),
+    ) -> Option<BTreeMap<String, TargetState>> {
+        let unsaid = raw.iter().filter(|raw| self.may_have(&raw.name));
+        unsaid
+            .map(|raw| Some((raw.name.clone(), raw.target(reads, (now, most))?)))
+            .collect()
     }
 }
 
@@ -267,12 +296,19 @@ impl RawTarget {
             Some(trouble) => Some(trouble.streak()?),
             None => None,
         };
+        let retry = self.retry.map(|at| now.instant_of(at, most));
+        // What waited for a cluster is tried: whether it is back nobody knows.
+        let waited = trouble.as_ref().map(|_| now.instant);
         Some(TargetState {
             tried: self.tried,
             trouble,
-            retry: self.retry.map(|at| now.instant_of(at, most)),
+            retry: retry.or(waited),
             delivered: delivered?,
+            away: self.away,
             shown: Condition::Pending,
+            repairs: Repairs::default(),
+            fight: None,
+            alarms: Alarms::default(),
         })
     }
 }

@@ -6,15 +6,21 @@ use std::time::Duration;
 use proptest::prelude::*;
 use tokio::time::Instant;
 
-use super::{EntryState, Occasion, Wish, Work};
-use crate::config::{Find, RefreshPolicy, Source, Version};
+use super::{EntryState, Occasion, Rest, Wish, Work};
+use crate::config::{self, Find, RefreshPolicy, Source, Version};
+use crate::decide::change as version;
+use crate::decide::missing::Gone;
 use crate::failure::{Failure, Reason};
-use crate::names::{EntryName, RemoteKey, StoreName};
+use crate::leader::Since;
+use crate::names::{
+    AccountId, ClusterName, EntryName, Instance, Namespace, ObjectName, RemoteKey, StoreName,
+};
 use crate::report::{Condition, Stage};
 use crate::schedule::rhythm::Rhythm;
 use crate::secret::Fingerprint;
 use crate::store::{Identity, Match, Read};
 use crate::sync::{Entry, Heard, Proofs, Said, Which};
+use crate::target::Target;
 
 const INTERVAL: Duration = Duration::from_secs(10);
 
@@ -42,6 +48,7 @@ fn entry(targets: usize, now: Instant) -> EntryState {
         items: Vec::new(),
         templates: None,
         targets: Vec::new(),
+        selected: Vec::new(),
     };
     let mut state = EntryState::new(Arc::new(entry), Rhythm::new(INTERVAL, now, 0), now);
     state.targets = (0..targets).map(|_| super::TargetState::new()).collect();
@@ -288,4 +295,98 @@ proptest! {
         let wish = state.answered(&read(), &heard(0), false, now);
         prop_assert!(!unfinished || wish == Wish::Run(Which::All));
     }
+}
+
+/// An entry for one Secret, which was delivered.
+async fn in_a_cluster(now: Instant) -> (EntryState, tempfile::TempDir) {
+    let home = tempfile::tempdir().unwrap();
+    let state = crate::state::State::open(&home.path().canonicalize().unwrap().join("state"));
+    let state = Arc::new(state.unwrap());
+    let server = crate::kube::tests::Server::start().await;
+    let spec = config::KubernetesTarget {
+        cluster: ClusterName::new("prod").unwrap(),
+        namespace: Namespace::new("app").unwrap(),
+        name: ObjectName::new("db").unwrap(),
+        secret_type: "Opaque".to_owned(),
+        labels: [].into(),
+        annotations: [].into(),
+        creation_policy: config::CreationPolicy::Owner,
+        deletion_policy: config::DeletionPolicy::Delete,
+        immutable: false,
+        adopt: false,
+        drift: config::DriftPolicy::Refresh,
+        restart: Vec::new(),
+    };
+    let mut known = entry(1, now);
+    let mut bare = Arc::try_unwrap(known.entry).unwrap();
+    let instance = Instance::new("prod").unwrap();
+    let client = Arc::new(server.client());
+    bare.targets = vec![Target::kubernetes(
+        spec, &bare.name, &instance, &client, &state,
+    )];
+    known.entry = Arc::new(bare);
+    delivered(&mut known, 1, now);
+    let version = version::Version {
+        identity: Identity::Version {
+            arn: "arn".to_owned(),
+            version_id: "1".to_owned(),
+        },
+        created: None,
+    };
+    known.targets[0].delivered.insert(read(), version);
+    known.delivered = known.newest_delivered();
+    known.last_success = Some((now, jiff::Timestamp::UNIX_EPOCH));
+    (known, home)
+}
+
+#[tokio::test]
+async fn what_was_known_in_an_earlier_term_proves_nothing_in_the_next() {
+    let now = Instant::now();
+    let (mut state, _home) = in_a_cluster(now).await;
+    let proof = || [read()].into();
+    let _ = state.prove(&read(), proof());
+    let gone = Some((Gone::NotFound, AccountId::new("123456789012").unwrap()));
+    state.take_evidence(&read(), &read(), gone, now);
+    state.without.insert(read());
+    state.allowed.insert(read());
+    state.targets[0].trouble = Some(super::Streak::next(None, failure(Reason::Network)));
+    assert!(state.end_term());
+    assert_eq!(state.rest(), Some(Rest::StandsBy));
+    assert_eq!(state.target_condition(0, now), Condition::Pending);
+    assert!(state.wanted().is_empty() && state.healthy().is_empty());
+    assert!(state.shown_failure().is_none());
+    assert!(state.begin_term(Since::Others));
+    assert_eq!(state.rest(), None);
+    assert!(state.without.is_empty() && state.evidence.is_empty() && state.allowed.is_empty());
+    assert!(!state.has_questions() && !state.tried && state.unfinished);
+    // Which version it delivered itself is known: an older one is still doubted.
+    assert!(!state.delivered.is_empty() && state.last_success.is_some());
+    assert_eq!(state.wanted(), proof());
+}
+
+#[tokio::test]
+async fn what_was_removed_is_known_to_be_away_only_while_nobody_else_led() {
+    let now = Instant::now();
+    for (since, is_away) in [(Since::NobodyElse, true), (Since::Others, false)] {
+        let (mut state, _home) = in_a_cluster(now).await;
+        state.targets[0].away = Some(jiff::Timestamp::UNIX_EPOCH);
+        assert!(state.end_term());
+        assert!(state.ripe().is_empty() && state.healthy().is_empty());
+        assert!(state.begin_term(since));
+        assert_eq!(!state.away().is_empty(), is_away, "{since:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_fight_is_over_for_the_machine_that_stands_by() {
+    let now = Instant::now();
+    let (mut state, _home) = in_a_cluster(now).await;
+    let repaired = crate::decide::Effect::Repaired(crate::decide::Drift::Content);
+    for _ in 0..4 {
+        let _ = state.targets[0].did(repaired, INTERVAL, now);
+    }
+    assert!(state.targets[0].repairs.is_contested() && !state.withheld(now).is_empty());
+    assert!(state.end_term());
+    assert!(!state.targets[0].repairs.is_contested() && state.withheld(now).is_empty());
+    assert_eq!(state.target_condition(0, now), Condition::Pending);
 }
