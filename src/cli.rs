@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::logging::{Format, Level};
-use crate::names::{EntryName, StoreName};
+use crate::names::{ClusterName, EntryName, Namespace, ObjectName, StoreName};
 
 /// Keeps Kubernetes Secrets and files in step with AWS Secrets Manager.
 #[derive(Debug, Parser)]
@@ -48,9 +48,22 @@ pub enum Command {
         /// Warnings count as errors.
         #[arg(long)]
         strict: bool,
-        /// Then read everything once and say what is not answered, and why; nothing is written.
+        /// Then read everything once, ask each cluster for what we may do there, and say what is not answered or not
+        /// allowed, and why; nothing is written.
         #[arg(long)]
         online: bool,
+    },
+    /// Read everything (or the entries named) and say what would be done to each target; nothing is written.
+    ///
+    /// Key names are shown, never values. What a cluster would be sent is sent as a dry run, so that its admission and
+    /// permissions are heard. Works beside a running daemon, and without a state.
+    Plan {
+        /// Only these entries.
+        #[arg(value_name = "NAME", value_parser = entry_name)]
+        names: Vec<EntryName>,
+        /// Exit with 2 when something would change.
+        #[arg(long)]
+        detailed_exitcode: bool,
     },
     /// Ask the daemon how everything stands, the worst first.
     Status {
@@ -61,10 +74,15 @@ pub enum Command {
     /// Let the daemon read and deliver entries now, and wait for it.
     Sync(SyncWhich),
     /// List the targets that were delivered to and that no entry writes any more.
+    ///
+    /// And the deletions that are held.
     Prune {
-        /// Remove them; not supported yet.
+        /// Remove the targets that are left, as far as they are proven to be ours.
         #[arg(long)]
         apply: bool,
+        /// Only what is left of these entries or targets, and what is held of these entries.
+        #[arg(value_name = "NAME", requires = "apply")]
+        names: Vec<String>,
     },
     /// Print the JSON Schema of the configuration, for editors.
     Schema,
@@ -77,6 +95,10 @@ pub enum Command {
         #[arg(value_name = "STORE", value_parser = store_name)]
         store: Option<StoreName>,
     },
+    /// Print the least roles and bindings that the clusters' identities need, as YAML, without any call.
+    ///
+    /// One Role for each namespace, each verb with its reason. What RBAC cannot limit is said.
+    Rbac(Rbac),
     /// Print a drop-in with what this configuration needs beyond the shipped unit, each line with its reason.
     ///
     /// What no directive can put right goes to stderr, too, with what to do instead. Nothing is changed.
@@ -105,11 +127,38 @@ pub struct SyncWhich {
     pub all: bool,
 }
 
+#[derive(Clone, Debug, Default, Args)]
+pub struct Rbac {
+    /// Only what this cluster needs.
+    #[arg(long, value_name = "NAME", value_parser = cluster_name)]
+    pub cluster: Option<ClusterName>,
+    /// Grant it to this user.
+    #[arg(long, value_name = "NAME", value_parser = subject, group = "subject")]
+    pub user: Option<String>,
+    /// Grant it to this group.
+    #[arg(long, value_name = "NAME", value_parser = subject, group = "subject")]
+    pub group: Option<String>,
+    /// Grant it to this service account.
+    #[arg(long, value_name = "NAMESPACE:NAME", value_parser = service_account, group = "subject")]
+    pub service_account: Option<ServiceAccount>,
+    /// For `drift = "watch"`: one watch of the whole cluster instead of one in each namespace.
+    #[arg(long)]
+    pub cluster_wide_watch: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServiceAccount {
+    pub namespace: Namespace,
+    pub name: ObjectName,
+}
+
 const EXIT_CODES: &str = "\
 Exit codes:
   0   done
   1   failed; `once`: an entry is not delivered, or not to all its targets;
-      `check --online`: a read is not answered; `status`, `sync`: an entry is not fresh
+      `check --online`: a read is not answered, or something not allowed;
+      `plan`: an error or a conflict; `status`, `sync`: an entry is not fresh
+  2   `plan --detailed-exitcode`: something would change
   3   `once`: some entries are partial, none worse
   64  usage error
   69  `status`, `sync`: no daemon answers
@@ -122,6 +171,27 @@ fn entry_name(text: &str) -> Result<EntryName, String> {
 
 fn store_name(text: &str) -> Result<StoreName, String> {
     StoreName::new(text).map_err(|expected| format!("expected {expected}"))
+}
+
+fn cluster_name(text: &str) -> Result<ClusterName, String> {
+    ClusterName::new(text).map_err(|expected| format!("expected {expected}"))
+}
+
+/// Users and groups are called whatever an identity provider likes.
+fn subject(text: &str) -> Result<String, String> {
+    if text.is_empty() || text.len() > 1024 || text.chars().any(char::is_control) {
+        return Err("expected 1 to 1024 characters without control characters".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+fn service_account(text: &str) -> Result<ServiceAccount, String> {
+    let expected = || "expected NAMESPACE:NAME".to_owned();
+    let (namespace, name) = text.split_once(':').ok_or_else(expected)?;
+    Ok(ServiceAccount {
+        namespace: Namespace::new(namespace).map_err(|_| expected())?,
+        name: ObjectName::new(name).map_err(|_| expected())?,
+    })
 }
 
 #[cfg(test)]

@@ -5,8 +5,11 @@ pub mod check;
 mod fixture;
 mod iam_policy;
 mod once;
+mod permissions;
+mod plan;
 mod progress;
 mod prune;
+mod rbac;
 mod reads;
 mod run;
 mod schema;
@@ -16,15 +19,16 @@ mod sync;
 mod systemd_dropin;
 mod table;
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::{ErrorKind, IsTerminal as _, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
 
 use crate::cli::{Cli, Command, SyncWhich};
 use crate::config::{self, Config, Daemon, Surroundings};
-use crate::control::Which;
+use crate::control::{Prune, Which};
 
 pub(crate) const FAILED: u8 = 1;
+pub(crate) const WOULD_CHANGE: u8 = 2;
 pub(crate) const PARTIAL: u8 = 3;
 /// `EX_USAGE`.
 pub const USAGE: u8 = 64;
@@ -44,14 +48,31 @@ pub async fn execute(cli: Cli) -> ExitCode {
             };
             ExitCode::from(check::run(&cli.config, options, online).await)
         }
+        Command::Plan {
+            names,
+            detailed_exitcode,
+        } => plan::run(&cli.config, &names, detailed_exitcode).await,
         Command::Status { json } => status::run(&cli.config, json).await,
         Command::Sync(which) => sync::run(&cli.config, asked_for(which)).await,
-        Command::Prune { apply } => prune::run(&cli.config, apply).await,
+        Command::Prune { apply, names } => {
+            prune::run(&cli.config, asked_to_prune(apply, names)).await
+        }
         Command::Schema => schema::run(),
         Command::IamPolicy { store } => iam_policy::run(&cli.config, store.as_ref()),
+        Command::Rbac(options) => rbac::run(&cli.config, &options),
         Command::SystemdDropin => systemd_dropin::run(&cli.config),
         Command::Completions { shell } => shell::completions(shell),
         Command::Man => shell::man(),
+    }
+}
+
+fn asked_to_prune(apply: bool, names: Vec<String>) -> Prune {
+    if !apply {
+        Prune::List
+    } else if names.is_empty() {
+        Prune::All
+    } else {
+        Prune::Named(names)
     }
 }
 
@@ -115,9 +136,23 @@ fn colour() -> bool {
     std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none()
 }
 
-/// Data. A reader that went away does not change what was done.
-fn print(text: &str) {
-    let _ = std::io::stdout().write_all(text.as_bytes());
+/// Data, and how the command ended. A reader that went away has seen what he wanted; a disk that took only a part of it
+/// has not kept what was asked for.
+fn print(text: &str, ended: u8) -> ExitCode {
+    let mut stdout = std::io::stdout().lock();
+    match stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| stdout.flush())
+    {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            show(&format!(
+                "error: the output could not be written: {}",
+                error.kind()
+            ));
+            ExitCode::from(FAILED)
+        }
+        Ok(()) | Err(_) => ExitCode::from(ended),
+    }
 }
 
 fn show(text: &str) {

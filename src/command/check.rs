@@ -107,6 +107,12 @@ fn summary(config: &Config) -> String {
     let targets = || config.entries.values().flat_map(|entry| &entry.targets);
     let files = targets().filter(|t| matches!(t, Target::File(_))).count();
     let secrets = targets().count() - files;
+    let selected = config.entries.values();
+    let selected: usize = selected.map(|entry| entry.selections.len()).sum();
+    let and_selected = match selected {
+        0 => String::new(),
+        more => format!(", and those of {}", count(more, "selector")),
+    };
     let rows = [
         ("stores", stores.len(), stores.join(", ")),
         ("clusters", clusters.len(), clusters.join(", ")),
@@ -118,7 +124,11 @@ fn summary(config: &Config) -> String {
         (
             "targets",
             files + secrets,
-            format!("{}, {}", count(secrets, "Secret"), count(files, "file")),
+            format!(
+                "{}, {}{and_selected}",
+                count(secrets, "Secret"),
+                count(files, "file")
+            ),
         ),
     ];
     let width = rows

@@ -5,10 +5,13 @@ use std::time::Duration;
 use crate::assemble::bulk::Shape;
 use crate::assemble::decode::Decoding;
 use crate::config::{
-    AwsAuth, AwsStore, BulkSource, Config, Daemon, DataFrom, DataItem, Entry, Fetch, FileStore,
-    Find, OnMissing, Rates, Source, Store, Version,
+    AwsAuth, AwsStore, BulkSource, Cluster, ClusterAccess, Config, CreationPolicy, Daemon,
+    DataFrom, DataItem, DeletionPolicy, DriftPolicy, Entry, Fetch, FileStore, Find,
+    KubernetesTarget, OnMissing, Rates, Source, Store, Tls, Version,
 };
-use crate::names::{EntryName, Instance, RemoteKey, SecretKey, StoreName};
+use crate::names::{
+    ClusterName, EntryName, Instance, Namespace, ObjectName, RemoteKey, SecretKey, StoreName,
+};
 
 pub(super) fn config(
     stores: impl IntoIterator<Item = (&'static str, Store)>,
@@ -24,8 +27,10 @@ pub(super) fn config(
             control_socket: "/nowhere/control.sock".into(),
             control_group: None,
             shutdown_grace: Duration::from_secs(20),
+            prune: false,
             prune_after: Duration::from_hours(24),
             per_secret_metrics: true,
+            leader: None,
         },
         stores: stores
             .map(|(name, store)| (StoreName::new(name).unwrap(), store))
@@ -57,6 +62,7 @@ pub(super) fn entry(
         templates: None,
         template_files: Vec::new(),
         targets: Vec::new(),
+        selections: Vec::new(),
     };
     for (n, source) in sources.into_iter().enumerate() {
         let store = store.clone();
@@ -78,6 +84,39 @@ pub(super) fn entry(
         }
     }
     entry
+}
+
+/// The Secret at `cluster/namespace/name`, owned.
+pub(super) fn secret(at: &str) -> KubernetesTarget {
+    let parts: Vec<&str> = at.split('/').collect();
+    let [cluster, namespace, name] = parts[..] else {
+        panic!("{at} is not cluster/namespace/name");
+    };
+    KubernetesTarget {
+        cluster: ClusterName::new(cluster).unwrap(),
+        namespace: Namespace::new(namespace).unwrap(),
+        name: ObjectName::new(name).unwrap(),
+        secret_type: "Opaque".to_owned(),
+        labels: [].into(),
+        annotations: [].into(),
+        creation_policy: CreationPolicy::Owner,
+        deletion_policy: DeletionPolicy::Retain,
+        immutable: false,
+        adopt: false,
+        drift: DriftPolicy::Refresh,
+        restart: Vec::new(),
+    }
+}
+
+pub(super) fn cluster() -> Cluster {
+    Cluster {
+        access: ClusterAccess::Kubeconfig {
+            path: "/nowhere/kubeconfig".into(),
+            context: None,
+            tls: Tls::Verified,
+        },
+        requests_per_second: Cluster::REQUESTS_PER_SECOND,
+    }
 }
 
 pub(super) fn aws() -> AwsStore {

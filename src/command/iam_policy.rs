@@ -8,14 +8,13 @@ mod notes;
 mod resource;
 
 use std::collections::BTreeMap;
-use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 
 use serde::Serialize;
 
 use self::grants::Grants;
-use super::{USAGE, load, no_such, reads, show};
+use super::{USAGE, load, no_such, print, reads, show};
 use crate::aws::Service;
 use crate::config::{AwsAuth, AwsBase, AwsStore, Config, Source, Store};
 use crate::names::{RoleArn, StoreName};
@@ -32,9 +31,7 @@ pub(super) fn run(path: &Path, named: Option<&StoreName>) -> ExitCode {
     }
     let told = tell(&config, named);
     show(&told.remarks);
-    // A reader that went away has seen what he wanted.
-    let _ = std::io::stdout().write_all(told.json.as_bytes());
-    ExitCode::SUCCESS
+    print(&told.json, 0)
 }
 
 struct Told {

@@ -6,10 +6,10 @@ use std::process::ExitCode;
 use super::progress::ProgressLine;
 use super::table::{Columns, Paint, table};
 use super::{FAILED, PARTIAL, TEMPORARY, USAGE, load, no_such, print, show};
-use crate::daemon::{self, Stopped};
+use crate::daemon::{self, Done, Stopped};
 use crate::names::EntryName;
 use crate::report::Condition;
-use crate::status::EntryStatus;
+use crate::status::{EntryStatus, LeaderStatus};
 
 pub(super) async fn run(path: &Path, names: &[EntryName]) -> ExitCode {
     let config = match load(path) {
@@ -28,9 +28,12 @@ pub(super) async fn run(path: &Path, names: &[EntryName]) -> ExitCode {
     let ended = daemon::once(config, names, |now| line.show(now)).await;
     drop(line);
     match ended {
-        Ok(entries) => {
-            print(&table(&entries, Columns::Outcome, Paint::for_stdout()));
-            ExitCode::from(exit_code(&entries))
+        Ok(Done { entries, leader }) => {
+            if let Some(leader) = leader.filter(|leader| !leader.leads) {
+                show(&standby(&leader));
+            }
+            let list = table(&entries, Columns::Outcome, Paint::for_stdout());
+            print(&list, exit_code(&entries))
         }
         Err(held @ Stopped::StateHeld(_)) => {
             show(&format!(
@@ -45,8 +48,24 @@ pub(super) async fn run(path: &Path, names: &[EntryName]) -> ExitCode {
     }
 }
 
+/// Why no Secret was written.
+fn standby(leader: &LeaderStatus) -> String {
+    let LeaderStatus {
+        lease,
+        holder,
+        error,
+        ..
+    } = leader;
+    let why = match (error, holder) {
+        (Some(error), _) => format!("{}\n  help: {}", error.message, error.help),
+        (None, Some(holder)) => format!("`{holder}` holds the Lease `{lease}`"),
+        (None, None) => format!("the Lease `{lease}` is not ours"),
+    };
+    format!("warning: nothing was written to Kubernetes: {why}")
+}
+
 fn exit_code(entries: &[EntryStatus]) -> u8 {
-    let worst = entries.iter().map(|entry| entry.state).min();
+    let worst = entries.iter().filter_map(EntryStatus::counted).min();
     match worst {
         None | Some(Condition::Fresh | Condition::Suspended) => 0,
         Some(Condition::Partial) => PARTIAL,

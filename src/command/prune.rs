@@ -1,42 +1,101 @@
-//! `prune`: what was delivered and is no longer configured.
+//! `prune`: what was delivered and is no longer configured, and what the brake holds.
 
 use std::path::Path;
 use std::process::ExitCode;
 
-use super::{FAILED, USAGE, load, print, show};
-use crate::control::{self, NotAsked};
+use super::{FAILED, load, print, show};
+use crate::control::{self, NotAsked, Prune};
 use crate::daemon;
-use crate::status::Orphan;
+use crate::status::{Held, Leftovers, Orphan, OrphanFate, PruneEnd, PrunedOrphan, Trouble};
 
-pub(super) async fn run(path: &Path, apply: bool) -> ExitCode {
-    if apply {
-        show(
-            "error: this release does not remove anything: `prune --apply` is not supported yet\n  \
-             help: `prune` lists what is left; remove it by hand",
-        );
-        return ExitCode::from(USAGE);
-    }
+pub(super) async fn run(path: &Path, what: Prune) -> ExitCode {
     let config = match load(path) {
         Ok(config) => config,
         Err(code) => return code,
     };
     // Where a daemon runs, it holds the state.
-    let found = match control::orphans(&config.daemon.control_socket).await {
-        Ok(orphans) => Ok(orphans),
+    let found = match control::prune(&config.daemon.control_socket, what.clone()).await {
         Err(NotAsked::NoDaemon(_)) => {
-            daemon::list_orphans(&config).map_err(|stopped| stopped.to_string())
+            let what = match what {
+                Prune::List => daemon::Prune::List,
+                Prune::All => daemon::Prune::All,
+                Prune::Named(names) => daemon::Prune::Named(names),
+            };
+            let alone = daemon::prune(&config, what).await;
+            alone.map_err(|stopped| stopped.to_string())
         }
-        Err(why) => Err(why.to_string()),
+        asked => asked.map_err(|why| why.to_string()),
     };
     match found {
-        Ok(orphans) => {
-            print(&list(&orphans));
-            ExitCode::SUCCESS
+        Ok(leftovers) => {
+            let (failures, ok) = failures(&leftovers);
+            show(&failures);
+            print(&told(&leftovers), if ok { 0 } else { FAILED })
         }
         Err(why) => {
             show(&format!("error: {why}"));
             ExitCode::from(FAILED)
         }
+    }
+}
+
+/// What was done, and what is left.
+fn told(leftovers: &Leftovers) -> String {
+    let done = leftovers.pruned.iter().filter_map(|pruned| {
+        let what = match &pruned.end {
+            PruneEnd::Deleted => "deleted",
+            PruneEnd::GivenBack => "our keys removed",
+            PruneEnd::Released => "left to others",
+            PruneEnd::AlreadyGone => "was gone",
+            PruneEnd::Held | PruneEnd::Failed(_) => return None,
+        };
+        let PrunedOrphan { target, entry, .. } = pruned;
+        Some(format!("{what}: {target}, written by {entry}\n"))
+    });
+    let released = leftovers.released.iter();
+    let released = released.map(|name| format!("released: {name}, whose next run removes it\n"));
+    let lines: String = done.chain(released).collect();
+    lines + &list(&leftovers.orphans) + &held(&leftovers.held)
+}
+
+/// What was asked for and not done, for stderr, and whether all was.
+fn failures(leftovers: &Leftovers) -> (String, bool) {
+    let failed = leftovers.pruned.iter().filter_map(|pruned| {
+        let PrunedOrphan { target, entry, end } = pruned;
+        match end {
+            PruneEnd::Failed(trouble) => Some(format!(
+                "error: {target}, written by {entry}: {}\n  help: {}\n",
+                trouble.message, trouble.help
+            )),
+            PruneEnd::Held => Some(format!(
+                "error: {target}, written by {entry}: held, because more than three targets and a fifth of all would go \
+                 within an hour\n  help: `prune --apply {target}` removes it\n"
+            )),
+            PruneEnd::Deleted
+            | PruneEnd::GivenBack
+            | PruneEnd::Released
+            | PruneEnd::AlreadyGone => None,
+        }
+    });
+    let unknown = leftovers.unknown.iter().map(|name| {
+        format!("error: nothing is left or held under `{name}`\n  help: `prune` lists what is\n")
+    });
+    let standby = leftovers.standby.iter().map(|trouble| {
+        let Trouble { message, help, .. } = trouble;
+        format!("error: nothing was removed: {message}\n  help: {help}\n")
+    });
+    let lines: String = standby.chain(failed).chain(unknown).collect();
+    let ok = lines.is_empty();
+    (lines, ok)
+}
+
+fn fate(fate: OrphanFate) -> &'static str {
+    match fate {
+        OrphanFate::Delete => "delete",
+        OrphanFate::GiveBack => "remove our keys",
+        OrphanFate::Release => "leave to others",
+        OrphanFate::NoCluster => "stays: no such cluster",
+        OrphanFate::NotYet => "stays: a file",
     }
 }
 
@@ -46,14 +105,18 @@ fn list(orphans: &[Orphan]) -> String {
         lengths.max().unwrap_or(0)
     };
     let (targets, entries) = (width(|it| &it.target), width(|it| &it.entry));
+    let fates = width(|it| fate(it.fate));
     let lines = orphans.iter().map(|orphan| {
         let since = match orphan.since {
             Some(at) => format!("since {at:.0}"),
             None => "since when is not known".to_owned(),
         };
         format!(
-            "{:10}  {:targets$}  {:entries$}  {since}\n",
-            orphan.kind, orphan.target, orphan.entry
+            "{:10}  {:targets$}  {:entries$}  {:fates$}  {since}\n",
+            orphan.kind,
+            orphan.target,
+            orphan.entry,
+            fate(orphan.fate)
         )
     });
     let lines: String = lines.collect();
@@ -62,29 +125,93 @@ fn list(orphans: &[Orphan]) -> String {
     format!("{lines}{count} orphaned {noun}\n")
 }
 
+fn held(held: &[Held]) -> String {
+    let lines = held.iter().map(|Held { entry, targets }| {
+        format!(
+            "held: {entry} ({}); `prune --apply {entry}` lets it go\n",
+            targets.join(", ")
+        )
+    });
+    lines.collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::failure::{Failure, Reason};
     use crate::report::TargetKind;
 
-    #[test]
-    fn each_orphan_is_listed_with_who_wrote_it_and_since_when() {
-        let orphan = |kind, target: &str, since: Option<&str>| Orphan {
+    fn orphan(kind: TargetKind, target: &str, since: Option<&str>, fate: OrphanFate) -> Orphan {
+        Orphan {
             kind,
             target: target.to_owned(),
             entry: "db".to_owned(),
             since: since.map(|at| at.parse().unwrap()),
-        };
+            fate,
+        }
+    }
+
+    #[test]
+    fn each_orphan_is_listed_with_who_wrote_it_since_when_and_what_becomes_of_it() {
+        let since = Some("2026-01-02T03:04:05.6Z");
         let orphans = [
-            orphan(TargetKind::File, "/run/x", Some("2026-01-02T03:04:05.6Z")),
-            orphan(TargetKind::Kubernetes, "prod/app/db", None),
+            orphan(TargetKind::File, "/run/x", since, OrphanFate::NotYet),
+            orphan(
+                TargetKind::Kubernetes,
+                "prod/app/db",
+                None,
+                OrphanFate::Delete,
+            ),
         ];
         assert_eq!(
             list(&orphans),
-            "file        /run/x       db  since 2026-01-02T03:04:05Z\n\
-             kubernetes  prod/app/db  db  since when is not known\n\
+            "file        /run/x       db  stays: a file  since 2026-01-02T03:04:05Z\n\
+             kubernetes  prod/app/db  db  delete         since when is not known\n\
              2 orphaned targets\n"
         );
         assert_eq!(list(&[]), "0 orphaned targets\n");
+    }
+
+    #[test]
+    fn what_is_held_or_fails_is_an_error_and_what_is_done_is_none() {
+        let pruned = |end| Leftovers {
+            pruned: vec![PrunedOrphan {
+                target: "prod/app/db".to_owned(),
+                entry: "db".to_owned(),
+                end,
+            }],
+            ..Leftovers::default()
+        };
+        let done = pruned(PruneEnd::Deleted);
+        assert_eq!(failures(&done), (String::new(), true));
+        assert_eq!(
+            told(&done),
+            "deleted: prod/app/db, written by db\n0 orphaned targets\n"
+        );
+        let failure = Failure::new(Reason::Conflict, "no");
+        for end in [PruneEnd::Held, PruneEnd::Failed(Trouble::from(&failure))] {
+            let (said, ok) = failures(&pruned(end));
+            assert!(
+                !ok && said.starts_with("error: prod/app/db, written by db: "),
+                "{said}"
+            );
+        }
+        let unknown = Leftovers {
+            unknown: vec!["x".to_owned()],
+            ..Leftovers::default()
+        };
+        assert!(!failures(&unknown).1);
+    }
+
+    #[test]
+    fn what_is_held_is_listed_with_the_way_to_let_it_go() {
+        let one = Held {
+            entry: "db".to_owned(),
+            targets: vec!["prod/a/db".to_owned(), "prod/b/db".to_owned()],
+        };
+        assert_eq!(
+            held(&[one]),
+            "held: db (prod/a/db, prod/b/db); `prune --apply db` lets it go\n"
+        );
     }
 }

@@ -8,6 +8,5 @@ use super::print;
 const TEXT: &str = include_str!("../../config/schema.json");
 
 pub(super) fn run() -> ExitCode {
-    print(TEXT);
-    ExitCode::SUCCESS
+    print(TEXT, 0)
 }

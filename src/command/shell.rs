@@ -7,7 +7,7 @@ use clap::CommandFactory as _;
 use clap_complete::Shell;
 use clap_mangen::Man;
 
-use super::FAILED;
+use super::{FAILED, print};
 use crate::cli::Cli;
 
 const NAME: &str = "secretsyncd";
@@ -15,12 +15,12 @@ const NAME: &str = "secretsyncd";
 pub(super) fn completions(shell: Shell) -> ExitCode {
     let mut text = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), NAME, &mut text);
-    print(&text)
+    print(&String::from_utf8_lossy(&text), 0)
 }
 
 pub(super) fn man() -> ExitCode {
     match page() {
-        Ok(text) => print(text.as_bytes()),
+        Ok(text) => print(&text, 0),
         Err(_) => ExitCode::from(FAILED),
     }
 }
@@ -51,10 +51,4 @@ fn page() -> io::Result<String> {
     }
     whole.render_extra_section(&mut text)?;
     Ok(String::from_utf8_lossy(&text).into_owned())
-}
-
-fn print(text: &[u8]) -> ExitCode {
-    // A reader that went away has seen what he wanted.
-    let _ = io::stdout().write_all(text);
-    ExitCode::SUCCESS
 }

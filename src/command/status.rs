@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use super::table::{self, Columns, Paint};
 use super::{FAILED, UNAVAILABLE, find_daemon, print, show};
-use crate::status::ReloadStatus;
+use crate::status::{LeaderStatus, ReloadStatus};
 use crate::{clock, control};
 
 /// 1 says that something is not fresh; whatever keeps that from being known is 69.
@@ -21,21 +21,38 @@ pub(super) async fn run(path: &Path, json: bool) -> ExitCode {
             return ExitCode::from(UNAVAILABLE);
         }
     };
-    if json {
+    let text = if json {
         let text = serde_json::to_string(&status)
             .expect("a status has string keys and no floats, so JSON can hold it");
-        print(&(text + "\n"));
+        text + "\n"
     } else {
         table::worst_first(&mut status.entries);
         let columns = Columns::Standing(clock::now());
         let list = table::table(&status.entries, columns, Paint::for_stdout());
-        print(&(list + &table::summary(&status.entries) + &reload(status.reload.as_ref())));
-    }
-    if table::is_well(&status.entries) {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::from(FAILED)
-    }
+        let summary = table::summary(&status.entries);
+        list + &summary + &leader(status.leader.as_ref()) + &reload(status.reload.as_ref())
+    };
+    let well = table::is_well(&status.entries);
+    print(&text, if well { 0 } else { FAILED })
+}
+
+/// Who writes to Kubernetes, where several machines could.
+fn leader(leader: Option<&LeaderStatus>) -> String {
+    let Some(leader) = leader else {
+        return String::new();
+    };
+    let standing = match (leader.leads, &leader.holder) {
+        (true, _) => "this machine leads".to_owned(),
+        (false, Some(holder)) => format!("standby; `{holder}` holds the Lease"),
+        (false, None) => "standby; nobody is known to hold the Lease".to_owned(),
+    };
+    let error = leader.error.as_ref();
+    let error = error.map(|error| format!(": {}\n  help: {}", error.message, error.help));
+    format!(
+        "{standing} ({}){}\n",
+        leader.lease,
+        error.unwrap_or_default()
+    )
 }
 
 /// That the configuration on disk is not the one in use.

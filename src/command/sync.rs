@@ -8,6 +8,23 @@ use super::table::{self, Columns, Paint};
 use super::{FAILED, UNAVAILABLE, USAGE, find_daemon, print, show};
 use crate::clock;
 use crate::control::{self, NotAsked, Which};
+use crate::report::Condition;
+use crate::status::EntryStatus;
+
+/// What was not done, though it was asked for.
+fn remark(entries: &[EntryStatus]) {
+    if entries.is_empty() {
+        show("nothing was to be done: no such entry");
+    }
+    for entry in entries {
+        if entry.state == Condition::Suspended {
+            show(&format!(
+                "entry `{}` is suspended: nothing was done; take `suspend = true` out of its table first",
+                entry.name
+            ));
+        }
+    }
+}
 
 pub(super) async fn run(path: &Path, which: Which) -> ExitCode {
     let daemon = match find_daemon(path) {
@@ -21,12 +38,9 @@ pub(super) async fn run(path: &Path, which: Which) -> ExitCode {
         Ok(mut entries) => {
             table::worst_first(&mut entries);
             let columns = Columns::Standing(clock::now());
-            print(&table::table(&entries, columns, Paint::for_stdout()));
-            if table::is_well(&entries) {
-                ExitCode::SUCCESS
-            } else {
-                ExitCode::from(FAILED)
-            }
+            remark(&entries);
+            let list = table::table(&entries, columns, Paint::for_stdout());
+            print(&list, if table::is_well(&entries) { 0 } else { FAILED })
         }
         Err(why) => {
             show(&format!("error: {why}"));

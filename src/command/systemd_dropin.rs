@@ -11,11 +11,10 @@ mod text;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 
-use super::{load_in, show};
+use super::{load_in, print, show};
 use crate::config::{Config, Surroundings};
 
 /// What the shipped unit has; a test holds it to that.
@@ -43,9 +42,7 @@ pub(super) fn run(path: &Path) -> ExitCode {
     };
     let drop_in = DropIn::of(&config, Path::exists);
     show(&drop_in.problems());
-    // A reader that went away has seen what he wanted.
-    let _ = std::io::stdout().write_all(drop_in.text().as_bytes());
-    ExitCode::SUCCESS
+    print(&drop_in.text(), 0)
 }
 
 /// In the order in which they are printed.

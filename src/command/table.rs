@@ -7,9 +7,9 @@ use jiff::Timestamp;
 use crate::report::Condition;
 use crate::status::{EntryStatus, Trouble};
 
-const GREEN: u8 = 32;
-const YELLOW: u8 = 33;
-const RED: u8 = 31;
+pub(super) const GREEN: u8 = 32;
+pub(super) const YELLOW: u8 = 33;
+pub(super) const RED: u8 = 31;
 
 /// What a line says of an entry beside its state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,9 +42,14 @@ impl Paint {
             Condition::Partial | Condition::Pending => YELLOW,
             Condition::Fresh | Condition::Suspended => GREEN,
         };
-        match self {
-            Self::Plain => format!("{state:9}"),
-            Self::Colour => format!("\x1b[{colour}m{state:9}\x1b[0m"),
+        self.word(state.as_str(), Some(colour))
+    }
+
+    /// A word, as wide as the longest state.
+    pub(super) fn word(self, word: &str, colour: Option<u8>) -> String {
+        match (self, colour) {
+            (Self::Colour, Some(colour)) => format!("\x1b[{colour}m{word:9}\x1b[0m"),
+            (Self::Colour, None) | (Self::Plain, _) => format!("{word:9}"),
         }
     }
 }
@@ -63,7 +68,8 @@ pub(super) fn table(entries: &[EntryStatus], columns: Columns, paint: Paint) -> 
         }
         for target in &entry.targets {
             let state = paint.state(target.state);
-            lines.push(format!("  {state}  {}", target.target));
+            let standby = if target.waits { "  (standby)" } else { "" };
+            lines.push(format!("  {state}  {}{standby}", target.target));
             lines.extend(target.error.iter().flat_map(explained));
         }
         let own = entry.error.iter();
@@ -139,8 +145,8 @@ pub(super) fn summary(entries: &[EntryStatus]) -> String {
 
 /// Whether everything is as it should be.
 pub(super) fn is_well(entries: &[EntryStatus]) -> bool {
-    let good = |state| matches!(state, Condition::Fresh | Condition::Suspended);
-    entries.iter().all(|entry| good(entry.state))
+    let good = |state: Condition| matches!(state, Condition::Fresh | Condition::Suspended);
+    entries.iter().filter_map(EntryStatus::counted).all(good)
 }
 
 fn explained(trouble: &Trouble) -> [String; 2] {
@@ -162,6 +168,7 @@ mod tests {
             last_success: None,
             next_sync: None,
             error: None,
+            waits: false,
             targets: Vec::new(),
         }
     }

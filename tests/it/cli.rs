@@ -441,3 +441,29 @@ fn a_hangup_does_not_end_it() {
     wait_content(&home, "targets/db", "second");
     assert_eq!(daemon.stop(), Some(0));
 }
+
+/// Bug: a script that kept the output on a full disk was told that all went well.
+#[test]
+fn output_that_a_full_disk_did_not_take_is_a_failure() {
+    let (aws, home) = (SecretsManager::start(), Home::new());
+    aws.put("prod/db", "value");
+    home.configure(&config(&aws, &home));
+    for arguments in [
+        &["schema"][..],
+        &["completions", "bash"],
+        &["man"],
+        &["iam-policy"],
+        &["systemd-dropin"],
+        &["prune"],
+        &["once"],
+    ] {
+        let full = fs::File::create("/dev/full").unwrap();
+        let done = home.command(arguments).stdout(full).output().unwrap();
+        let said = String::from_utf8(done.stderr).unwrap();
+        assert_eq!(done.status.code(), Some(1), "{arguments:?}: {said}");
+        assert!(
+            said.contains("error: the output could not be written"),
+            "{arguments:?}: {said}"
+        );
+    }
+}

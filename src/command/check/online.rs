@@ -1,8 +1,10 @@
-//! `check --online`: whether every read is answered, and if not, what is missing.
+//! `check --online`: whether every read is answered and everything needed of a cluster is allowed, and if not, what is
+//! missing.
 //!
-//! Each store is asked as the daemon asks it, every distinct read once, and no value is kept. Nothing of the daemon's
-//! state is opened or written.
+//! Each store is asked as the daemon asks it, every distinct read once, and no value is kept. Each cluster is asked what
+//! we may do there. Nothing of the daemon's state is opened or written, and nothing is written anywhere else.
 
+mod cluster;
 mod report;
 mod walk;
 
@@ -11,6 +13,7 @@ use std::io::{self, IsTerminal as _, Write as _};
 use self::report::Verified;
 use self::walk::Walk;
 use crate::aws::{Aws, Service, identity};
+use crate::command::permissions::{self, Watching};
 use crate::command::{FAILED, reads};
 use crate::config::{AwsStore, Config, Fetch, Store as Spec};
 use crate::daemon;
@@ -42,8 +45,19 @@ pub(super) async fn run(config: &Config) -> u8 {
         }
         say(&verified.to_string());
     }
-    for name in config.clusters.keys() {
-        say(&format!("cluster {name}: not verified yet\n"));
+    for (name, needs) in permissions::of(config, Watching::EachNamespace) {
+        let Some(spec) = config.clusters.get(&name) else {
+            continue;
+        };
+        let says = (Reporter::new(|_| {}), crate::kube::Tenure::never());
+        let client = daemon::client((&name, spec), &aws, says);
+        let progress = Progress::of(name.as_str());
+        let reviewed = cluster::review(&client, needs, config, |now| progress.show(now)).await;
+        progress.erase();
+        if !reviewed.in_order() {
+            code = FAILED;
+        }
+        say(&reviewed.to_string());
     }
     code
 }
@@ -68,7 +82,7 @@ async fn verify(
         Spec::ParameterStore(spec) => Some((Service::ParameterStore, spec)),
         Spec::File(_) => None,
     };
-    let progress = Progress::of(name);
+    let progress = Progress::of(name.as_str());
     let walk = Walk::new(&store, reads, of_aws.is_some());
     let walk = Box::pin(walk.run(|now| progress.show(now)));
     let batches = of_aws.is_some_and(|(_, spec)| spec.fetch == Fetch::Auto);
@@ -98,19 +112,19 @@ async fn whose(
 
 /// One line on a terminal that says how far it is; elsewhere nothing.
 struct Progress<'a> {
-    store: &'a StoreName,
+    what: &'a str,
     shown: bool,
 }
 
 impl<'a> Progress<'a> {
-    fn of(store: &'a StoreName) -> Self {
+    fn of(what: &'a str) -> Self {
         let shown = io::stderr().is_terminal();
-        Self { store, shown }
+        Self { what, shown }
     }
 
     fn show(&self, (done, all): (usize, usize)) {
         if self.shown {
-            let line = format!("\r\x1b[Kchecking {}: {done} of {all}", self.store);
+            let line = format!("\r\x1b[Kchecking {}: {done} of {all}", self.what);
             let _ = io::stderr().write_all(line.as_bytes());
         }
     }

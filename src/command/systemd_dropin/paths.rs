@@ -62,7 +62,7 @@ pub(super) fn inputs(config: &Config) -> Vec<(PathBuf, String)> {
         inputs.extend(paths.map(|path| (path, format!("store {name}"))));
     }
     for (name, cluster) in &config.clusters {
-        let paths = cluster_files(cluster).into_iter().cloned();
+        let paths = cluster_files(cluster).into_iter();
         inputs.extend(paths.map(|path| (path, format!("cluster {name}"))));
     }
     for (name, entry) in &config.entries {
@@ -100,22 +100,25 @@ pub(super) fn keys(spec: &AwsStore) -> Vec<&ValueSource> {
     }
 }
 
-fn cluster_files(cluster: &Cluster) -> Vec<&PathBuf> {
+fn cluster_files(cluster: &Cluster) -> Vec<PathBuf> {
     match &cluster.access {
-        ClusterAccess::Kubeconfig { path, .. } => vec![path],
+        ClusterAccess::Kubeconfig { path, .. } => vec![path.clone()],
         ClusterAccess::Server {
             server: _,
             certificate_authority,
             auth,
         } => {
-            let mut files: Vec<&PathBuf> = certificate_authority.iter().collect();
+            let mut files: Vec<PathBuf> = certificate_authority.iter().cloned().collect();
             match auth {
-                ClusterAuth::TokenFile(path) => files.push(path),
+                ClusterAuth::TokenFile(path) => files.push(path.clone()),
                 ClusterAuth::ClientCertificate { certificate, key } => {
-                    files.extend([certificate, key]);
+                    files.extend([certificate.clone(), key.clone()]);
                 }
+                // Those of the store are the store's.
+                ClusterAuth::Eks(_) => {}
             }
             files
         }
+        ClusterAccess::InCluster(account) => vec![account.authority(), account.token()],
     }
 }

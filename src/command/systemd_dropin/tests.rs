@@ -58,6 +58,13 @@ fn settings(drop_in: &DropIn) -> Vec<String> {
     lines.map(str::to_owned).collect()
 }
 
+fn cluster(access: ClusterAccess) -> Cluster {
+    Cluster {
+        access,
+        requests_per_second: Cluster::REQUESTS_PER_SECOND,
+    }
+}
+
 #[test]
 fn what_this_file_says_of_the_unit_is_so() {
     let has = |line: &str| assert!(UNIT.lines().any(|it| it == line), "{line}");
@@ -219,12 +226,11 @@ fn what_is_read_in_a_home_is_shown_alone_and_better_moved() {
     ];
     config.clusters = [(
         ClusterName::new("edge").unwrap(),
-        Cluster {
-            access: ClusterAccess::Kubeconfig {
-                path: "/home/me/kubeconfig".into(),
-                context: None,
-            },
-        },
+        cluster(ClusterAccess::Kubeconfig {
+            path: "/home/me/kubeconfig".into(),
+            context: None,
+            tls: crate::config::Tls::Verified,
+        }),
     )]
     .into();
     insta::assert_snapshot!(of(&config).text(), @r#"
@@ -285,7 +291,7 @@ fn every_file_that_is_read_is_looked_at() {
             auth,
         };
         let name = ClusterName::new("edge").unwrap();
-        config.clusters = [(name, Cluster { access })].into();
+        config.clusters = [(name, cluster(access))].into();
         config
     };
     let token = cluster(ClusterAuth::TokenFile("/tmp/token".into()));

@@ -1,22 +1,15 @@
 //! Every read of one store once, the matches of a `find` among them, in as few calls as the store allows.
 
 use std::collections::{BTreeSet, VecDeque};
-use std::time::Duration;
 
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
 use crate::config::{Source, Version};
-use crate::failure::{Failure, Reason};
+use crate::failure::Failure;
 use crate::names::RemoteKey;
-use crate::report::StoreOperation;
+use crate::store::round::{CALLS, call, is_shared, next_group};
 use crate::store::{Content, Fetched, Read, Store};
-
-/// Calls under way at once: a slow answer holds up few others, and a rate of some hundred a second is reached.
-const CALLS: usize = 16;
-
-/// A call that takes longer than any of AWS's is given up; a list of many pages is not one call.
-const CALL_LIMIT: Duration = Duration::from_mins(5);
 
 /// What came of it.
 #[derive(Debug, Default)]
@@ -57,7 +50,7 @@ impl<'a> Walk<'a> {
         let mut most = 1;
         loop {
             while calls.len() < most
-                && let Some((operation, group)) = self.next_group()
+                && let Some((operation, group)) = next_group(self.store, &mut self.waiting)
             {
                 calls.push(call(self.store, operation, group));
             }
@@ -75,23 +68,6 @@ impl<'a> Walk<'a> {
         self.walked.all = self.known.len();
         self.walked.without_batches = self.goes_without_batches();
         self.walked
-    }
-
-    /// What travels with the first that waits.
-    fn next_group(&mut self) -> Option<(StoreOperation, Vec<Read>)> {
-        let now = Instant::now();
-        let first = self.waiting.pop_front()?;
-        let lane = self.store.lane(&first, now);
-        let mut group = vec![first];
-        let mut at = 0;
-        while group.len() < lane.size && at < self.waiting.len() {
-            if self.store.lane(&self.waiting[at], now) == lane {
-                group.extend(self.waiting.remove(at));
-            } else {
-                at += 1;
-            }
-        }
-        Some((lane.operation, group))
     }
 
     fn take_in(&mut self, fetched: Vec<(Read, Fetched)>) {
@@ -151,34 +127,6 @@ impl<'a> Walk<'a> {
             self.waiting.push_back(read);
         }
     }
-}
-
-/// Makes one call in its turn. What is not answered in time fails, every read of it.
-async fn call(store: &Store, operation: StoreOperation, group: Vec<Read>) -> Vec<(Read, Fetched)> {
-    while let Err(at) = store.turn(operation, Instant::now()) {
-        tokio::time::sleep_until(at).await;
-    }
-    let asked = group.clone();
-    let fetch = Box::pin(store.fetch(operation, group));
-    timeout(CALL_LIMIT, fetch).await.unwrap_or_else(|_| {
-        let late = Failure::new(Reason::Timeout, "the store did not answer in time");
-        let late = |read| (read, Fetched::Done(Err(late.clone())));
-        asked.into_iter().map(late).collect()
-    })
-}
-
-/// Whether a failure would be that of every read of the store: it is about who asks, when or where, not about a secret.
-fn is_shared(read: &Read, failure: &Failure) -> bool {
-    let named = match &read.source {
-        Source::Value { key, .. } | Source::Metadata { key } => failure.fact.contains(key.as_str()),
-        Source::Find(_) => true,
-    };
-    let of_asking = matches!(
-        failure.reason,
-        Reason::Throttled | Reason::Credentials | Reason::Clock | Reason::Network | Reason::Timeout
-    );
-    let unclear = matches!(failure.reason, Reason::Malformed | Reason::Invalid);
-    of_asking || (unclear && !named)
 }
 
 #[cfg(test)]

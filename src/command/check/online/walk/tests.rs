@@ -5,6 +5,7 @@ use super::*;
 use crate::aws::Aws;
 use crate::command::fixture::{aws, value};
 use crate::config::{self, AwsBase, FileStore, ValueSource};
+use crate::failure::Reason;
 use crate::names::StoreName;
 use crate::report::Reporter;
 use crate::secret::FingerprintKey;

@@ -1,0 +1,57 @@
+//! `plan`: what would be done to each target, and nothing is written.
+
+mod list;
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use super::progress::ProgressLine;
+use super::table::Paint;
+use super::{FAILED, USAGE, WOULD_CHANGE, load, no_such, print, show};
+use crate::daemon;
+use crate::names::EntryName;
+
+pub(super) async fn run(path: &Path, names: &[EntryName], detailed: bool) -> ExitCode {
+    let config = match load(path) {
+        Ok(config) => config,
+        Err(code) => return code,
+    };
+    if let Some(unknown) = names
+        .iter()
+        .find(|name| !config.entries.contains_key(*name))
+    {
+        let known = config.entries.keys().map(EntryName::as_str);
+        show(&no_such("entry", unknown.as_str(), known));
+        return ExitCode::from(USAGE);
+    }
+    let mut line = ProgressLine::new();
+    let planned = Box::pin(daemon::plan(config, names, |now| line.show(now))).await;
+    drop(line);
+    let plan = match planned {
+        Ok(plan) => plan,
+        Err(stopped) => {
+            show(&format!("error: {stopped}"));
+            return ExitCode::from(FAILED);
+        }
+    };
+    if let Some(unknown) = &plan.unknown {
+        show(&format!(
+            "warning: {unknown}\n  help: {}\n  note: without it, files and Secrets that differ from their source count as \
+             somebody else's here",
+            unknown.help()
+        ));
+    }
+    let rows = list::rows(&plan.entries);
+    let code = exit_code(&rows, detailed);
+    print(&list::text(&rows, Paint::for_stdout()), code)
+}
+
+fn exit_code(rows: &[list::Row], detailed: bool) -> u8 {
+    if rows.iter().any(list::Row::is_bad) {
+        FAILED
+    } else if detailed && rows.iter().any(list::Row::is_change) {
+        WOULD_CHANGE
+    } else {
+        0
+    }
+}
