@@ -6,15 +6,18 @@
 mod aws;
 mod diagnostic;
 mod include;
+mod leader;
 mod load;
 mod lower;
 mod problems;
 mod remote;
+mod selection;
 mod source;
 mod surroundings;
 mod tree;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -28,10 +31,12 @@ use crate::names::{
 pub use self::aws::{AwsAuth, AwsBase, AwsRole, AwsStore, Fetch, Rates, SecretRef, ValueSource};
 pub use self::diagnostic::{Diagnostic, Diagnostics, Severity};
 pub use self::include::Included;
+pub use self::leader::{Leader, LeaderTiming};
 pub use self::load::{Loaded, load, load_daemon};
 pub use self::remote::{
     BulkSource, DataFrom, DataItem, Find, NamePattern, OnMissing, Source, Version,
 };
+pub use self::selection::Selection;
 pub use self::surroundings::Surroundings;
 
 /// A whole configuration: the main file and everything it includes.
@@ -57,8 +62,12 @@ pub struct Daemon {
     pub control_socket: PathBuf,
     pub control_group: Option<String>,
     pub shutdown_grace: Duration,
+    /// Whether orphans are taken away by themselves.
+    pub prune: bool,
     pub prune_after: Duration,
     pub per_secret_metrics: bool,
+    /// Absent: this machine alone writes to Kubernetes.
+    pub leader: Option<Leader>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,6 +86,26 @@ pub struct FileStore {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cluster {
     pub access: ClusterAccess,
+    pub requests_per_second: u32,
+}
+
+impl Cluster {
+    /// Where nothing else is said.
+    pub const REQUESTS_PER_SECOND: u32 = 50;
+
+    /// Reached so, at the usual rate.
+    pub fn of(access: ClusterAccess) -> Self {
+        Self {
+            access,
+            requests_per_second: Self::REQUESTS_PER_SECOND,
+        }
+    }
+
+    /// The same cluster, whatever its rate is.
+    #[must_use]
+    pub fn without_pace(&self) -> Self {
+        Self::of(self.access.clone())
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,18 +114,76 @@ pub enum ClusterAccess {
         path: PathBuf,
         /// May be left out only if the file has exactly one.
         context: Option<String>,
+        tls: Tls,
     },
     Server {
         server: String,
         certificate_authority: Option<PathBuf>,
         auth: ClusterAuth,
     },
+    /// As the service account of the pod that we run in.
+    InCluster(ServiceAccount),
+}
+
+impl ClusterAccess {
+    pub fn eks(&self) -> Option<&EksAuth> {
+        match self {
+            Self::Server {
+                auth: ClusterAuth::Eks(eks),
+                ..
+            } => Some(eks),
+            Self::Server {
+                auth: ClusterAuth::TokenFile(_) | ClusterAuth::ClientCertificate { .. },
+                ..
+            }
+            | Self::Kubeconfig { .. }
+            | Self::InCluster(_) => None,
+        }
+    }
+}
+
+/// Whether the kubeconfig decides that the API server need not prove who it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Tls {
+    #[default]
+    Verified,
+    /// Unverified where the kubeconfig says so, too.
+    AsTheKubeconfigSays,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ClusterAuth {
     TokenFile(PathBuf),
     ClientCertificate { certificate: PathBuf, key: PathBuf },
+    Eks(Box<EksAuth>),
+}
+
+/// Tokens that are signed with AWS credentials.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EksAuth {
+    /// What EKS calls the cluster.
+    pub cluster_name: String,
+    pub region: String,
+    /// Of the store whose credentials sign.
+    pub auth: AwsAuth,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServiceAccount {
+    /// Absent: this is no pod.
+    pub server: Option<String>,
+    /// Where a pod finds what belongs to it. Absolute.
+    pub directory: PathBuf,
+}
+
+impl ServiceAccount {
+    pub fn authority(&self) -> PathBuf {
+        self.directory.join("ca.crt")
+    }
+
+    pub fn token(&self) -> PathBuf {
+        self.directory.join("token")
+    }
 }
 
 /// One `[secrets.NAME]` table: what is read, and every target it is written to.
@@ -116,7 +203,11 @@ pub struct Entry {
     pub templates: Option<Templates>,
     /// The files that hold some of them. Absolute.
     pub template_files: Vec<PathBuf>,
+    /// Those that the configuration names.
     pub targets: Vec<Target>,
+    /// More of them, by what namespaces there are. One that `targets` has, too, is as it says there; of two selections
+    /// that find one, the first counts.
+    pub selections: Vec<Selection>,
 }
 
 /// How often what is delivered is looked at.
@@ -136,7 +227,7 @@ pub enum Target {
 }
 
 /// One Secret in one namespace of one cluster.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KubernetesTarget {
     pub cluster: ClusterName,
     pub namespace: Namespace,
@@ -146,15 +237,108 @@ pub struct KubernetesTarget {
     pub labels: BTreeMap<MetadataKey, LabelValue>,
     pub annotations: BTreeMap<MetadataKey, String>,
     pub creation_policy: CreationPolicy,
+    pub deletion_policy: DeletionPolicy,
+    pub immutable: bool,
     pub adopt: bool,
+    pub drift: DriftPolicy,
+    /// What is restarted when the Secret's data changed.
+    pub restart: Vec<Workload>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum CreationPolicy {
     /// The whole Secret is ours.
     Owner,
+    /// As `Owner`, but nothing of ours ever deletes it.
+    Orphan,
     /// Only our keys are ours; the Secret is made by somebody else.
     Merge,
+    /// As `Merge`, but it is made where there is none.
+    CreateOrMerge,
+}
+
+impl CreationPolicy {
+    /// Whether the Secret is ours as a whole, and not only the keys that we write.
+    pub fn is_whole(self) -> bool {
+        match self {
+            Self::Owner | Self::Orphan => true,
+            Self::Merge | Self::CreateOrMerge => false,
+        }
+    }
+
+    /// Whether that may become of a Secret whose sources are gone: what is not ours as a whole is never deleted, nor
+    /// what we said we would leave.
+    pub fn allows(self, deletion: DeletionPolicy) -> bool {
+        match (self, deletion) {
+            (Self::Owner, _) | (_, DeletionPolicy::Retain | DeletionPolicy::Merge) => true,
+            (Self::Orphan | Self::Merge | Self::CreateOrMerge, DeletionPolicy::Delete) => false,
+        }
+    }
+
+    /// As it is written.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Owner => "owner",
+            Self::Orphan => "orphan",
+            Self::Merge => "merge",
+            Self::CreateOrMerge => "create_or_merge",
+        }
+    }
+
+    /// Whether a Secret that is not there is made.
+    pub fn may_create(self) -> bool {
+        match self {
+            Self::Owner | Self::Orphan | Self::CreateOrMerge => true,
+            Self::Merge => false,
+        }
+    }
+}
+
+/// What becomes of a target whose sources are proven gone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum DeletionPolicy {
+    #[default]
+    Retain,
+    /// The keys of a source that is gone go.
+    Merge,
+    /// The target goes once all its sources are gone.
+    Delete,
+}
+
+/// When it is noticed that somebody else wrote a Secret.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum DriftPolicy {
+    /// Once in every interval.
+    #[default]
+    Refresh,
+    /// At once, too.
+    Watch,
+}
+
+/// What runs pods that read a Secret, in the Secret's namespace.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Workload {
+    pub kind: WorkloadKind,
+    pub name: ObjectName,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum WorkloadKind {
+    Deployment,
+    StatefulSet,
+    DaemonSet,
+}
+
+/// As the configuration writes it.
+impl fmt::Display for Workload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = match self.kind {
+            WorkloadKind::Deployment => "deployment",
+            WorkloadKind::StatefulSet => "statefulset",
+            WorkloadKind::DaemonSet => "daemonset",
+        };
+        write!(f, "{kind}/{}", self.name)
+    }
 }
 
 /// One file on disk.

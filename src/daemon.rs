@@ -4,13 +4,19 @@
 //! server goes last, so that the end can be watched.
 
 mod ask;
+mod configured;
 mod engine;
 mod entries;
+mod following;
 mod house;
+mod leading;
+mod namespaces;
+mod planning;
 mod raw;
 mod reads;
 mod reloading;
 mod service;
+mod territory;
 mod times;
 
 use std::path::{Path, PathBuf};
@@ -22,22 +28,25 @@ use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
-pub use self::ask::{Ask, Progress, Unknown, Wanted};
+pub use self::ask::{Ask, Progress, Prune, Unknown, Wanted};
+use self::configured::tell_configured;
 pub use self::engine::Pulse;
 use self::engine::{Engine, Mode};
 use self::house::House;
-pub(crate) use self::house::aws;
+pub(crate) use self::house::{aws, client};
+use self::leading::Leading;
+pub use self::planning::{Plan, Planned, plan};
 use self::reloading::{Listening, Reloading};
+use self::territory::selected_in;
 use crate::aws::Aws;
 use crate::config::Config;
 use crate::control;
 use crate::failure::Failure;
 use crate::metrics::Metrics;
 use crate::names::EntryName;
-use crate::report::TargetKind;
 use crate::server;
-use crate::state::{LeftTarget, OpenError, State};
-use crate::status::{EntryStatus, Orphan, Status};
+use crate::state::OpenError;
+use crate::status::{EntryStatus, LeaderStatus, Leftovers, Status};
 use crate::systemd::Notifier;
 
 /// Questions to the engine that wait for their turn; one more asker waits.
@@ -45,6 +54,9 @@ const ASKS: usize = 16;
 
 /// How often `once` tells how far it has come.
 const TELL_PROGRESS: Duration = Duration::from_millis(100);
+
+/// How long `once` waits for namespaces.
+const LIST_LIMIT: Duration = Duration::from_secs(30);
 
 const RENEW_AFTER_PANIC: Duration = Duration::from_mins(1);
 
@@ -80,8 +92,8 @@ impl Stopped {
 /// Runs until SIGTERM or SIGINT. `main` is the file that `config` was read from.
 pub async fn run(config: Config, main: PathBuf) -> Result<(), Stopped> {
     let notifier = Arc::new(Notifier::from_process());
-    let mut house = House::open(&config)?;
-    house::tell_configured(&house.state, &config)?;
+    let (mut house, leading) = House::open(&config)?;
+    tell_configured(&house.state, &config, &house.territory)?;
     let listener = reloading::listen(config.daemon.listen).await?;
     let group = config.daemon.control_group.as_deref();
     let (control, _place) = control::open(&config.daemon.control_socket, group)?;
@@ -90,21 +102,20 @@ pub async fn run(config: Config, main: PathBuf) -> Result<(), Stopped> {
     let (asks, asked) = mpsc::channel(ASKS);
     let (orders, ordered) = mpsc::channel(1);
     let (listening, mut listeners) = mpsc::channel(1);
+    let leading = begun(leading).await;
     let parts = house.parts(&config, Mode::Forever);
     let site = Pages {
         metrics: Arc::clone(&house.metrics),
         pulse: Arc::clone(&parts.pulse),
         asks: asks.clone(),
     };
-    tracing::info!(
-        version = env!("CARGO_PKG_VERSION"), listen = %config.daemon.listen, entries = config.entries.len(),
-        "secretsyncd started"
-    );
+    tell_started(&config);
     let grace = config.daemon.shutdown_grace;
     let mut vital = JoinSet::new();
     vital.spawn(keep_fresh(Arc::clone(&house.aws)));
     let pulse = Arc::clone(&parts.pulse);
     vital.spawn(service::tend(Arc::clone(&notifier), Arc::clone(&pulse)));
+    let leads = leading.map(|leading| Leads::spawn(&mut vital, leading));
     let mut engine = Engine::new(parts);
     let engine_stop = stop.clone();
     let engine = vital.spawn(async move {
@@ -113,14 +124,14 @@ pub async fn run(config: Config, main: PathBuf) -> Result<(), Stopped> {
     });
     vital.spawn(control::serve(control, asks, server_stop.clone()));
     let mut server = site.serve(&mut vital, listener, &server_stop);
-    let hangup = signals.take_hangup()?;
+    let plans = following::begin(&mut vital, house.plan(&config), &orders);
     let reloading = Reloading::new(
         (main, config),
         house,
-        (orders, listening),
+        (orders, listening, plans),
         (Arc::clone(&notifier), pulse),
     );
-    vital.spawn(reloading.run(hangup));
+    vital.spawn(reloading.run(signals.take_hangup()?));
     loop {
         tokio::select! {
             () = signals.stop() => break,
@@ -135,9 +146,57 @@ pub async fn run(config: Config, main: PathBuf) -> Result<(), Stopped> {
     notifier.stopping();
     tracing::info!("stopping: runs under way may end within {grace:?}");
     stop.cancel();
-    drain(vital, &engine, grace).await;
+    wind_up(vital, (&engine, leads), grace).await;
     server_stop.cancel();
     Ok(())
+}
+
+fn tell_started(config: &Config) {
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"), listen = %config.daemon.listen, entries = config.entries.len(),
+        "secretsyncd started"
+    );
+}
+
+async fn begun(leading: Option<Leading>) -> Option<Leading> {
+    let mut leading = leading?;
+    leading.begin().await;
+    Some(leading)
+}
+
+/// The runs end first, then the lease. Where some were broken off, what they sent may still arrive: then only the lease's
+/// own end is the end of that.
+async fn wind_up(
+    mut vital: JoinSet<&'static str>,
+    (engine, leads): (&AbortHandle, Option<Leads>),
+    grace: Duration,
+) {
+    if drain(&mut vital, engine, grace).await
+        && let Some(leads) = leads
+    {
+        leads.end(&mut vital).await;
+    }
+    vital.detach_all();
+}
+
+/// Whatever takes part in choosing a leader.
+struct Leads {
+    task: AbortHandle,
+    resign: CancellationToken,
+}
+
+impl Leads {
+    fn spawn(tasks: &mut JoinSet<&'static str>, leading: Leading) -> Self {
+        let resign = CancellationToken::new();
+        let task = tasks.spawn(leading.run(resign.clone()));
+        Self { task, resign }
+    }
+
+    /// Gives the Lease back, and waits for that.
+    async fn end(self, tasks: &mut JoinSet<&'static str>) {
+        self.resign.cancel();
+        while !self.task.is_finished() && tasks.join_next().await.is_some() {}
+    }
 }
 
 /// A vital task ended; those of a server that was told to are no loss.
@@ -148,8 +207,8 @@ fn still_there(ended: Result<&'static str, JoinError>) -> Result<(), Stopped> {
     }
 }
 
-/// Waits for what is under way, as long as it may take.
-async fn drain(mut vital: JoinSet<&'static str>, engine: &AbortHandle, grace: Duration) {
+/// Waits for what is under way, as long as it may take. False where it was broken off.
+async fn drain(vital: &mut JoinSet<&'static str>, engine: &AbortHandle, grace: Duration) -> bool {
     let drained = tokio::time::timeout(grace, async {
         while !engine.is_finished() {
             if vital.join_next().await.is_none() {
@@ -157,12 +216,13 @@ async fn drain(mut vital: JoinSet<&'static str>, engine: &AbortHandle, grace: Du
             }
         }
     });
-    if drained.await.is_err() {
+    let ended = drained.await.is_ok();
+    if !ended {
         tracing::warn!(
             "some runs did not end in time and were broken off; what they were to replace is unchanged"
         );
     }
-    vital.detach_all();
+    ended
 }
 
 /// What a server task returns that was told to end.
@@ -195,22 +255,38 @@ impl Pages {
     }
 }
 
+/// How everything ended that was done once.
+#[derive(Debug)]
+pub struct Done {
+    pub entries: Vec<EntryStatus>,
+    /// Absent where no Lease is configured.
+    pub leader: Option<LeaderStatus>,
+}
+
 /// Delivers the entries named (all without names) once. Returns how each ended. `progress` hears now and then how far it
 /// has come.
 pub async fn once(
     config: Config,
     names: &[EntryName],
     mut progress: impl FnMut(Progress),
-) -> Result<Vec<EntryStatus>, Stopped> {
+) -> Result<Done, Stopped> {
     let mut config = config;
-    let mut house = House::open(&config)?;
+    let (mut house, leading) = House::open(&config)?;
     // Of the whole configuration: what is not named this time is still configured.
-    house::tell_configured(&house.state, &config)?;
+    tell_configured(&house.state, &config, &house.territory)?;
+    if list_namespaces(&mut house, &config, names).await {
+        tell_configured(&house.state, &config, &house.territory)?;
+    }
     if !names.is_empty() {
         config.entries.retain(|name, _| names.contains(name));
     }
     let mut signals = Signals::new()?;
     let stop = CancellationToken::new();
+    let mut tasks = JoinSet::new();
+    let leads = match leading {
+        Some(leading) => Some(settled(leading, &mut tasks).await),
+        None => None,
+    };
     let (_asks, asked) = mpsc::channel(1);
     let (_orders, ordered) = mpsc::channel(1);
     let parts = house.parts(&config, Mode::Once);
@@ -218,6 +294,7 @@ pub async fn once(
     let mut tell = tokio::time::interval(TELL_PROGRESS);
     let mut engine = Engine::new(parts);
     let grace = config.daemon.shutdown_grace;
+    let mut ended = true;
     {
         let mut round = std::pin::pin!(engine.run(stop.clone(), asked, ordered));
         loop {
@@ -227,39 +304,60 @@ pub async fn once(
                 () = signals.stop() => {
                     stop.cancel();
                     // Whatever does not end in time is left as it was.
-                    let _ = tokio::time::timeout(grace, round).await;
+                    ended = tokio::time::timeout(grace, round).await.is_ok();
                     break;
                 }
             }
         }
     }
-    let Status { entries, .. } = engine.status();
-    Ok(entries)
+    let Status {
+        entries, leader, ..
+    } = engine.status();
+    if ended && let Some(leads) = leads {
+        leads.end(&mut tasks).await;
+    }
+    Ok(Done { entries, leader })
 }
 
-/// Everything that was delivered once and is no longer configured, where no daemon holds the state.
-pub fn list_orphans(config: &Config) -> Result<Vec<Orphan>, Stopped> {
-    let directory = &config.daemon.state_dir;
-    let state = State::open(directory).map_err(|error| Stopped::not_opened(error, directory))?;
-    house::tell_configured(&state, config)?;
-    Ok(orphans(&state))
+/// Asks the clusters in which these entries (all without names) select for their namespaces. True where there are any.
+async fn list_namespaces(house: &mut House, config: &Config, names: &[EntryName]) -> bool {
+    house.renew_clusters(config);
+    let wanted = config.entries.iter();
+    let wanted = wanted.filter(|(name, _)| names.is_empty() || names.contains(name));
+    let selected = selected_in(wanted.map(|(_, entry)| entry));
+    let mut clients = house.followed(config);
+    clients.retain(|name, _| selected.contains(name));
+    if clients.is_empty() {
+        return false;
+    }
+    for (cluster, known) in namespaces::list(clients, LIST_LIMIT).await {
+        house.territory.learn(cluster, known);
+    }
+    true
 }
 
-fn orphans(state: &State) -> Vec<Orphan> {
-    let left = state.left_behind().into_iter();
-    left.map(|left| {
-        let (kind, target) = match left.target {
-            LeftTarget::File(path) => (TargetKind::File, path.display().to_string()),
-            LeftTarget::Secret(id) => (TargetKind::Kubernetes, id.to_string()),
-        };
-        Orphan {
-            kind,
-            target,
-            entry: left.entry.to_string(),
-            since: Some(left.since),
-        }
-    })
-    .collect()
+/// What is left behind and held, and what is made of it, where no daemon holds the state.
+pub async fn prune(config: &Config, what: Prune) -> Result<Leftovers, Stopped> {
+    let (mut house, leading) = House::open(config)?;
+    tell_configured(&house.state, config, &house.territory)?;
+    let mut tasks = JoinSet::new();
+    let leads = match leading {
+        Some(leading) if what != Prune::List => Some(settled(leading, &mut tasks).await),
+        Some(_) | None => None,
+    };
+    let mut engine = Engine::new(house.parts(config, Mode::Once));
+    let leftovers = engine.prune_alone(what).await;
+    // Nothing is under way any more.
+    if let Some(leads) = leads {
+        leads.end(&mut tasks).await;
+    }
+    leftovers.ok_or(Stopped::VitalTask("the removal"))
+}
+
+/// Once it is known who leads, or that it cannot be known now.
+async fn settled(mut leading: Leading, tasks: &mut JoinSet<&'static str>) -> Leads {
+    leading.settle().await;
+    Leads::spawn(tasks, leading)
 }
 
 /// Renews credentials ahead of their end. What panics there is not vital: reads load what they need themselves.

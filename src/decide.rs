@@ -4,6 +4,7 @@
 
 pub mod brake;
 pub mod change;
+pub mod changes;
 pub mod contested;
 #[cfg(test)]
 mod exploration;
@@ -11,6 +12,7 @@ pub mod file;
 pub mod found;
 pub mod kubernetes;
 pub mod missing;
+pub mod rivals;
 pub mod state;
 
 /// What a verdict does to a target, or what an apply did.
@@ -22,6 +24,10 @@ pub enum Effect {
     Updated,
     /// The same content put back after somebody else changed or removed it.
     Repaired(Drift),
+    /// The target is away: each of its sources is gone, and its policy says so.
+    Deleted,
+    /// The same, and it was away already.
+    Away,
 }
 
 /// How a target differs from what was delivered to it.

@@ -5,18 +5,44 @@
 
 mod access;
 mod client;
+mod create;
+mod delete;
 mod error;
+mod exec;
+mod gate;
 mod kubeconfig;
+mod lease;
+mod ownership;
+mod pauses;
+mod place;
+mod rehearse;
+mod review;
 mod secret;
 mod session;
 mod survey;
+mod tenure;
 #[cfg(test)]
 pub(crate) mod tests;
+mod ticket;
+mod traffic;
+mod watch;
+mod way;
 mod wire;
 
-pub use client::{Applied, Apply, Client, Force};
+pub use client::{Applied, Apply, Client, Force, Run};
+pub use create::Create;
+pub use delete::Deleted;
 pub use error::{ApplyError, FieldTrouble};
+pub use lease::{Lease, LeaseError, LeaseRecord};
+pub use ownership::Ownership;
+pub use pauses::{Paused, Pauses};
+pub use place::Resource;
+pub use rehearse::Rehearsed;
+pub use review::Access;
 pub use secret::{
     Controller, FieldKind, FieldManager, LiveMetadata, LiveSecret, Manager, Operation,
 };
 pub use survey::{NamedFile, Survey, SurveyedAccess, survey};
+pub use tenure::{Tenure, Term};
+pub use traffic::Visit;
+pub use watch::{Collection, Event, Object};

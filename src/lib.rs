@@ -18,7 +18,7 @@
 //! |---|---|---|
 //! | [`cli`], [`command`] | the command line; one file per subcommand | |
 //! | [`config`] | text to checked [`config::Config`]; every problem at once | makes no call |
-//! | [`names`], [`secret`], [`failure`] | checked newtypes; wiped bytes; reasons and their sentences | |
+//! | [`names`], [`selector`], [`secret`], [`failure`] | checked newtypes; kubectl's selectors; wiped bytes; reasons and their sentences | |
 //! | [`aws`] | region, credentials, HTTP, and telling AWS's errors apart | stores, clusters |
 //! | [`store`] | one read, one answer or one classified failure; coalescing | entries, targets |
 //! | [`assemble`] | which bytes of which answer become which key | I/O, time, stores, targets |
@@ -30,7 +30,9 @@
 //! | [`watch`] | the one watcher of files: which paths may have changed | what the paths are for |
 //! | [`daemon`] | builds everything, owns every task, stops in order | |
 //! | [`reload`] | whether another configuration may take the place of the present one | how it is read |
+//! | [`leader`] | which of several machines leads, by a Lease's record and a clock | I/O, what is written |
 //! | [`memory`] | keeps what is in memory from others | |
+//! | [`process`] | runs a program under limits | what it is run for |
 //! | [`control`] | the socket over which commands ask a running daemon | what an entry is made of |
 //! | [`report`], [`metrics`], [`status`], [`server`], [`logging`], [`systemd`] | what the program says about itself | values |
 //!
@@ -49,6 +51,7 @@ pub mod command;
 
 pub mod config;
 pub mod names;
+pub mod selector;
 
 pub mod clock;
 pub mod failure;
@@ -69,9 +72,11 @@ pub mod sync;
 pub mod watch;
 
 pub mod control;
+pub mod leader;
 pub mod logging;
 pub mod memory;
 pub mod metrics;
+pub mod process;
 pub mod reload;
 pub mod report;
 pub mod server;

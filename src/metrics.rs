@@ -103,6 +103,12 @@ impl Metrics {
                 }
             }
         }
+        for cluster in config.clusters.keys() {
+            for reason in Reason::ALL.iter().filter(|it| it.is_shared()) {
+                f.cluster_paused
+                    .with_label_values(&[cluster.as_str(), reason.as_str()]);
+            }
+        }
         for condition in Condition::ALL {
             let condition = condition.as_str();
             f.targets.with_label_values(&["file", "", condition]);
@@ -130,12 +136,10 @@ impl Metrics {
                 took,
             ),
             Fact::StorePaused { store, reason } => {
-                for shared in Reason::ALL.iter().filter(|it| it.is_shared()) {
-                    let paused = f
-                        .store_paused
-                        .with_label_values(&[store.as_str(), shared.as_str()]);
-                    paused.set(f64::from(u8::from(reason == Some(*shared))));
-                }
+                paused(&f.store_paused, store.as_str(), reason);
+            }
+            Fact::ClusterPaused { cluster, reason } => {
+                paused(&f.cluster_paused, cluster.as_str(), reason);
             }
             Fact::ClusterRequest {
                 cluster,
@@ -216,6 +220,9 @@ impl Metrics {
                     f.reload_success.set(unix_seconds(at));
                 }
             }
+            Fact::DeletionsHeld(count) => f.deletions_held.set(whole(count)),
+            Fact::TargetsOrphaned(count) => f.targets_orphaned.set(whole(count)),
+            Fact::Leads(leads) => f.leader.set(f64::from(u8::from(leads))),
             Fact::Lag(late) => f.schedule_lag.observe(late.as_secs_f64()),
             Fact::Progress { at } => f.progress.set(unix_seconds(at)),
         }
@@ -251,6 +258,10 @@ impl Metrics {
     }
 }
 
+fn whole(count: usize) -> f64 {
+    f64::from(u32::try_from(count).unwrap_or(u32::MAX))
+}
+
 fn request(
     (total, duration): (&CounterVec, &HistogramVec),
     [of, operation]: [&str; 2],
@@ -261,6 +272,14 @@ fn request(
         .with_label_values(&[of, operation, &code.to_string()])
         .inc();
     observe(duration, &[of, operation], took);
+}
+
+/// Of all shared reasons one at most holds.
+fn paused(family: &GaugeVec, what: &str, reason: Option<Reason>) {
+    for shared in Reason::ALL.iter().filter(|it| it.is_shared()) {
+        let paused = family.with_label_values(&[what, shared.as_str()]);
+        paused.set(f64::from(u8::from(reason == Some(*shared))));
+    }
 }
 
 fn observe(family: &HistogramVec, labels: &[&str], took: Duration) {

@@ -71,6 +71,8 @@ names! {
     Uid: opaque, "1 to 128 printable ASCII characters";
     /// What a cluster calls one state of an object.
     ResourceVersion: opaque, "1 to 128 printable ASCII characters";
+    /// What a machine is called in a Lease.
+    Candidate: |text| (1..=128).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._:@/".contains(&b)), "1 to 128 letters, digits and `-`, `.`, `_`, `:`, `@`, `/`";
     /// An AWS account.
     AccountId: |text| text.len() == 12 && text.bytes().all(|b| b.is_ascii_digit()), "an account's 12 digits";
     /// An IAM role.

@@ -10,16 +10,27 @@ use crate::names::StoreName;
 
 /// Why a configuration without an error is not taken.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "`include` of `{pattern}` matched {before} file{} and now matches none", if *before == 1 { "" } else { "s" }
-)]
-pub struct Vanished {
-    pub pattern: String,
-    pub before: usize,
+pub enum Vanished {
+    #[error(
+        "`include` of `{pattern}` matched {before} file{} and now matches none", if *before == 1 { "" } else { "s" }
+    )]
+    Files { pattern: String, before: usize },
+    /// As when a file was emptied to be written anew.
+    #[error("there were {before} entries, and now there is none")]
+    Entries { before: usize },
 }
 
 impl Vanished {
-    pub const HELP: &str = "put the files back; if they are meant to be gone, take the pattern out of `include`, or restart";
+    pub fn help(&self) -> &'static str {
+        match self {
+            Self::Files { .. } => {
+                "put the files back; if they are meant to be gone, take the pattern out of `include`, or restart"
+            }
+            Self::Entries { .. } => {
+                "write the configuration to another file first and rename that; if no entry is meant to be left, restart"
+            }
+        }
+    }
 }
 
 /// What changed beside the entries, stores and clusters.
@@ -34,11 +45,15 @@ pub fn judge(now: &Config, next: &Config) -> Result<Accepted, Vanished> {
     for Included { pattern, files, .. } in &now.included {
         let after = next.included.iter().find(|it| it.pattern == *pattern);
         if *files > 0 && after.is_some_and(|after| after.files == 0) {
-            return Err(Vanished {
+            return Err(Vanished::Files {
                 pattern: pattern.clone(),
                 before: *files,
             });
         }
+    }
+    if !now.entries.is_empty() && next.entries.is_empty() {
+        let before = now.entries.len();
+        return Err(Vanished::Entries { before });
     }
     let (a, b) = (&now.daemon, &next.daemon);
     let differs = [
@@ -50,6 +65,7 @@ pub fn judge(now: &Config, next: &Config) -> Result<Accepted, Vanished> {
             "per_secret_metrics",
             a.per_secret_metrics != b.per_secret_metrics,
         ),
+        ("leader", a.leader != b.leader),
     ];
     let at_next_start = differs.iter().filter(|(_, differs)| *differs);
     Ok(Accepted {

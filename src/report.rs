@@ -28,6 +28,11 @@ pub enum Fact<'a> {
         store: &'a StoreName,
         reason: Option<Reason>,
     },
+    /// Nothing is asked of a cluster but one probe now and then, for that reason; `None`: no longer.
+    ClusterPaused {
+        cluster: &'a ClusterName,
+        reason: Option<Reason>,
+    },
     /// One HTTP request to a cluster.
     ClusterRequest {
         cluster: &'a ClusterName,
@@ -104,6 +109,12 @@ pub enum Fact<'a> {
         successful: bool,
         at: Timestamp,
     },
+    /// Targets that would lose something and are held by the brake.
+    DeletionsHeld(usize),
+    /// Targets that no entry writes any more.
+    TargetsOrphaned(usize),
+    /// Whether this machine may write Kubernetes targets.
+    Leads(bool),
     /// How late something due was begun.
     Lag(Duration),
     /// The scheduler is alive.
@@ -151,7 +162,13 @@ words! {
     }
     ClusterVerb {
         Get = "get",
+        List = "list",
+        Watch = "watch",
+        Create = "create",
         Apply = "apply",
+        Patch = "patch",
+        Update = "update",
+        Delete = "delete",
     }
     Outcome {
         Changed = "changed",

@@ -19,7 +19,26 @@ pub struct Status {
     pub instance: String,
     /// Null where the configuration is the one from the start.
     pub reload: Option<ReloadStatus>,
+    /// Null where no Lease is configured: this machine alone writes.
+    #[serde(default)]
+    pub leader: Option<LeaderStatus>,
     pub entries: Vec<EntryStatus>,
+}
+
+/// Who writes to Kubernetes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LeaderStatus {
+    /// Whether this machine does.
+    pub leads: bool,
+    /// What this machine is called.
+    pub identity: String,
+    /// `cluster/namespace/name`
+    pub lease: String,
+    /// Who holds it; null where that is not known or cannot be shown.
+    pub holder: Option<String>,
+    /// Why the Lease cannot be had, or be read.
+    pub error: Option<Trouble>,
 }
 
 /// How the last reload ended.
@@ -43,6 +62,9 @@ pub struct EntryStatus {
     pub last_success: Option<Timestamp>,
     pub next_sync: Option<Timestamp>,
     pub error: Option<Trouble>,
+    /// It is pending because some of its targets wait for a namespace, and nothing else is to be done.
+    #[serde(default)]
+    pub waits: bool,
     pub targets: Vec<TargetStatus>,
 }
 
@@ -51,11 +73,31 @@ pub struct EntryStatus {
 pub struct TargetStatus {
     #[serde(serialize_with = "kind_word", deserialize_with = "kind_of_word")]
     pub kind: TargetKind,
-    /// A path, or `cluster/namespace/name`.
+    /// A path, `cluster/namespace/name`, or `cluster/{selector}/name` while that finds no namespace.
     pub target: String,
     #[serde(serialize_with = "word", deserialize_with = "of_word")]
     pub state: Condition,
+    /// RFC 3339: since when it is away, because all that it was made of is. Null while it is there.
+    #[serde(default)]
+    pub removed_since: Option<Timestamp>,
+    /// It is not this machine's turn to write it: pending, and not counted.
+    #[serde(default)]
+    pub waits: bool,
     pub error: Option<Trouble>,
+}
+
+impl EntryStatus {
+    /// How what counts of it stands; `None` where nothing does.
+    pub fn counted(&self) -> Option<Condition> {
+        if self.waits {
+            return None;
+        }
+        if self.targets.iter().all(|target| !target.waits) {
+            return Some(self.state);
+        }
+        let counted = self.targets.iter().filter(|target| !target.waits);
+        counted.map(|target| target.state).min()
+    }
 }
 
 /// A target that was delivered to, and that no entry writes any more.
@@ -70,10 +112,73 @@ pub struct Orphan {
     pub entry: String,
     /// RFC 3339; null where that is not known.
     pub since: Option<Timestamp>,
+    pub fate: OrphanFate,
+}
+
+/// What `prune --apply` does to an orphan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OrphanFate {
+    Delete,
+    /// The keys that are ours go; the Secret is somebody else's.
+    GiveBack,
+    /// It is forgotten and stays: nothing of ours deletes it.
+    Release,
+    /// Its cluster is not configured.
+    NoCluster,
+    /// Files are not removed yet.
+    NotYet,
+}
+
+/// Removals of an entry that the brake holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Held {
+    pub entry: String,
+    /// Paths, or `cluster/namespace/name`.
+    pub targets: Vec<String>,
+}
+
+/// What is left behind and what is held, and what `prune --apply` made of it.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Leftovers {
+    pub orphans: Vec<Orphan>,
+    pub held: Vec<Held>,
+    /// What was done, of what was asked for.
+    pub pruned: Vec<PrunedOrphan>,
+    /// Entries of which something was held and may go now.
+    pub released: Vec<String>,
+    /// Names under which nothing is left or held.
+    pub unknown: Vec<String>,
+    /// Why nothing was done of what was asked for: another machine leads.
+    #[serde(default)]
+    pub standby: Option<Trouble>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PrunedOrphan {
+    pub target: String,
+    pub entry: String,
+    pub end: PruneEnd,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PruneEnd {
+    Deleted,
+    GivenBack,
+    Released,
+    /// It was not there any more.
+    AlreadyGone,
+    /// By the brake.
+    Held,
+    Failed(Trouble),
 }
 
 /// A failure as it is shown.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Trouble {
     pub reason: Cow<'static, str>,

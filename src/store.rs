@@ -13,6 +13,7 @@ pub mod desk;
 pub mod file;
 mod listing;
 pub mod parameter_store;
+pub mod round;
 pub mod secrets_manager;
 mod witness;
 

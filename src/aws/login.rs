@@ -27,7 +27,7 @@ use crate::clock;
 use crate::failure::Failure;
 
 /// Less than one attempt of a call may take: a source that hangs is told apart from AWS not answering.
-const LOAD_LIMIT: Duration = Duration::from_secs(6);
+pub(super) const LOAD_LIMIT: Duration = Duration::from_secs(6);
 
 /// How often files are looked at.
 const LOOK: Duration = Duration::from_secs(5);

@@ -10,11 +10,11 @@ use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use tokio::time::Instant;
 
 use super::login::Login;
-use super::rate::Bucket;
 use super::region::Place;
 use crate::config::{AwsStore, Rates};
 use crate::failure::Failure;
 use crate::report::StoreOperation;
+use crate::schedule::rate::Bucket;
 
 /// A refusal of batches as such may be mended: they are tried again after this long (design, part 2).
 const BATCHES_AGAIN: Duration = Duration::from_hours(1);

@@ -16,7 +16,9 @@ mod file;
 mod find;
 mod keys;
 mod kubernetes;
+mod leader;
 mod metadata;
+mod namespaces;
 mod needs;
 mod own_paths;
 mod permissions;
@@ -120,13 +122,18 @@ pub(super) fn lower(
     };
     let sections = Sections::collect(documents, &cx);
     let main = Place::file(FileId::MAIN);
-    let daemon = daemon::lower(&cx, sections.daemon, main);
+    let (daemon, leader) = daemon::lower(&cx, sections.daemon, main);
 
     let mut references = References::default();
     // A store's keys may be in a cluster, a cluster's tokens may be signed by a store: names come before tables.
     let named = cx.cluster_names(sections.clusters, &mut references);
     let stores = cx.stores(sections.stores, &mut references);
-    let clusters = cx.clusters(named, &references);
+    let signers = clusters::Signers {
+        references: &references,
+        stores: &stores,
+    };
+    let clusters = cx.clusters(named, signers);
+    let leader = leader.and_then(|table| leader::lower(&cx, table, &references));
     cx.needs.check(problems);
 
     let defaults = defaults::lower(&cx, sections.defaults, &references);
@@ -157,7 +164,7 @@ pub(super) fn lower(
         .filter_map(entry::Draft::into_entry)
         .collect();
     Some(Config {
-        daemon: daemon?,
+        daemon: Daemon { leader, ..daemon? },
         stores,
         clusters,
         entries,
@@ -186,7 +193,8 @@ pub(super) fn lower_daemon(
         inputs: RefCell::default(),
         needs: Needs::default(),
     };
-    daemon::lower(&cx, table, Place::file(FileId::MAIN))
+    // Of who leads, the daemon knows better.
+    daemon::lower(&cx, table, Place::file(FileId::MAIN)).0
 }
 
 impl Lowering<'_> {
@@ -226,11 +234,11 @@ impl Lowering<'_> {
     fn clusters(
         &self,
         named: Vec<(ClusterName, Table<'_>)>,
-        references: &References,
+        signers: clusters::Signers<'_>,
     ) -> BTreeMap<ClusterName, Cluster> {
         let mut clusters = BTreeMap::new();
         for (name, table) in named {
-            let cluster = clusters::lower(self, &name, table, references);
+            let cluster = clusters::lower(self, &name, table, signers);
             clusters.extend(cluster.map(|cluster| (name, cluster)));
         }
         clusters

@@ -4,7 +4,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use super::problems::{Place, Problem, Problems};
@@ -13,6 +13,8 @@ use super::problems::{Place, Problem, Problems};
 const MAX_BYTES: u64 = 1 << 20;
 /// All files of a configuration together.
 const MAX_TOTAL_BYTES: u64 = 64 << 20;
+/// While somebody writes a file, it is read again so often.
+const TRIES: usize = 10;
 /// So many files may be included.
 const MAX_FILES: usize = 4096;
 
@@ -197,6 +199,8 @@ enum Unreadable {
     NotAFile,
     TooLarge,
     NotText,
+    /// It changes while it is read.
+    Unsteady,
 }
 
 impl Unreadable {
@@ -210,6 +214,7 @@ impl Unreadable {
             Self::NotAFile => "this is not a regular file",
             Self::TooLarge => "this file is larger than 1 MiB; split it and `include` the parts",
             Self::NotText => "this file is not UTF-8 text",
+            Self::Unsteady => "this file is being written",
         }
     }
 }
@@ -218,7 +223,9 @@ impl Unreadable {
 pub(super) fn read_text(path: &Path) -> Result<String, &'static str> {
     read(path).map(|(text, _)| text).map_err(|why| match why {
         Unreadable::TooLarge => "this file is larger than 1 MiB",
-        Unreadable::Io(_) | Unreadable::NotAFile | Unreadable::NotText => why.sentence(),
+        Unreadable::Io(_) | Unreadable::NotAFile | Unreadable::NotText | Unreadable::Unsteady => {
+            why.sentence()
+        }
     })
 }
 
@@ -233,20 +240,38 @@ pub(super) fn io_sentence(kind: io::ErrorKind) -> &'static str {
     }
 }
 
+/// Once more where somebody writes the file meanwhile: a part of it may well be a configuration, and another one.
 fn read(path: &Path) -> Result<(String, u32), Unreadable> {
+    for _ in 0..TRIES {
+        match read_once(path) {
+            Err(Unreadable::Unsteady) => {}
+            read => return read,
+        }
+    }
+    Err(Unreadable::Unsteady)
+}
+
+fn read_once(path: &Path) -> Result<(String, u32), Unreadable> {
     let io = |error: io::Error| Unreadable::Io(error.kind());
     // Asked before opening: opening a pipe would wait for its other end.
     if !fs::metadata(path).map_err(io)?.is_file() {
         return Err(Unreadable::NotAFile);
     }
     let file = File::open(path).map_err(io)?;
-    let mode = file.metadata().map_err(io)?.permissions().mode();
+    let before = file.metadata().map_err(io)?;
+    let mode = before.permissions().mode();
     let mut bytes = Vec::new();
-    file.take(MAX_BYTES + 1)
+    (&file)
+        .take(MAX_BYTES + 1)
         .read_to_end(&mut bytes)
         .map_err(io)?;
     if bytes.len() as u64 > MAX_BYTES {
         return Err(Unreadable::TooLarge);
+    }
+    let after = file.metadata().map_err(io)?;
+    let state = |file: &fs::Metadata| (file.len(), file.mtime(), file.mtime_nsec());
+    if state(&before) != state(&after) {
+        return Err(Unreadable::Unsteady);
     }
     let text = String::from_utf8(bytes).map_err(|_| Unreadable::NotText)?;
     // A byte order mark would count as a column.
@@ -272,6 +297,29 @@ pub(super) fn check_mode(mode: u32, at: Place, whose: &str, problems: &Problems)
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_that_is_written_meanwhile_is_read_whole_or_not_at_all() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("c.toml");
+        fs::write(&path, "# whole\n").unwrap();
+        let (stop, file) = (std::sync::atomic::AtomicBool::new(false), path.clone());
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let mut grows = fs::OpenOptions::new().append(true).open(file).unwrap();
+                while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                    io::Write::write_all(&mut grows, &[b'#'; 64]).unwrap();
+                    if grows.metadata().unwrap().len() > MAX_BYTES - 4096 {
+                        grows.set_len(0).unwrap();
+                    }
+                }
+            });
+            let unsteady = (0..1000).any(|_| matches!(read_once(&path), Err(Unreadable::Unsteady)));
+            stop.store(true, std::sync::atomic::Ordering::Relaxed);
+            assert!(unsteady, "it was read in part a thousand times");
+        });
+        assert!(read(&path).is_ok());
+    }
 
     #[test]
     fn positions_count_characters_from_one() {

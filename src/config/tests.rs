@@ -1,10 +1,13 @@
 //! The configuration from outside: text in, `Config` or diagnostics out.
 
 mod auth;
+mod clusters;
 mod conflicts;
 mod content;
 mod diagnostics;
+mod fanout;
 mod files;
+mod leader;
 mod leaks;
 mod lowering;
 mod schema;

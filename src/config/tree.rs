@@ -129,14 +129,6 @@ impl<'t> Table<'t> {
         }
     }
 
-    /// A switch that cannot be turned on yet.
-    pub(super) fn later_true(&mut self, key: &'static str) {
-        if let Some(At { value: true, at }) = self.boolean(key) {
-            self.problems
-                .error(at, format!("`{key} = true` is not supported yet"));
-        }
-    }
-
     pub(super) fn has(&self, key: &str) -> bool {
         self.entries.contains_key(key)
     }

@@ -9,11 +9,11 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, Buf
 use tokio::net::UnixStream;
 
 use super::protocol::{
-    Answer, Envelope, LONGEST_REPLY, LONGEST_REQUEST, Question, Refusal, Reply, Request, VERSION,
-    Which, line, release,
+    Answer, Envelope, LONGEST_REPLY, LONGEST_REQUEST, Prune, Question, Refusal, Reply, Request,
+    VERSION, Which, line, release,
 };
 use crate::daemon::Progress;
-use crate::status::{EntryStatus, Orphan, Status};
+use crate::status::{EntryStatus, Leftovers, Status};
 
 /// A daemon that is there answers what needs no work at once.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -44,15 +44,19 @@ pub enum NotAsked {
 pub async fn status(socket: &Path) -> Result<Status, NotAsked> {
     let answer = soon(socket, Question::Status).await?;
     if let Answer::Status(status) = answer {
-        return Ok(status);
+        return Ok(*status);
     }
     Err(not_meant(answer))
 }
 
-pub async fn orphans(socket: &Path) -> Result<Vec<Orphan>, NotAsked> {
-    let answer = soon(socket, Question::Orphans).await?;
-    if let Answer::Orphans(orphans) = answer {
-        return Ok(orphans);
+/// Waits until what is to be taken away is.
+pub async fn prune(socket: &Path, what: Prune) -> Result<Leftovers, NotAsked> {
+    let answer = match what {
+        Prune::List => soon(socket, Question::Prune(what)).await?,
+        Prune::All | Prune::Named(_) => ask(socket, Question::Prune(what), |_| {}).await?,
+    };
+    if let Answer::Pruned(leftovers) = answer {
+        return Ok(leftovers);
     }
     Err(not_meant(answer))
 }
@@ -176,7 +180,7 @@ fn not_meant(answer: Answer) -> NotAsked {
             Refusal::Busy => NotAsked::Busy,
             Refusal::OtherVersion | Refusal::NotUnderstood => NotAsked::OtherRelease(String::new()),
         },
-        Answer::Status(_) | Answer::Progress { .. } | Answer::Synced(_) | Answer::Orphans(_) => {
+        Answer::Status(_) | Answer::Progress { .. } | Answer::Synced(_) | Answer::Pruned(_) => {
             NotAsked::OtherRelease(String::new())
         }
     }

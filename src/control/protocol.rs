@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::status::{EntryStatus, Orphan, Status};
+use crate::status::{EntryStatus, Leftovers, Status};
 
 pub(super) const VERSION: u32 = 1;
 
@@ -32,7 +32,16 @@ pub(super) struct Request {
 pub(super) enum Question {
     Status,
     Sync(Which),
-    Orphans,
+    Prune(Prune),
+}
+
+/// What is to be done about what is left behind or held.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Prune {
+    List,
+    All,
+    Named(Vec<String>),
 }
 
 /// Which entries are to be synced.
@@ -55,7 +64,7 @@ pub(super) struct Reply {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub(super) enum Answer {
-    Status(Status),
+    Status(Box<Status>),
     /// More replies follow.
     Progress {
         done: usize,
@@ -67,7 +76,7 @@ pub(super) enum Answer {
         name: String,
         near: Option<String>,
     },
-    Orphans(Vec<Orphan>),
+    Pruned(Leftovers),
     Refused {
         why: Refusal,
         message: String,
@@ -158,7 +167,8 @@ mod tests {
         let read = |text: &str| read_request(text.as_bytes());
         for ask in [
             Question::Status,
-            Question::Orphans,
+            Question::Prune(Prune::List),
+            Question::Prune(Prune::Named(vec!["a".to_owned()])),
             Question::Sync(Which::Failing),
             Question::Sync(Which::Names(vec!["a".to_owned()])),
         ] {

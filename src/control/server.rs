@@ -16,10 +16,11 @@ use tokio::time::{Instant, MissedTickBehavior, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::protocol::{
-    Answer, LONGEST_REPLY, LONGEST_REQUEST, Question, Refusal, Reply, Which, line, read_request,
+    Answer, LONGEST_REPLY, LONGEST_REQUEST, Prune, Question, Refusal, Reply, Which, line,
+    read_request,
 };
 use super::socket::{Door, Others};
-use crate::daemon::{Ask, Progress, Unknown, Wanted};
+use crate::daemon::{self, Ask, Progress, Unknown, Wanted};
 use crate::names::EntryName;
 use crate::status::EntryStatus;
 
@@ -87,8 +88,15 @@ async fn converse(
         Err(Refusal::NotAllowed)
     };
     let answer = match question {
-        Ok(Question::Status) => one(asks, Ask::Status, Answer::Status).await,
-        Ok(Question::Orphans) => one(asks, Ask::Orphans, Answer::Orphans).await,
+        Ok(Question::Status) => {
+            one(asks, Ask::Status, |status| Answer::Status(Box::new(status))).await
+        }
+        Ok(Question::Prune(what)) => {
+            let what = to_prune(what);
+            note_prune(&peer, &what);
+            let ask = |reply| Ask::Prune(what, reply);
+            one(asks, ask, Answer::Pruned).await
+        }
         Ok(Question::Sync(which)) => match wanted(which) {
             Some(which) => {
                 note(&peer, &which);
@@ -147,6 +155,28 @@ fn wanted(which: Which) -> Option<Wanted> {
             Wanted::Names(names.ok()?)
         }
     })
+}
+
+fn to_prune(what: Prune) -> daemon::Prune {
+    match what {
+        Prune::List => daemon::Prune::List,
+        Prune::All => daemon::Prune::All,
+        Prune::Named(names) => daemon::Prune::Named(names),
+    }
+}
+
+fn note_prune(peer: &UCred, what: &daemon::Prune) {
+    let names = match what {
+        daemon::Prune::List => return,
+        daemon::Prune::All => "all".to_owned(),
+        daemon::Prune::Named(names) => names.join(", "),
+    };
+    let names: String = names.chars().filter(|c| !c.is_control()).collect();
+    tracing::info!(
+        target: "audit",
+        { caller.uid = peer.uid(), caller.pid = peer.pid(), action = "prune", entries = names },
+        "asked for over the control socket"
+    );
 }
 
 /// Who asks for a change is written down before it is made.

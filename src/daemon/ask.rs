@@ -3,7 +3,7 @@
 use tokio::sync::{oneshot, watch};
 
 use crate::names::EntryName;
-use crate::status::{EntryStatus, Orphan, Status};
+use crate::status::{EntryStatus, Leftovers, Status};
 
 /// One question to the engine, with the way back for its answer. Whoever asks may go away meanwhile.
 #[derive(Debug)]
@@ -15,7 +15,7 @@ pub enum Ask {
         progress: watch::Sender<Progress>,
         done: oneshot::Sender<Result<Vec<EntryStatus>, Unknown>>,
     },
-    Orphans(oneshot::Sender<Vec<Orphan>>),
+    Prune(Prune, oneshot::Sender<Leftovers>),
 }
 
 /// Which entries.
@@ -25,6 +25,16 @@ pub enum Wanted {
     /// Neither fresh nor waiting for their first try.
     Failing,
     All,
+}
+
+/// What is to be done about what is left behind or held.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Prune {
+    List,
+    /// Everything that is left, as far as the brake lets it.
+    All,
+    /// What goes by the name of these entries or targets.
+    Named(Vec<String>),
 }
 
 /// How far something long has come.

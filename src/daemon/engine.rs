@@ -7,13 +7,20 @@ mod absences;
 mod asked;
 mod audit;
 mod calls;
+mod clusters;
 mod ends;
+mod fights;
 mod membership;
+mod office;
 mod pauses;
+mod prune;
 mod queries;
+mod reach;
 mod recollection;
 mod remembrance;
+mod removals;
 mod renewal;
+mod sights;
 mod traffic;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -21,7 +28,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{self, JoinError, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
@@ -29,20 +36,27 @@ use tracing::Instrument as _;
 
 use self::asked::Request;
 use self::pauses::Shared;
+use self::prune::{Orphans, Pruning};
 use self::recollection::Past;
+pub(super) use self::remembrance::LED;
 use self::remembrance::Unsaved;
+use self::removals::Loser;
 pub(super) use self::renewal::Renewed;
+use self::sights::Watched;
+pub(super) use self::sights::{Scope, Sight};
 use self::traffic::{LineId, Waiter, Waiting, Whereabouts};
 use super::ask::{Ask, Progress};
-use super::entries::{EntryState, Rest, Work};
+use super::entries::{EntryState, Work};
 use super::house::{LastReload, Supply};
+use super::leading::Lead;
 use super::reads::ReadState;
 use super::times::Now;
 use crate::aws::UpstreamId;
 use crate::clock;
 use crate::decide::brake::Brake;
 use crate::failure::{Failure, Reason};
-use crate::names::{EntryName, StoreName};
+use crate::kube::{self, Client, Tenure};
+use crate::names::{ClusterName, EntryName, StoreName};
 use crate::reload::About;
 use crate::report::{Fact, Reporter};
 use crate::schedule::Schedule;
@@ -54,7 +68,7 @@ use crate::state::State;
 use crate::store::coalesce::Coalesce;
 use crate::store::desk::{Desk, Seen, Want};
 use crate::store::{Fetched, Lane, Read, Store};
-use crate::sync::{self, Checked, Which};
+use crate::sync::{self, Checked, Entry, Which};
 
 /// The longest one call may take, whatever a store promises: a read that never ends would never come round again.
 const CALL_LIMIT: Duration = Duration::from_mins(1);
@@ -76,7 +90,9 @@ pub(super) struct Parts {
     pub state: Arc<State>,
     pub reporter: Reporter,
     pub pulse: Arc<Pulse>,
+    pub pauses: Pauses,
     pub reload: LastReload,
+    pub lead: Lead,
     pub mode: Mode,
 }
 
@@ -149,8 +165,12 @@ impl Pulse {
 pub(super) enum Order {
     /// Another configuration, and who hears what it changed.
     Renew(Supply, oneshot::Sender<Renewed>),
+    /// The same entries with other targets: namespaces have come or gone.
+    Reach(Vec<Entry>),
     /// Something outside changed that reads and writes depend on.
     Touched(About),
+    /// A watch of a cluster has something to tell.
+    Seen(Scope, Sight),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -163,8 +183,14 @@ enum Due {
     Line(LineId),
     /// The end of a pause.
     Probe(UpstreamId),
+    /// The same of a cluster's.
+    Cluster(ClusterName),
     Entry(EntryName),
     Stale(EntryName),
+    /// What was told of its targets, and waits.
+    Look(EntryName),
+    /// Orphans that are to be taken away.
+    Prune,
     /// What is not on disk yet.
     Save,
 }
@@ -180,14 +206,28 @@ enum Task {
     },
     /// Of that generation of the entry.
     Run(EntryName, u64),
-    Check(EntryName, u64),
+    Check(EntryName, u64, Look),
+    /// A look at a cluster that is paused.
+    Probe(ClusterName),
+    Prune(Pruning),
     Save,
+}
+
+/// Why targets are looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Look {
+    /// All that are well, once in an interval.
+    Routine,
+    /// Something may have happened to these.
+    Sight,
 }
 
 enum Done {
     Call(Vec<(Read, Fetched)>),
     Run(sync::Report),
     Check(Vec<(usize, Checked)>),
+    Probed,
+    Pruned(Vec<prune::Pruned>),
     Saved(Result<(), Failure>),
 }
 
@@ -199,6 +239,9 @@ struct StoreSlot {
     mean: HashMap<CohortId, f64>,
 }
 
+/// Every cluster that is paused, and why.
+type Pauses = watch::Receiver<BTreeMap<ClusterName, kube::Paused>>;
+
 pub(super) struct Engine {
     instance: crate::names::Instance,
     mode: Mode,
@@ -207,6 +250,11 @@ pub(super) struct Engine {
     reads: HashMap<Read, ReadState>,
     cohorts: Cohorts<(StoreName, Lane), Read>,
     shared: BTreeMap<UpstreamId, Shared>,
+    /// What clusters say of themselves, and what of it was heard.
+    pauses: Pauses,
+    paused: BTreeMap<ClusterName, kube::Paused>,
+    /// When a cluster was last heard to be back.
+    back: HashMap<ClusterName, Instant>,
     schedule: Schedule<Due>,
     /// Who waits for a read that was asked for, and where it is.
     calls: Coalesce<Read, Waiter>,
@@ -220,8 +268,17 @@ pub(super) struct Engine {
     reporter: Reporter,
     pulse: Arc<Pulse>,
     reload: LastReload,
-    /// Of the removals of all entries; each target by its entry and place.
-    brake: Brake<(EntryName, usize)>,
+    lead: Lead,
+    /// Under which Kubernetes targets are written; `None`: another machine writes them.
+    tenure: Option<Tenure>,
+    /// Of the removals of all entries.
+    brake: Brake<Loser>,
+    /// Entries of which something was let go while they ran.
+    released: BTreeSet<EntryName>,
+    clusters: BTreeMap<ClusterName, Arc<Client>>,
+    orphans: Orphans,
+    /// There is nothing to do but what was asked for.
+    alone: bool,
     /// Entries that something happened to, of which nothing was told yet.
     unsettled: BTreeSet<EntryName>,
     /// What was not tried since it appeared.
@@ -233,6 +290,7 @@ pub(super) struct Engine {
     unsaved: Unsaved,
     /// Who waits for entries that were asked for.
     requests: Vec<Request>,
+    watched: Watched,
     draining: bool,
 }
 
@@ -252,6 +310,9 @@ impl Engine {
             reads: HashMap::new(),
             cohorts: Cohorts::aged(now.instant, past.age),
             shared: BTreeMap::new(),
+            pauses: parts.pauses,
+            paused: BTreeMap::new(),
+            back: HashMap::new(),
             entries: BTreeMap::new(),
             schedule: Schedule::default(),
             calls: Coalesce::default(),
@@ -265,10 +326,17 @@ impl Engine {
             reporter: parts.reporter,
             pulse: parts.pulse,
             reload: parts.reload,
+            tenure: office::inherited(&parts.lead),
+            lead: parts.lead,
             brake: std::mem::take(&mut past.brake),
+            released: BTreeSet::new(),
+            clusters: parts.supply.clusters,
+            orphans: Orphans::recalled(parts.supply.prune, past.orphans.as_deref(), &now),
             unsettled: BTreeSet::new(),
             unsaved: Unsaved::default(),
             requests: Vec::new(),
+            watched: Watched::default(),
+            alone: false,
             draining: false,
         };
         for (name, supplied) in parts.supply.stores {
@@ -278,7 +346,10 @@ impl Engine {
             engine.recall_entry(entry, &past, &now);
         }
         engine.recall_reads(&past, &now);
+        engine.recall_holds();
+        engine.look_for_orphans();
         engine.begin_standing();
+        engine.index_watched();
         engine
     }
 
@@ -292,6 +363,7 @@ impl Engine {
     ) {
         let mut heartbeat = tokio::time::interval(HEARTBEAT);
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        self.office_changed();
         // What is overdue leaves first: a run that wants it then waits for the answer, and hears no error from before.
         self.start_due();
         self.start_first_pass();
@@ -304,6 +376,8 @@ impl Engine {
                 Some(want) = self.wants.recv() => self.wanted(want),
                 Some(ask) = asks.recv() => self.asked(ask),
                 Some(order) = orders.recv(), if !self.draining => self.ordered(order),
+                Ok(()) = self.pauses.changed() => self.hear_clusters(),
+                Ok(()) = self.lead.office.changed() => self.office_changed(),
                 () = sleep_until(due), if due.is_some() => self.start_due(),
                 _ = heartbeat.tick() => {
                     self.settle_all();
@@ -329,7 +403,7 @@ impl Engine {
         let busy = self
             .running
             .values()
-            .any(|task| !matches!(task, Task::Call { .. }));
+            .any(|task| !matches!(task, Task::Call { .. } | Task::Probe(_)));
         let stopping = self.draining || (self.mode == Mode::Once && self.untried.is_empty());
         stopping && !busy && (self.unsaved.is_empty() || self.unsaved.is_stuck())
     }
@@ -351,25 +425,42 @@ impl Engine {
                 Due::Cohort(cohort) => self.cohort_due(cohort, now),
                 Due::Line(line) => self.line_due(&line),
                 Due::Probe(id) => self.probe_due(id),
+                Due::Cluster(cluster) => self.cluster_due(&cluster),
                 Due::Entry(name) => self.entry_due(&name, now),
                 Due::Stale(name) => self.settle(&name),
+                Due::Look(name) => self.look_again(&name),
                 // The loop looks at that each time it goes round.
                 Due::Save => {}
+                Due::Prune => self.prune_due(now),
             }
         }
     }
 
+    /// Whether a run of the entry can begin.
+    fn may_run(&self, name: &EntryName) -> bool {
+        let idle = self
+            .entries
+            .get(name)
+            .is_some_and(|entry| entry.work == Work::Idle && !entry.is_asleep());
+        idle && !self.draining && !self.alone && !self.leaving.contains(name)
+    }
+
     fn start_run(&mut self, name: &EntryName, handed: Option<(Read, Seen)>, which: Which) {
+        if !self.may_run(name) {
+            return;
+        }
+        let may_go = self.may_go(name);
         let Some(entry) = self.entries.get_mut(name) else {
             return;
         };
-        if entry.work == Work::UnderWay || self.draining || self.leaving.contains(name) {
-            return;
-        }
-        if entry.rest() == Some(Rest::Suspended) {
+        if entry.targets.is_empty() && entry.selects() {
+            // There is nowhere to deliver to yet.
+            entry.unfinished = true;
             return;
         }
         entry.work = Work::UnderWay;
+        entry.began = Instant::now();
+        entry.dismissed = CancellationToken::new();
         let generation = entry.generation;
         // What was never there is there now: from here on that counts, whatever becomes of the run.
         let reads = &self.reads;
@@ -402,7 +493,13 @@ impl Engine {
             known,
             without: entry.without.clone(),
             proofs,
+            away: entry.away(),
+            may_go,
             which,
+            contested: entry.withheld(Instant::now()),
+            ours: entry.ours(),
+            tenure: self.tenure.clone().unwrap_or_else(Tenure::never),
+            dismissed: entry.dismissed.clone(),
         };
         // At whatever level lines are written, each names its entry.
         let span = tracing::error_span!("sync", entry = %name);
@@ -414,12 +511,30 @@ impl Engine {
     }
 
     fn start_check(&mut self, name: &EntryName) {
-        if let Some(entry) = self.entries.get(name) {
-            self.check_these(name, entry.healthy());
+        let Some(entry) = self.entries.get(name) else {
+            return;
+        };
+        let healthy = entry.healthy();
+        // Of what is watched it is known.
+        let (known, asked): (Vec<usize>, Vec<usize>) =
+            healthy.into_iter().partition(|it| self.is_seen(name, *it));
+        let idle = entry.work == Work::Idle && !self.draining && !self.leaving.contains(name);
+        if !known.is_empty() && asked.is_empty() {
+            if idle {
+                let known = known.into_iter().map(|it| (it, Checked::AsDelivered));
+                self.check_ended(name, known.collect(), Look::Routine);
+            }
+            return;
         }
+        if idle {
+            for index in known {
+                self.is_in_place(name, index);
+            }
+        }
+        self.check_these(name, asked, Look::Routine);
     }
 
-    fn check_these(&mut self, name: &EntryName, which: Vec<usize>) {
+    fn check_these(&mut self, name: &EntryName, which: Vec<usize>, look: Look) {
         let Some(entry) = self.entries.get_mut(name) else {
             return;
         };
@@ -427,15 +542,20 @@ impl Engine {
             return;
         }
         entry.work = Work::UnderWay;
+        entry.began = Instant::now();
         let generation = entry.generation;
+        let withheld = entry.withheld(Instant::now());
         let (entry, state) = (Arc::clone(&entry.entry), Arc::clone(&self.state));
         let span = tracing::error_span!("check", entry = %name);
         let task = self.tasks.spawn(
-            async move { Done::Check(Box::pin(sync::check(&entry, &which, &state)).await) }
-                .instrument(span),
+            async move {
+                let which = (&which[..], &withheld);
+                Done::Check(Box::pin(sync::check(&entry, which, &state)).await)
+            }
+            .instrument(span),
         );
         self.running
-            .insert(task.id(), Task::Check(name.clone(), generation));
+            .insert(task.id(), Task::Check(name.clone(), generation, look));
     }
 
     fn ended(&mut self, ended: Result<(task::Id, Done), JoinError>) {
@@ -474,16 +594,21 @@ impl Engine {
                 let fetched = reads.iter().map(panicked).collect();
                 self.came_back(&line, (reads, began), fetched);
             }
+            (Task::Probe(cluster), _) => self.cluster_probed(&cluster),
+            (Task::Prune(pruning), Ok(Done::Pruned(pruned))) => self.pruned(pruning, pruned),
+            (Task::Prune(pruning), _) => self.pruned(pruning, Vec::new()),
             (Task::Save, Ok(Done::Saved(result))) => self.saved(result),
             (Task::Save, _) => self.saved(Err(panicked("keeping the state"))),
-            (Task::Run(name, generation) | Task::Check(name, generation), _)
+            (Task::Run(name, generation) | Task::Check(name, generation, _), _)
                 if !self.is_current(&name, generation) =>
             {
                 self.left(&name);
             }
             (Task::Run(name, _), Ok(Done::Run(report))) => self.run_ended(&name, report),
-            (Task::Check(name, _), Ok(Done::Check(checked))) => self.check_ended(&name, checked),
-            (Task::Run(name, _) | Task::Check(name, _), _) => self.run_panicked(&name),
+            (Task::Check(name, _, look), Ok(Done::Check(checked))) => {
+                self.check_ended(&name, checked, look);
+            }
+            (Task::Run(name, _) | Task::Check(name, ..), _) => self.run_panicked(&name),
         }
     }
 }

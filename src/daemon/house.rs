@@ -1,23 +1,27 @@
 //! What outlives a configuration: the state, the sessions, the clients; and what each configuration makes of them.
 
-use std::collections::{BTreeMap, HashSet};
-use std::path::PathBuf;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
 
 use zeroize::Zeroizing;
 
 use super::Stopped;
 use super::engine::{Mode, Parts};
+use super::following::Plan;
+use super::leading::{Lead, Leading};
+use super::namespaces::News;
+use super::territory::{Territory, selected_by, selected_in};
 use crate::assemble;
 use crate::aws::{Aws, ClusterKeys};
 use crate::config::{self, Config, RefreshPolicy};
 use crate::failure::{Failure, Reason};
-use crate::kube;
+use crate::kube::{self, Tenure};
 use crate::metrics::Metrics;
 use crate::names::{ClusterName, EntryName, Instance, StoreName};
 use crate::report::Reporter;
 use crate::secret::{Fingerprint, FingerprintKey};
-use crate::state::{SecretId, SecretPart, State};
+use crate::state::State;
 use crate::status::ReloadStatus;
 use crate::store::Store;
 use crate::sync::Entry;
@@ -29,6 +33,10 @@ use crate::target::file::Seats;
 pub(super) struct Supply {
     pub stores: BTreeMap<StoreName, Supplied>,
     pub entries: Vec<Entry>,
+    /// Those that no entry writes to, too: something may be left there.
+    pub clusters: BTreeMap<ClusterName, Arc<kube::Client>>,
+    /// After which time orphans are taken away, if they are.
+    pub prune: Option<Duration>,
 }
 
 #[derive(Debug)]
@@ -50,40 +58,65 @@ pub(super) struct House {
     instance: Instance,
     seats: Seats,
     clusters: Arc<RwLock<Clusters>>,
+    pauses: kube::Pauses,
+    pub territory: Territory,
     stores: BTreeMap<StoreName, config::Store>,
     reload: LastReload,
+    lead: Lead,
+    /// Under which whoever says nothing else writes to clusters.
+    tenure: Tenure,
 }
 
 /// How the last reload ended, for whoever is asked.
 pub(super) type LastReload = Arc<Mutex<Option<ReloadStatus>>>;
 
 impl House {
-    pub(super) fn open(config: &Config) -> Result<Self, Stopped> {
+    /// With what takes part in choosing a leader, where one is configured.
+    pub(super) fn open(config: &Config) -> Result<(Self, Option<Leading>), Stopped> {
         let directory = &config.daemon.state_dir;
         let state =
             State::open(directory).map_err(|error| Stopped::not_opened(error, directory))?;
+        Self::over(state, config)
+    }
+
+    /// Over a state that is open, or a copy.
+    pub(super) fn over(state: State, config: &Config) -> Result<(Self, Option<Leading>), Stopped> {
         let metrics = Metrics::new(config).map_err(|_| Stopped::CannotStart {
             fact: "the metrics could not be registered".to_owned(),
             help: "this is a bug in secretsyncd; please report it".to_owned(),
         })?;
         let metrics = Arc::new(metrics);
         let clusters = Arc::default();
-        Ok(Self {
-            state: Arc::new(state),
-            reporter: metrics.reporter(),
+        let (state, reporter) = (Arc::new(state), metrics.reporter());
+        let aws = Arc::new(Aws::new(cluster_keys(&clusters)));
+        let leading = leading(config, &aws, (&state, &reporter));
+        let lead = leading.as_ref().map(Leading::lead);
+        let house = Self {
+            state,
+            reporter,
             metrics,
-            aws: Arc::new(Aws::new(cluster_keys(&clusters))),
+            aws,
             instance: config.daemon.instance.clone(),
             seats: Seats::default(),
             clusters,
+            pauses: kube::Pauses::default(),
+            territory: Territory::default(),
             stores: BTreeMap::new(),
             reload: LastReload::default(),
-        })
+            // Where machines take turns, only a run that is this one's turn may write.
+            tenure: match lead {
+                Some(_) => Tenure::never(),
+                None => Tenure::always(),
+            },
+            lead: lead.unwrap_or_default(),
+        };
+        Ok((house, leading))
     }
 
     /// What this configuration needs; what is the same as in the one before stays.
     pub(super) fn supply(&mut self, config: &Config) -> Supply {
         self.metrics.begin(config);
+        self.territory = self.territory_under(config);
         self.renew_clusters(config);
         let key = self.state.fingerprint_key();
         let stores = config.stores.iter().map(|(name, spec)| {
@@ -100,26 +133,46 @@ impl House {
         let entries = entries.map(|(name, spec)| self.entry(config, name, spec));
         let entries = entries.collect();
         self.stores.clone_from(&config.stores);
-        Supply { stores, entries }
+        let clusters = self.clusters.read().unwrap_or_else(PoisonError::into_inner);
+        let clusters = clusters.iter();
+        let clusters = clusters.map(|(name, (_, client))| (name.clone(), Arc::clone(client)));
+        Supply {
+            stores,
+            entries,
+            clusters: clusters.collect(),
+            prune: config.daemon.prune.then_some(config.daemon.prune_after),
+        }
     }
 
-    fn renew_clusters(&self, config: &Config) {
+    /// A connection stays where only the rate of its cluster is another one.
+    pub(super) fn renew_clusters(&self, config: &Config) {
         let mut clusters = self
             .clusters
             .write()
             .unwrap_or_else(PoisonError::into_inner);
-        let next = config.clusters.iter().map(|(name, spec)| {
-            let known = clusters.get(name).filter(|(known, _)| known == spec);
-            let client = known.map_or_else(
-                || {
-                    let (name, spec) = (name.clone(), spec.clone());
-                    Arc::new(kube::Client::new(name, spec, self.reporter.clone()))
-                },
-                |(_, client)| Arc::clone(client),
-            );
-            (name.clone(), (spec.clone(), client))
-        });
-        *clusters = next.collect();
+        let before = std::mem::take(&mut *clusters);
+        let mut next = Clusters::new();
+        for (name, (known, client)) in before {
+            let spec = config.clusters.get(&name);
+            match spec.filter(|spec| spec.without_pace() == known.without_pace()) {
+                Some(spec) => {
+                    if spec.requests_per_second != known.requests_per_second {
+                        client.set_rate(spec.requests_per_second);
+                    }
+                    next.insert(name, (spec.clone(), client));
+                }
+                None => client.retire(),
+            }
+        }
+        for (name, spec) in &config.clusters {
+            let (_, client) = next.entry(name.clone()).or_insert_with(|| {
+                let says = (self.reporter.clone(), self.tenure.clone());
+                let client = client((name, spec), &self.aws, says);
+                (spec.clone(), Arc::new(client.telling(&self.pauses)))
+            });
+            client.set_longest_pause(shortest_interval(config, name));
+        }
+        *clusters = next;
     }
 
     fn entry(&self, config: &Config, name: &EntryName, spec: &config::Entry) -> Entry {
@@ -136,10 +189,83 @@ impl House {
                 Some(target)
             }
         };
-        let targets = spec.targets.iter().filter_map(target);
+        let (found, selected) = self.territory.select(spec);
+        let found: Vec<_> = found.into_iter().map(config::Target::Kubernetes).collect();
+        let targets = spec.targets.iter().chain(&found).filter_map(target);
         let key = self.state.fingerprint_key();
         let configuration = configuration(config, &self.instance, spec, key);
-        Entry::new(name.clone(), spec, targets.collect(), configuration)
+        Entry {
+            selected,
+            ..Entry::new(name.clone(), spec, targets.collect(), configuration)
+        }
+    }
+
+    /// Takes note of the namespaces of a cluster; true where that is news. What somebody says who follows another cluster
+    /// of this name counts for nothing.
+    pub(super) fn learn(&mut self, news: News) -> bool {
+        let clusters = self.clusters.read().unwrap_or_else(PoisonError::into_inner);
+        let client = clusters.get(&news.cluster).map(|(_, client)| client);
+        let current = client.is_some_and(|client| Arc::ptr_eq(client, &news.client));
+        drop(clusters);
+        current && self.territory.learn(news.cluster, news.known)
+    }
+
+    /// The entries that select in this cluster, with the targets that follow from what is known now.
+    pub(super) fn reach(&self, config: &Config, cluster: &ClusterName) -> Vec<Entry> {
+        let entries = config.entries.iter();
+        let selecting = entries.filter(|(_, spec)| selected_in([*spec]).contains(cluster));
+        selecting
+            .map(|(name, spec)| self.entry(config, name, spec))
+            .collect()
+    }
+
+    /// What is known of namespaces that still counts under this configuration: of clusters that are the same, and that
+    /// something is selected in.
+    pub(super) fn territory_under(&self, config: &Config) -> Territory {
+        let clusters = self.clusters.read().unwrap_or_else(PoisonError::into_inner);
+        let selected = selected_by(config);
+        let mut territory = self.territory.clone();
+        territory.retain(|name| {
+            let before = clusters.get(name).map(|(spec, _)| spec.without_pace());
+            let now = config.clusters.get(name).map(config::Cluster::without_pace);
+            before == now && selected.contains(name)
+        });
+        territory
+    }
+
+    /// Whoever is to be asked for namespaces under this configuration, once it is supplied.
+    pub(super) fn followed(&self, config: &Config) -> BTreeMap<ClusterName, Arc<kube::Client>> {
+        let clusters = self.clusters.read().unwrap_or_else(PoisonError::into_inner);
+        let followed = selected_by(config).into_iter().filter_map(|name| {
+            let (_, client) = clusters.get(name)?;
+            Some((name.clone(), Arc::clone(client)))
+        });
+        followed.collect()
+    }
+
+    /// Which Secrets are watched.
+    pub(super) fn plan(&self, config: &Config) -> Plan {
+        let clusters = self.clusters.read().unwrap_or_else(PoisonError::into_inner);
+        let mut plan = Plan::default();
+        for entry in config.entries.values() {
+            // What was delivered once is compared no more.
+            if entry.suspended || entry.refresh_policy == RefreshPolicy::CreatedOnce {
+                continue;
+            }
+            let (found, _) = self.territory.select(entry);
+            let listed = entry.targets.iter().filter_map(|target| match target {
+                config::Target::Kubernetes(target) => Some(target),
+                config::Target::File(_) => None,
+            });
+            for target in listed.chain(&found) {
+                if target.drift == config::DriftPolicy::Watch
+                    && let Some((_, client)) = clusters.get(&target.cluster)
+                {
+                    plan.add(client, target.namespace.clone());
+                }
+            }
+        }
+        plan
     }
 
     /// What an engine is built from.
@@ -150,7 +276,9 @@ impl House {
             state: Arc::clone(&self.state),
             reporter: self.reporter.clone(),
             pulse: Arc::default(),
+            pauses: self.pauses.listen(),
             reload: Arc::clone(&self.reload),
+            lead: self.lead.clone(),
             mode,
         }
     }
@@ -162,21 +290,72 @@ impl House {
     }
 }
 
-/// Tells the ledger what is configured. Blocks on the disk.
-pub(super) fn tell_configured(state: &State, config: &Config) -> Result<(), Failure> {
-    let Configured { files, secrets } = Configured::of(config);
-    state.keep_only_files(files)?;
-    state.keep_only_secrets(secrets)
+/// Nothing that goes to a cluster waits longer for the end of a pause than its own interval.
+fn shortest_interval(config: &Config, cluster: &ClusterName) -> Duration {
+    let entries = config.entries.values();
+    let entries = entries.filter(|entry| goes_to(entry).any(|name| name == cluster));
+    let shortest = entries.map(|entry| entry.refresh_interval).min();
+    shortest.unwrap_or(Duration::MAX)
+}
+
+/// The clusters that an entry names, each as often as it does.
+fn goes_to(spec: &config::Entry) -> impl Iterator<Item = &ClusterName> {
+    let named = spec.targets.iter().filter_map(|target| match target {
+        config::Target::Kubernetes(target) => Some(&target.cluster),
+        config::Target::File(_) => None,
+    });
+    named.chain(spec.selections.iter().map(config::Selection::cluster))
+}
+
+fn leading(
+    config: &Config,
+    aws: &Aws,
+    (state, reporter): (&Arc<State>, &Reporter),
+) -> Option<Leading> {
+    let lease = config.daemon.leader.clone()?;
+    // The configuration has resolved the reference.
+    let cluster = config.clusters.get(&lease.cluster)?;
+    // The Lease is the one thing that is written by whoever does not lead.
+    let says = (reporter.clone(), Tenure::always());
+    let client = client((&lease.cluster, cluster), aws, says);
+    let ours = (config.daemon.instance.clone(), client);
+    Some(Leading::new(
+        lease,
+        ours,
+        Arc::clone(state),
+        reporter.clone(),
+    ))
 }
 
 /// What stores share of AWS, with the clusters that keys may come from; for whoever asks stores without being the daemon.
 pub(crate) fn aws(config: &Config, reporter: &Reporter) -> Aws {
-    let client = |(name, spec): (&ClusterName, &config::Cluster)| {
-        let client = kube::Client::new(name.clone(), spec.clone(), reporter.clone());
+    let clusters = Arc::<RwLock<Clusters>>::default();
+    let aws = Aws::new(cluster_keys(&clusters));
+    // Keys are read, nothing is written.
+    let made = config.clusters.iter().map(|(name, spec)| {
+        let client = client((name, spec), &aws, (reporter.clone(), Tenure::never()));
         (name.clone(), (spec.clone(), Arc::new(client)))
-    };
-    let clusters: Clusters = config.clusters.iter().map(client).collect();
-    Aws::new(cluster_keys(&Arc::new(RwLock::new(clusters))))
+    });
+    let made: Clusters = made.collect();
+    clusters
+        .write()
+        .unwrap_or_else(PoisonError::into_inner)
+        .extend(made);
+    aws
+}
+
+/// A client that signs as a store where its cluster says so. Whatever is asked is told there; written is only for as
+/// long as that tenure lasts.
+pub(crate) fn client(
+    (name, spec): (&ClusterName, &config::Cluster),
+    aws: &Aws,
+    (reporter, tenure): (Reporter, Tenure),
+) -> kube::Client {
+    let client = kube::Client::new(name.clone(), spec.clone(), reporter, tenure);
+    match spec.access.eks() {
+        None => client,
+        Some(eks) => client.with_signer(aws.eks_signer(&eks.auth, &eks.region, &eks.cluster_name)),
+    }
 }
 
 /// Lets `aws`, which knows no clusters, read keys from their Secrets.
@@ -233,20 +412,15 @@ fn configuration(
         .chain(data_from)
         .filter_map(|name| Some((name, identity(config.stores.get(name)?))))
         .collect();
-    let clusters: BTreeMap<_, _> = spec
-        .targets
-        .iter()
-        .filter_map(|target| match target {
-            config::Target::Kubernetes(target) => {
-                let cluster = config.clusters.get(&target.cluster)?;
-                Some((&target.cluster, (cluster, instance)))
-            }
-            config::Target::File(_) => None,
+    let clusters: BTreeMap<_, _> = goes_to(spec)
+        .filter_map(|name| {
+            let cluster = config.clusters.get(name)?;
+            Some((name, (cluster.without_pace(), instance)))
         })
         .collect();
     let timeless = config::Entry {
-        refresh_interval: std::time::Duration::ZERO,
-        max_stale: std::time::Duration::ZERO,
+        refresh_interval: Duration::ZERO,
+        max_stale: Duration::ZERO,
         refresh_policy: RefreshPolicy::Periodic,
         suspended: false,
         template_files: Vec::new(),
@@ -254,36 +428,4 @@ fn configuration(
     };
     let text = format!("{:?}", (assemble::REVISION, timeless, stores, clusters));
     key.of([text.as_bytes()])
-}
-
-/// Everything that the configuration writes.
-#[derive(Default)]
-struct Configured {
-    files: HashSet<PathBuf>,
-    secrets: HashSet<SecretPart>,
-}
-
-impl Configured {
-    fn of(config: &Config) -> Self {
-        let mut all = Self::default();
-        for (entry, spec) in &config.entries {
-            for target in &spec.targets {
-                match target {
-                    config::Target::File(spec) => {
-                        all.files.insert(spec.path.clone());
-                    }
-                    config::Target::Kubernetes(spec) => {
-                        let id = SecretId {
-                            cluster: spec.cluster.clone(),
-                            namespace: spec.namespace.clone(),
-                            name: spec.name.clone(),
-                        };
-                        let entry = entry.clone();
-                        all.secrets.insert(SecretPart { id, entry });
-                    }
-                }
-            }
-        }
-        all
-    }
 }

@@ -11,8 +11,11 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::spawn_blocking;
 
 use super::Pulse;
+use super::configured::{Configured, tell_configured};
 use super::engine::{Order, Renewed};
-use super::house::{House, tell_configured};
+use super::following::Plan;
+use super::house::House;
+use super::namespaces::{Following, News};
 use crate::clock;
 use crate::config::{self, Config, Diagnostics, Severity, Surroundings};
 use crate::failure::Failure;
@@ -54,6 +57,7 @@ pub(super) struct Reloading {
     house: House,
     orders: mpsc::Sender<Order>,
     listening: mpsc::Sender<Listening>,
+    plans: tokio::sync::watch::Sender<Plan>,
     notifier: Arc<Notifier>,
     pulse: Arc<Pulse>,
 }
@@ -62,7 +66,11 @@ impl Reloading {
     pub(super) fn new(
         (main, current): (PathBuf, Config),
         house: House,
-        (orders, listening): (mpsc::Sender<Order>, mpsc::Sender<Listening>),
+        (orders, listening, plans): (
+            mpsc::Sender<Order>,
+            mpsc::Sender<Listening>,
+            tokio::sync::watch::Sender<Plan>,
+        ),
         (notifier, pulse): (Arc<Notifier>, Arc<Pulse>),
     ) -> Self {
         Self {
@@ -71,6 +79,7 @@ impl Reloading {
             house,
             orders,
             listening,
+            plans,
             notifier,
             pulse,
         }
@@ -80,7 +89,9 @@ impl Reloading {
     pub(super) async fn run(mut self, mut hangup: Signal) -> &'static str {
         let (mut watch, mut changes) = watch::start(watch::Options::default());
         let mut before = BTreeSet::new();
+        let (mut following, mut news) = Following::new();
         loop {
+            following.follow(self.house.followed(&self.current));
             let now = watched(&self.current);
             watch.set(now.clone()).await;
             // What changed between its being read and its being watched is seen by nobody else.
@@ -93,6 +104,7 @@ impl Reloading {
             tokio::select! {
                 Some(()) = hangup.recv() => self.reload("SIGHUP").await,
                 paths = changes.next() => self.changed(paths).await,
+                Some(news) = news.recv() => self.learn(news).await,
             }
         }
     }
@@ -125,6 +137,31 @@ impl Reloading {
             // Where the engine is gone, the daemon is stopping.
             let _ = self.orders.send(Order::Touched(about)).await;
         }
+    }
+
+    /// Namespaces have come or gone. The ledger hears it first: what is written must not be an orphan.
+    async fn learn(&mut self, news: News) {
+        let cluster = news.cluster.clone();
+        if !self.house.learn(news) {
+            return;
+        }
+        let state = Arc::clone(&self.house.state);
+        // No orphan that is a target from now on is being removed.
+        let no_removal = self.house.state.removals().write().await;
+        let configured = Configured::of(&self.current, &self.house.territory, &state);
+        let told = spawn_blocking(move || configured.tell(&state)).await;
+        drop(no_removal);
+        if let Ok(Err(failure)) = told {
+            tracing::warn!(
+                reason = %failure.reason, help = failure.help(),
+                "which targets are orphans is not known: {failure}"
+            );
+        }
+        let entries = self.house.reach(&self.current, &cluster);
+        // Where the engine is gone, the daemon is stopping.
+        let _ = self.orders.send(Order::Reach(entries)).await;
+        // After that: what a watch tells is compared with the targets that there are.
+        self.plans.send_replace(self.house.plan(&self.current));
     }
 
     async fn reload(&mut self, cause: &str) {
@@ -192,11 +229,18 @@ impl Reloading {
         };
         next.daemon = config::Daemon {
             listen: address,
+            prune: next.daemon.prune,
+            prune_after: next.daemon.prune_after,
             ..self.current.daemon.clone()
         };
         let state = Arc::clone(&self.house.state);
-        let told = spawn_blocking(move || tell_configured(&state, &next).map(|()| next));
+        let territory = self.house.territory_under(&next);
+        // No orphan that is configured from now on is being removed.
+        let no_removal = self.house.state.removals().write().await;
+        let told =
+            spawn_blocking(move || tell_configured(&state, &next, &territory).map(|()| next));
         let next = told.await.map_err(|_| Refused::Late)?;
+        drop(no_removal);
         let next = next.map_err(Refused::Failed)?;
         let supply = self.house.supply(&next);
         let (done, renewed) = oneshot::channel();
@@ -208,6 +252,8 @@ impl Reloading {
         }
         self.current = next;
         let renewed = renewed.await.map_err(|_| Refused::Late)?;
+        // What is watched from now on is compared with what is delivered from now on.
+        self.plans.send_replace(self.house.plan(&self.current));
         self.house.metrics.forget_others(&self.current);
         Ok(renewed)
     }
@@ -247,7 +293,7 @@ fn tell(cause: &str, refused: &Refused) -> String {
             }
         }
         Refused::Vanished(vanished) => {
-            tracing::error!(cause, help = Vanished::HELP, "{STAYS}: {vanished}");
+            tracing::error!(cause, help = vanished.help(), "{STAYS}: {vanished}");
             vanished.to_string()
         }
         Refused::Failed(failure) => {

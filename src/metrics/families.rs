@@ -24,6 +24,7 @@ const REQUEST_BUCKETS: &[f64] = &[
 
 #[derive(Debug)]
 pub(super) struct Families {
+    pub leader: Gauge,
     pub sync_duration: HistogramVec,
     pub stage_duration: HistogramVec,
     pub syncs: CounterVec,
@@ -40,10 +41,13 @@ pub(super) struct Families {
     pub store_requests: CounterVec,
     pub store_request_duration: HistogramVec,
     pub store_paused: GaugeVec,
+    pub cluster_paused: GaugeVec,
     pub cluster_requests: CounterVec,
     pub cluster_request_duration: HistogramVec,
     pub target_writes: CounterVec,
     pub drift_repairs: CounterVec,
+    pub deletions_held: Gauge,
+    pub targets_orphaned: Gauge,
     pub reloads: Counter,
     pub reload_successful: Gauge,
     pub reload_success: Gauge,
@@ -60,12 +64,13 @@ impl Families {
         };
         let secret = if per_secret { &make } else { &secret };
         build_info(&make)?;
-        make.gauge(
+        let leader = make.gauge(
             "leader",
             "1 while this process may write Kubernetes targets; always 1 without a Lease",
-        )?
-        .set(1.0);
+        )?;
+        leader.set(1.0);
         Ok(Self {
+            leader,
             sync_duration: make.histograms("sync_duration_seconds", "Time one run of an entry took, reads included", &["store", "outcome"], BUCKETS)?,
             stage_duration: make.histograms("sync_stage_duration_seconds", "Time one stage of a run took", &["stage"], BUCKETS)?,
             syncs: make.counters("syncs_total", "Runs and checks of entries by how they ended", &["store", "outcome"])?,
@@ -82,9 +87,12 @@ impl Families {
             store_requests: make.counters("store_requests_total", "Calls to stores by how they ended, retries inside a call not counted", &["store", "operation", "code"])?,
             store_request_duration: make.histograms("store_request_duration_seconds", "Time one call to a store took", &["store", "operation"], REQUEST_BUCKETS)?,
             store_paused: make.gauges("store_paused", "1 while everything behind a store's identity and region waits for one probe, for this reason", &["store", "reason"])?,
+            cluster_paused: make.gauges("cluster_paused", "1 while nothing is asked of a cluster but one probe now and then, for this reason", &["cluster", "reason"])?,
             cluster_requests: make.counters("cluster_requests_total", "Requests to clusters by how they ended", &["cluster", "verb", "code"])?,
             cluster_request_duration: make.histograms("cluster_request_duration_seconds", "Time one request to a cluster took", &["cluster", "verb"], REQUEST_BUCKETS)?,
             target_writes: make.counters("target_writes_total", "Writes to targets by result", &["target_kind", "result"])?,
+            deletions_held: make.gauge("deletions_held", "Targets that would lose something by what is gone upstream, held until a person lets them go")?,
+            targets_orphaned: make.gauge("targets_orphaned", "Targets that were delivered to and that no entry writes any more")?,
             reloads: make.counter("config_reloads_total", "Reloads of the configuration, refused ones included")?,
             reload_successful: make.gauge("config_last_reload_successful", "1 unless the last configuration was refused and the one from before goes on")?,
             reload_success: make.gauge("config_last_reload_success_timestamp_seconds", "When the present configuration was loaded")?,
@@ -94,7 +102,12 @@ impl Families {
 
     /// Removes every series whose `label` names what is no longer there.
     pub(super) fn keep(&self, label: &str, is_there: impl Fn(&str) -> bool) {
-        let gauges = [&self.secrets, &self.targets, &self.store_paused];
+        let gauges = [
+            &self.secrets,
+            &self.targets,
+            &self.store_paused,
+            &self.cluster_paused,
+        ];
         let counters = [
             &self.syncs,
             &self.sync_errors,

@@ -275,6 +275,23 @@ fn sync_needs_to_know_what() {
 }
 
 #[test]
+fn sync_says_what_it_left_alone() {
+    let (aws, home) = (SecretsManager::start(), Home::new());
+    aws.put("a", "value");
+    let suspended = entry(&home, "a", "a").replacen("store", "suspend = true\nstore", 1);
+    home.configure(&(aws.store("prod") + &suspended));
+    let daemon = home.start_ready();
+    let done = home.finish(&["sync", "a"]);
+    assert_eq!(done.code, Some(0), "{done:?}");
+    assert!(done.stderr.contains("entry `a` is suspended"), "{done:?}");
+    let done = home.finish(&["sync", "--failing"]);
+    assert_eq!(done.code, Some(0), "{done:?}");
+    assert!(done.stderr.contains("nothing was to be done"), "{done:?}");
+    assert!(aws.log().0.is_empty());
+    assert_eq!(daemon.stop(), Some(0));
+}
+
+#[test]
 fn whoever_asks_for_a_sync_is_written_down() {
     let (_aws, mut home) = two_entries();
     home.log_level = Some("error");
@@ -520,11 +537,10 @@ fn a_stop_ends_the_wait_of_whoever_asked() {
 }
 
 #[test]
-fn prune_lists_with_and_without_a_daemon_and_removes_nothing() {
+fn prune_lists_with_and_without_a_daemon() {
     let (_aws, home) = two_entries();
-    let done = home.finish(&["prune", "--apply"]);
-    assert_eq!(done.code, Some(64), "{done:?}");
-    assert!(done.stderr.contains("not supported yet"), "{}", done.stderr);
+    let done = home.finish(&["prune", "db"]);
+    assert_eq!(done.code, Some(64), "names need `--apply`: {done:?}");
     let without = home.finish(&["prune"]);
     assert_eq!(without.code, Some(0), "{without:?}");
     let daemon = home.start_ready();

@@ -119,9 +119,7 @@ fn a_cluster_that_forbids() {
         .concat(),
     );
     let daemon = home.start_ready();
-    wait_until(PATIENCE, "the Secret", || {
-        kubernetes.data("app", "bad").is_some()
-    });
+    daemon.wait_state("bad", "fresh");
     kubernetes.fail(
         Rule::namespace("app").verb(Verb::Apply),
         ClusterFault::Forbidden,

@@ -115,7 +115,7 @@ fn nothing_leaks_when_a_cluster_fails() {
         for chunk in faults.chunks(4) {
             scope.spawn(move || {
                 for fault in chunk {
-                    for verb in [Verb::Get, Verb::Apply] {
+                    for verb in [Verb::Get, Verb::Create, Verb::Patch] {
                         cluster_fault(fault, verb);
                     }
                 }
@@ -140,7 +140,7 @@ fn nothing_leaks_when_an_answer_of_a_cluster_breaks_off() {
     let (aws, kubernetes, home) = (SecretsManager::start(), Kubernetes::start(), loud_home());
     aws.put("prod/db", &format!(r#"{{"marker_key":"{VALUE}"}}"#));
     home.configure(&entry(&aws, &kubernetes, &home));
-    kubernetes.fail(Rule::any().verb(Verb::Apply), Fault::Truncated);
+    kubernetes.fail(Rule::any().verb(Verb::Create), Fault::Truncated);
     let daemon = home.start_ready();
     assert!(kubernetes.data("app", "db").is_some());
     kubernetes.heal();

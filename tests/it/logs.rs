@@ -82,8 +82,8 @@ fn every_write_is_an_audit_event_whatever_the_level() {
     aws.put("prod/a", "a");
     let newest = aws.put_ahead("prod/b", "b", Duration::from_secs(1));
     home.configure(&(one_file(&aws, &home) + &one_secret(&kubernetes)));
-    let applies = Rule::any().verb(Verb::Apply);
-    kubernetes.fail(applies, Fault::InternalError);
+    let creates = Rule::any().verb(Verb::Create);
+    kubernetes.fail(creates, Fault::InternalError);
     let daemon = home.start_ready();
     kubernetes.heal();
     let second = aws.put("prod/db", "two");

@@ -160,10 +160,10 @@ json = "{{ ({'a': password} | to_json | from_json).a | replace('v1', 'V1') | quo
 /// What follows is believed only because the same search finds a value while it is there.
 fn a_value_under_way_is_found() {
     let scene = Scene::new("24h");
-    let applies = Rule::any().verb(Verb::Apply);
-    scene.kubernetes.fail(applies, kubernetes::Fault::Hang);
+    let creates = Rule::any().verb(Verb::Create);
+    scene.kubernetes.fail(creates, kubernetes::Fault::Hang);
     let daemon = scene.home.start();
-    wait_until(PATIENCE, "an apply", || {
+    wait_until(PATIENCE, "a write", || {
         scene.kubernetes.log().write_count() > 0
     });
     let copies = scene.canary.copies_in(daemon.id()).unwrap();

@@ -259,6 +259,25 @@ fn a_run_under_way_ends_before_its_entry_s_next_configuration_begins() {
     );
 }
 
+/// Bug: whoever wrote the file anew, and was slow, took every entry away for a moment.
+#[test]
+fn a_configuration_that_was_emptied_is_not_taken() {
+    let (aws, home) = (SecretsManager::start(), Home::new());
+    aws.put("a", "one");
+    home.configure(&(aws.store("prod") + &entry(&home, "db", "a")));
+    let daemon = home.start_ready();
+    home.configure(&aws.store("prod"));
+    daemon.signal(Signal::HUP);
+    wait_reloads(&daemon, 1.0, false);
+    wait_until(PATIENCE, "the reason in the log", || {
+        daemon
+            .output()
+            .contains("there were 1 entries, and now there is none")
+    });
+    assert_eq!(daemon.status().states(), ["fresh"]);
+    assert_eq!(daemon.stop(), Some(0));
+}
+
 /// Two thousand entries, and fifty configurations, every third of them broken.
 #[test]
 fn fifty_reloads_lose_no_entry_and_read_each_as_often_as_it_is_due() {

@@ -9,17 +9,27 @@ use super::Lowering;
 use super::scalar::duration;
 use crate::config::Daemon;
 use crate::config::problems::{Place, Problem};
-use crate::config::tree::{Table, Value};
+use crate::config::tree::Table;
 use crate::names::Instance;
 
 /// What a Unix socket's address has room for.
 const LONGEST_SOCKET_PATH: usize = 107;
 
-/// Lowers the table; without one, everything has its default.
-pub(super) fn lower(cx: &Lowering<'_>, table: Option<Table<'_>>, main: Place) -> Option<Daemon> {
+/// Lowers the table; without one, everything has its default. The second is what it says of a leader, which has names
+/// in it that are known later.
+pub(super) fn lower<'t>(
+    cx: &Lowering<'_>,
+    table: Option<Table<'t>>,
+    main: Place,
+) -> (Option<Daemon>, Option<Table<'t>>) {
     let Some(mut table) = table else {
-        return defaults(cx, main);
+        return (defaults(cx, main), None);
     };
+    let leader = table.table("leader");
+    (whole(cx, table), leader)
+}
+
+fn whole(cx: &Lowering<'_>, mut table: Table<'_>) -> Option<Daemon> {
     let is_given = table.has("state_dir");
     let state_dir = table.take("state_dir").and_then(|v| cx.path(v));
     let base = match state_dir {
@@ -39,8 +49,7 @@ pub(super) fn lower(cx: &Lowering<'_>, table: Option<Table<'_>>, main: Place) ->
     let shutdown_grace = table.take("shutdown_grace").and_then(duration);
     let prune_after = table.take("prune_after").and_then(duration);
     let per_secret_metrics = table.boolean("per_secret_metrics");
-    table.later_true("prune");
-    table.later("leader", leader);
+    let prune = table.boolean("prune");
     table.finish();
 
     if let Some(socket) = &control_socket
@@ -63,6 +72,7 @@ pub(super) fn lower(cx: &Lowering<'_>, table: Option<Table<'_>>, main: Place) ->
     }
     daemon.control_group = control_group;
     daemon.shutdown_grace = shutdown_grace.map_or(daemon.shutdown_grace, |d| d.value);
+    daemon.prune = prune.is_some_and(|b| b.value);
     daemon.prune_after = prune_after.map_or(daemon.prune_after, |d| d.value);
     daemon.per_secret_metrics = per_secret_metrics.is_none_or(|b| b.value);
     Some(daemon)
@@ -90,16 +100,9 @@ fn with_state_dir(cx: &Lowering<'_>, state_dir: PathBuf) -> Daemon {
         state_dir,
         control_group: None,
         shutdown_grace: Duration::from_secs(20),
+        prune: false,
         prune_after: Duration::from_hours(24),
         per_secret_metrics: true,
+        leader: None,
     }
-}
-
-fn leader(value: Value<'_>) -> Option<()> {
-    let mut table = value.table()?;
-    for key in ["cluster", "namespace", "name", "identity"] {
-        let _ = table.string(key);
-    }
-    table.finish();
-    Some(())
 }

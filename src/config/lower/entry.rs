@@ -13,7 +13,7 @@ use crate::config::problems::{At, Place, Problem};
 use crate::config::tree::{Table, Value};
 use crate::config::{
     DataFrom, DataItem, Entry, FileFormat, FileTarget, KubernetesTarget, OnMissing, RefreshPolicy,
-    Target,
+    Selection, Target,
 };
 use crate::names::{EntryName, StoreName};
 
@@ -32,6 +32,7 @@ pub(super) struct Draft {
     templates: Option<Templates>,
     template_files: Vec<PathBuf>,
     pub kubernetes: Vec<At<KubernetesTarget>>,
+    pub selections: Vec<At<Selection>>,
     pub files: Vec<At<FileTarget>>,
     store: Option<StoreName>,
     refresh_interval: Duration,
@@ -76,13 +77,11 @@ pub(super) fn lower(
     let refresh_policy = table.choice("refresh_policy", POLICIES, &[]);
     let suspended = table.boolean("suspend");
     let has_target = table.has("kubernetes") || table.has("file");
-    let kubernetes = tables(&mut table, "kubernetes")
-        .into_iter()
-        .filter_map(|t| {
-            let around = (references, &defaults.kubernetes);
-            kubernetes::lower(cx, t, (&name, &keys), around)
-        })
-        .collect();
+    let mut secrets = kubernetes::Secrets::default();
+    for secret in tables(&mut table, "kubernetes") {
+        let around = (references, &defaults.kubernetes);
+        secrets.add(cx, secret, (&name, &keys), around);
+    }
     let files: Vec<_> = tables(&mut table, "file")
         .into_iter()
         .filter_map(|t| file::lower(cx, t, &keys, &defaults.file))
@@ -100,7 +99,8 @@ pub(super) fn lower(
             .as_ref()
             .map_or_else(Vec::new, |it| it.files.clone()),
         templates: template.map(|template| template.templates),
-        kubernetes,
+        kubernetes: secrets.listed,
+        selections: secrets.selected,
         files,
         store: default.name,
         refresh_interval,
@@ -212,6 +212,7 @@ impl Draft {
             templates: self.templates,
             template_files: self.template_files,
             targets: kubernetes.chain(files).collect(),
+            selections: self.selections.into_iter().map(|it| it.value).collect(),
         };
         Some((self.name.value, entry))
     }

@@ -2,6 +2,8 @@
 
 mod aws;
 
+pub(super) use self::aws::region;
+
 use super::permissions::Content;
 use super::{Lowering, References, StoreFacts, StoreKind};
 use crate::config::problems::Problem;

@@ -371,11 +371,5 @@ fn a_circle_is_shown_from_both_ends() {
       |
     8 | certificate_authority = …
       |                         ^
-
-    error: `eks` is not supported yet
-     --> main.toml:9:1
-      |
-    9 | eks
-      | ^^^
     "#);
 }

@@ -25,8 +25,25 @@ fn two_targets_must_not_be_one_secret_unless_they_merge_different_keys() {
     assert_eq!(both(&secret(""), &secret("")), refused);
     assert_eq!(both(&secret(merge), &secret("")), refused);
     assert_eq!(both(&secret(merge), &secret(merge)), [""; 0]);
-    let twice = entry("one", "a", &format!("{0}\n{0}", secret(merge)));
-    assert_eq!(wrong("file", &twice), refused);
+    let or_made = "creation_policy = \"create_or_merge\"";
+    assert_eq!(
+        both(&secret(or_made), &secret("creation_policy = \"orphan\"")),
+        refused
+    );
+    assert_eq!(both(&secret(or_made), &secret(merge)), [""; 0]);
+    assert_eq!(both(&secret(or_made), &secret(or_made)), [""; 0]);
+    let typed = format!("{or_made}\ntype = \"example.com/x\"");
+    assert_eq!(both(&secret(&typed), &secret(merge)), [""; 0]);
+    assert_eq!(
+        both(&secret(&typed), &secret(or_made)),
+        ["two targets make one Secret with different types"]
+    );
+    let both_of_one = format!(
+        "{}\n{}",
+        secret(merge),
+        secret("creation_policy = \"owner\"")
+    );
+    assert_eq!(wrong("file", &entry("one", "a", &both_of_one)), refused);
 }
 
 #[test]

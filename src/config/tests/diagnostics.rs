@@ -48,7 +48,7 @@ fn eight_mistakes_in_several_tables_are_all_reported() {
     8 | [clusters.k]
       | ^^^^^^^^^^^^
       |
-      = help: or `in_cluster`, `eks`, which are not supported yet
+      = help: or, in a pod, `in_cluster = true`
 
     error: there is no store `prdo`
       --> main.toml:11:9

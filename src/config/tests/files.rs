@@ -204,7 +204,16 @@ fn a_kubeconfig_with_a_credential_in_it_is_one() {
 fn a_kubeconfig_that_no_run_could_use_is_a_warning_and_not_repeated() {
     for (from, to, said) in [
         ("users:", "users: MARKER", "is not a well-formed kubeconfig"),
-        ("tokenFile: token", "exec: {command: MARKER}", "uses `exec`"),
+        (
+            "tokenFile: token",
+            "auth-provider: {name: MARKER}",
+            "uses `auth-provider`",
+        ),
+        (
+            "tokenFile: token",
+            "exec: {command: MARKER}",
+            "has an `exec` with an `apiVersion`",
+        ),
         ("user: u}", "user: MARKER}", "has no user of the name"),
         ("https://h", "http://MARKER", "must be https"),
     ] {

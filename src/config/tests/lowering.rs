@@ -2,8 +2,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::super::{
-    AwsBase, ClusterAccess, ClusterAuth, CreationPolicy, FileFormat, Source, Store, Target,
-    ValueSource, Version,
+    AwsBase, ClusterAccess, ClusterAuth, CreationPolicy, DeletionPolicy, FileFormat, Source, Store,
+    Target, ValueSource, Version,
 };
 use super::{Room, config, with, wrong};
 
@@ -294,6 +294,21 @@ const SINGLE_VALUES: &[(&str, &str, &str)] = &[
         "`type` has no meaning with `creation_policy = \"merge\"`",
     ),
     (
+        "kubernetes",
+        "creation_policy = \"create_or_merge\"\ntype = \"kubernetes.io/tls\"",
+        "a Secret of this type needs the keys `tls.crt`, `tls.key`",
+    ),
+    (
+        "kubernetes",
+        "creation_policy = \"create_or_merge\"\nimmutable = true",
+        "`immutable` has no meaning with `creation_policy = \"create_or_merge\"`",
+    ),
+    (
+        "kubernetes",
+        "creation_policy = \"merge\"\ndeletion_policy = \"delete\"",
+        "`deletion_policy = \"delete\"` does not go with `creation_policy = \"merge\"`",
+    ),
+    (
         "ref",
         "version = \"AWSPREVIOUS\"",
         "`version`: a file store has no versions",
@@ -397,7 +412,7 @@ const SINGLE_VALUES: &[(&str, &str, &str)] = &[
     (
         "cluster",
         "[clusters.s]\nserver = \"https://h\"",
-        "`server` needs either `token_file`, or `client_certificate` and `client_key`",
+        "`server` needs one of `token_file`, `client_certificate` and `client_key`, `eks`",
     ),
     (
         "cluster",
@@ -443,7 +458,7 @@ fn single_values_are_judged_where_they_stand() {
         ("defaults.file", "dialect = \"shell\""),
         (
             "defaults.kubernetes",
-            "type = \"Opaque\"\n[secrets.m]\nstore = \"local\"\ndata = [{ secret_key = \"a\", remote_ref = { key = \"x\" } }]\nkubernetes = [{ cluster = \"k\", namespace = \"n\", creation_policy = \"merge\" }]",
+            "immutable = true\ntype = \"Opaque\"\n[secrets.m]\nstore = \"local\"\ndata = [{ secret_key = \"a\", remote_ref = { key = \"x\" } }]\nkubernetes = [{ cluster = \"k\", namespace = \"n\", creation_policy = \"merge\" }]",
         ),
         // Whoever writes a loader's variable by hand means it.
         (
@@ -478,5 +493,41 @@ fn an_entry_needs_source_and_target_and_a_legal_name() {
         "a `dotenv` file needs keys that are names of variables",
     ] {
         assert!(found.iter().any(|m| m == expected), "{expected}: {found:?}");
+    }
+}
+
+#[test]
+fn only_an_owner_may_delete_its_secret() {
+    use CreationPolicy::{CreateOrMerge, Merge, Orphan, Owner};
+    for policy in [Owner, Orphan, Merge, CreateOrMerge] {
+        for deletion in [DeletionPolicy::Retain, DeletionPolicy::Merge] {
+            assert!(policy.allows(deletion), "{policy:?} {deletion:?}");
+        }
+        assert_eq!(policy.allows(DeletionPolicy::Delete), policy == Owner);
+    }
+}
+
+#[test]
+fn a_target_has_the_deletion_policy_that_is_written() {
+    use crate::config::DeletionPolicy;
+    for (line, policy) in [
+        ("", DeletionPolicy::Retain),
+        ("deletion_policy = \"retain\"", DeletionPolicy::Retain),
+        ("deletion_policy = \"merge\"", DeletionPolicy::Merge),
+        ("deletion_policy = \"delete\"", DeletionPolicy::Delete),
+        (
+            "creation_policy = \"merge\"\ndeletion_policy = \"merge\"",
+            DeletionPolicy::Merge,
+        ),
+    ] {
+        let config = config(&with("kubernetes", line));
+        let targets = config.entries.values().flat_map(|entry| &entry.targets);
+        let policies: Vec<DeletionPolicy> = targets
+            .filter_map(|target| match target {
+                Target::Kubernetes(target) => Some(target.deletion_policy),
+                Target::File(_) => None,
+            })
+            .collect();
+        assert!(policies.contains(&policy), "{line}: {policies:?}");
     }
 }

@@ -290,6 +290,7 @@ fn what_the_schema_refuses_is_wrong() {
         ("local", "[stores.Big]\nfile = { path = 'x' }"),
         ("local", "[stores.none.file]"),
         ("cluster", "[clusters.none]"),
+        ("cluster", "requests_per_second = 0"),
         ("entry", "data_from = []"),
         (
             "entry",

@@ -42,6 +42,11 @@ fn the_reference_shows_the_defaults() {
     let plain = load(&room.path("main.toml"), &surroundings).unwrap().config;
     let mut daemon = reference.daemon.clone();
     daemon.control_group = None;
+    let leader = daemon.leader.take();
+    assert_eq!(
+        leader.map(|leader| leader.timing),
+        Some(crate::config::LeaderTiming::DEFAULT)
+    );
     assert_eq!(format!("{daemon:?}"), format!("{:?}", plain.daemon));
     assert!(
         matches!(&reference.stores["prod"], Store::SecretsManager(prod)

@@ -2,30 +2,8 @@ use super::wrong;
 
 /// Every part of the schema that does nothing yet, where it belongs, rightly written.
 const NOT_YET: &[(&str, &str)] = &[
-    ("daemon", "prune = true"),
-    (
-        "daemon",
-        "leader = { cluster = \"k\", namespace = \"n\", name = \"x\", identity = \"y\" }",
-    ),
     ("defaults.file", "format = \"yaml\""),
     ("defaults.file", "owner = \"app\""),
-    ("defaults.kubernetes", "drift = \"watch\""),
-    ("cluster", "requests_per_second = 50"),
-    ("cluster", "in_cluster = true"),
-    ("cluster", "[clusters.other]\nin_cluster = true"),
-    (
-        "cluster",
-        "[clusters.other]\nserver = \"https://h\"\ncertificate_authority = \"/nowhere/ca\"\neks = { cluster_name = \"c\", region = \"r\", credentials = \"prod\" }",
-    ),
-    ("kubernetes", "clusters = [\"k\"]"),
-    ("kubernetes", "namespaces = [\"n\"]"),
-    ("kubernetes", "namespace_selector = \"a=b\""),
-    ("kubernetes", "creation_policy = \"orphan\""),
-    ("kubernetes", "creation_policy = \"create_or_merge\""),
-    ("kubernetes", "deletion_policy = \"delete\""),
-    ("kubernetes", "deletion_policy = \"merge\""),
-    ("kubernetes", "immutable = true"),
-    ("kubernetes", "drift = \"watch\""),
     ("kubernetes", "restart = [\"deployment/api\"]"),
     ("file", "owner = \"app\""),
     ("file", "group = \"app\""),
@@ -75,16 +53,11 @@ fn what_does_nothing_yet_is_refused_once_and_never_unknown() {
 #[test]
 fn the_default_of_what_does_nothing_yet_is_accepted() {
     for (place, line) in [
-        ("daemon", "prune = false"),
-        ("daemon", "prune_after = \"1h\""),
         ("defaults", "on_missing = \"fail\""),
         ("cluster", "in_cluster = false"),
         ("item", "on_missing = \"fail\""),
         ("ref", "decoding_strategy = \"none\""),
         ("ref", "metadata = false"),
-        ("kubernetes", "immutable = false"),
-        ("kubernetes", "drift = \"refresh\""),
-        ("kubernetes", "deletion_policy = \"retain\""),
         (
             "file",
             "[[secrets.e.file]]\npath = \"/nowhere/env\"\nformat = \"dotenv\"\ndialect = \"shell\"",
@@ -97,12 +70,6 @@ fn the_default_of_what_does_nothing_yet_is_accepted() {
 
 /// Place, line, and what is said of it.
 const INSIDE: &[(&str, &str, &str)] = &[
-    (
-        "daemon",
-        "leader = { clutser = \"k\" }",
-        "unknown key `clutser`",
-    ),
-    ("daemon", "leader = 1", "`leader` must be a table"),
     (
         "entry",
         "data_from = [{ extract = { kye = \"x\" } }]",

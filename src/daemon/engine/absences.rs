@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use tokio::time::Instant;
 
 use super::Engine;
+use super::removals::Loser;
 use crate::daemon::entries::EntryState;
 use crate::decide::missing::Gone;
 use crate::failure::Failure;
@@ -150,17 +151,13 @@ impl Engine {
         if certain.is_empty() {
             return;
         }
-        // Only now: nearly every answer comes by here, and this takes a look at each entry.
-        let total = self.entries.values().map(|it| it.targets.len()).sum();
-        let Some(entry) = self.entries.get_mut(name) else {
-            return;
-        };
-        let targets = 0..entry.targets.len();
-        let ids = targets.map(|index| (name.clone(), index));
-        let may = !entry.entry.drops() || {
+        let ids = Loser::losing(entry);
+        let may = ids.is_empty() || {
+            // Only now: nearly every answer comes by here, and this takes a look at each entry.
+            let total = self.all_targets();
             // All of it or nothing: what is held must not use up what others may remove.
             let mut asked = self.brake.clone();
-            let answer = asked.ask(total, ids.clone(), Instant::now());
+            let answer = asked.ask(total, ids.iter().cloned(), Instant::now());
             let may = answer.held.is_empty();
             if may {
                 self.brake = asked;
@@ -170,14 +167,16 @@ impl Engine {
             self.unsaved.brake();
             may
         };
+        let Some(entry) = self.entries.get_mut(name) else {
+            return;
+        };
         entry.brake(certain, may);
     }
 
     /// A read answered. Where with that everything of the entry is there, nothing of it is held any more: not because a
     /// proof was lost, nor because the entry was changed.
     pub(super) fn all_is_back(&mut self, name: &EntryName) {
-        let first = (name.clone(), 0);
-        if !self.brake.knows(&first) {
+        if !self.brake.knows_any(|id| id.is_of(name)) {
             return;
         }
         let Some(entry) = self.entries.get(name).filter(|it| !it.has_questions()) else {
@@ -190,8 +189,8 @@ impl Engine {
         if !entry.reads().all(is_there) {
             return;
         }
-        for index in 0..entry.targets.len() {
-            self.brake.withdraw(&(name.clone(), index));
+        for id in Loser::all_of(entry) {
+            self.brake.withdraw(&id);
         }
         self.unsaved.brake();
     }

@@ -10,7 +10,7 @@ use tokio::sync::{oneshot, watch};
 use super::traffic::Whereabouts;
 use super::{Engine, Urgency, Which};
 use crate::daemon::ask::{Ask, Progress, Unknown, Wanted};
-use crate::daemon::entries::{EntryState, Rest, Work};
+use crate::daemon::entries::{EntryState, Rest, TargetState, Work};
 use crate::names::EntryName;
 use crate::report::Condition;
 use crate::status::EntryStatus;
@@ -47,7 +47,7 @@ impl Engine {
     pub(super) fn asked(&mut self, ask: Ask) {
         match ask {
             Ask::Status(reply) => drop(reply.send(self.status())),
-            Ask::Orphans(reply) => drop(reply.send(crate::daemon::orphans(&self.state))),
+            Ask::Prune(what, reply) => self.prune(what, reply),
             Ask::Sync {
                 which,
                 progress,
@@ -159,8 +159,14 @@ impl Engine {
     fn begin_asked(&mut self, name: &EntryName) {
         match self.entries.get(name).and_then(EntryState::rest) {
             None => {}
-            Some(Rest::Suspended) => return self.nobody_waits(name),
+            Some(Rest::Suspended | Rest::Nowhere | Rest::StandsBy) => {
+                return self.nobody_waits(name);
+            }
             Some(Rest::Delivered) => self.wake(name),
+        }
+        let entry = self.entries.get(name);
+        if entry.is_some_and(EntryState::waits_for_namespaces) {
+            return self.nobody_waits(name);
         }
         let in_backoff: Vec<Read> = self
             .entries
@@ -175,6 +181,9 @@ impl Engine {
             .collect();
         for read in in_backoff {
             self.call(&read, None, Urgency::Now);
+        }
+        if let Some(entry) = self.entries.get_mut(name) {
+            entry.targets.iter_mut().for_each(TargetState::end_fight);
         }
         self.start_run(name, None, Which::All);
     }

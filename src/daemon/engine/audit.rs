@@ -18,6 +18,8 @@ pub(super) enum Cause {
     Retry,
     /// Something that its content came from is not there any more.
     Gone,
+    /// It was away because all that it is made of was.
+    Returned,
     /// The same versions make other content than before.
     Config,
 }
@@ -30,6 +32,7 @@ impl Cause {
             Self::Drift => "drift",
             Self::Retry => "retry",
             Self::Gone => "gone",
+            Self::Returned => "returned",
             Self::Config => "config",
         }
     }
@@ -44,6 +47,8 @@ pub(super) struct Written {
     pub(super) version: Option<String>,
     /// How many reads it is made of.
     pub(super) reads: usize,
+    /// Who changed what was put back, where that is known.
+    pub(super) others: Option<String>,
 }
 
 impl Written {
@@ -55,6 +60,18 @@ impl Written {
             cause: cause(effect, target, seen),
             version: newest(versions),
             reads: seen.len(),
+            others: None,
+        }
+    }
+
+    /// It went with what it was made of.
+    pub(super) fn gone(effect: Effect, target: &TargetState) -> Self {
+        Self {
+            effect,
+            cause: Cause::Gone,
+            version: newest(target.delivered.values()),
+            reads: target.delivered.len(),
+            others: None,
         }
     }
 
@@ -65,6 +82,7 @@ impl Written {
             cause: Cause::Drift,
             version: newest(target.delivered.values()),
             reads: target.delivered.len(),
+            others: None,
         }
     }
 }
@@ -77,8 +95,11 @@ fn cause(effect: Effect, target: &TargetState, seen: &[(Read, SeenVersion)]) -> 
     let is_there = |read: &Read| seen.iter().any(|(seen, _)| seen == read);
     match effect {
         Effect::Repaired(_) => Cause::Drift,
+        Effect::Deleted | Effect::Away => Cause::Gone,
         Effect::Unchanged | Effect::Created | Effect::Updated => {
-            if target.trouble.is_some() {
+            if target.away.is_some() {
+                Cause::Returned
+            } else if target.trouble.is_some() {
                 Cause::Retry
             } else if target.delivered.is_empty() {
                 Cause::FirstSight

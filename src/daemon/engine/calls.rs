@@ -16,9 +16,9 @@ use crate::store::desk::Seen;
 use crate::store::{Answer, Content, Read};
 use crate::sync::{Heard, Said};
 
-/// Who says in the log that a read failed.
+/// Who says in the log that something failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Voice {
+pub(super) enum Voice {
     Own,
     /// The pause has said it for all.
     Shared,

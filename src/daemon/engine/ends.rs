@@ -1,20 +1,27 @@
 //! What follows from the end of a run or a check.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::audit::Written;
-use super::{Engine, Mode, panicked};
+use super::calls::Voice;
+use super::{Engine, Look, Mode, panicked};
 use crate::clock;
 use crate::daemon::entries::{EntryState, Occasion, Streak, Wish, Work};
 use crate::decide::Effect;
 use crate::decide::change::{Change, Version, change};
+use crate::decide::rivals::Rivals;
+use crate::decide::state::Turn;
 use crate::failure::{Failure, Reason};
-use crate::names::EntryName;
+use crate::names::{ClusterName, EntryName, StoreName};
 use crate::report::{Fact, Outcome, Stage};
 use crate::store::{Identity, Read};
-use crate::sync::{Checked, Delivery, End, Heard, Report, Said, SeenVersion, Which};
+use crate::sync::{Checked, Delivery, End, Handled, Heard, Report, Said, SeenVersion, Which};
+
+/// Targets that stay as they are, and why.
+type Stays = Vec<(usize, Failure)>;
 
 impl Engine {
     pub(super) fn run_panicked(&mut self, name: &EntryName) {
@@ -27,7 +34,7 @@ impl Engine {
                     heard: Vec::new(),
                     failure,
                 },
-                took: std::time::Duration::ZERO,
+                took: Duration::ZERO,
             },
         );
     }
@@ -69,25 +76,38 @@ impl Engine {
                 heard,
                 kept,
                 targets,
+                stays,
+                everywhere,
             } => {
                 self.attempted(name, heard, kept);
-                Some(self.delivered(name, &seen, targets))
+                if let (false, Some(entry)) = (everywhere, self.entries.get_mut(name)) {
+                    entry.without.clear();
+                }
+                Some(self.delivered(name, &seen, (targets, stays)))
             }
         };
         if let Some(outcome) = outcome {
-            tracing::debug!(
-                entry = %name, outcome = %outcome, duration_ms = u64::try_from(report.took.as_millis()).unwrap_or(u64::MAX), "ran"
-            );
-            self.reporter.record(&Fact::Run {
-                store: &store,
-                outcome,
-                took: Some(report.took),
-            });
+            self.ran(name, &store, (outcome, report.took));
         }
+        if let Some(entry) = self.entries.get_mut(name) {
+            entry.forgive();
+        }
+        self.take_next(name);
         self.lie_down(name);
         self.settle(name);
         self.mark_ready();
         self.catch_up(name);
+        self.look_again(name);
+    }
+
+    fn ran(&self, name: &EntryName, store: &StoreName, (outcome, took): (Outcome, Duration)) {
+        let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+        tracing::debug!(entry = %name, outcome = %outcome, duration_ms, "ran");
+        self.reporter.record(&Fact::Run {
+            store,
+            outcome,
+            took: Some(took),
+        });
     }
 
     /// Reads went on while the entry ran: what it missed is done now.
@@ -109,10 +129,13 @@ impl Engine {
             let heard = self.heard(entry, read);
             heard.is_some_and(|heard| Some(&heard) != entry.attempted.get(*read))
         });
+        let missed = missed || self.released.remove(name);
         // A run that panicked waits for its own time.
         let waits = entry.retry.is_some_and(|retry| retry > Instant::now());
         if (missed || entry.unfinished) && entry.failing_reads.is_empty() && !waits {
             self.start_run(name, None, Which::All);
+        } else {
+            self.start_new(name);
         }
     }
 
@@ -126,7 +149,11 @@ impl Engine {
             return;
         };
         entry.attempted.extend(heard);
-        let streak = entry.fail(stage, failure, Instant::now()).clone();
+        let mut streak = entry.fail(stage, failure, Instant::now()).clone();
+        let clusters: BTreeSet<ClusterName> = entry.entry.clusters().cloned().collect();
+        for cluster in &clusters {
+            streak.loud &= self.wait_with(name, cluster) == Voice::Own;
+        }
         self.tell_failure(name, stage, &streak, None);
     }
 
@@ -134,10 +161,18 @@ impl Engine {
         let Some(entry) = self.entries.get_mut(name) else {
             return;
         };
+        // Its namespace has gone meanwhile, or it is another machine's to write from now on.
+        if entry.is_leaving(index) || entry.turn(index) == Turn::Waits {
+            return;
+        }
         let interval = entry.entry.refresh_interval;
-        let streak = entry.targets[index]
+        let cluster = entry.entry.targets[index].cluster().cloned();
+        let mut streak = entry.targets[index]
             .fail(failure, interval, Instant::now())
             .clone();
+        if let Some(cluster) = cluster.filter(|_| streak.failure.reason.is_shared()) {
+            streak.loud &= self.wait_with(name, &cluster) == Voice::Own;
+        }
         self.tell_failure(name, Stage::Apply, &streak, Some(index));
     }
 
@@ -149,7 +184,7 @@ impl Engine {
         entry.unfinished = false;
         entry.trouble = None;
         entry.retry = None;
-        entry.attempted = heard.into_iter().collect();
+        entry.attempt(heard.into_iter().collect());
         let missing = entry.attempted.iter();
         let missing = missing.filter(|(_, heard)| matches!(heard.said, Said::Missing(_)));
         entry.without = missing.map(|(read, _)| read.clone()).collect();
@@ -164,20 +199,34 @@ impl Engine {
         &mut self,
         name: &EntryName,
         seen: &[(Read, SeenVersion)],
-        targets: Vec<(usize, Delivery)>,
+        (targets, stays): (Vec<(usize, Delivery)>, Stays),
     ) -> Outcome {
         // A retry of some targets is no look at the others: their check stays due.
         let whole = self
             .entries
             .get(name)
-            .is_some_and(|entry| entry.targets.len() == targets.len());
+            .is_some_and(|entry| entry.ours().len() == targets.len() + stays.len());
         let mut changed = false;
+        for (index, failure) in stays {
+            self.target_stays(name, index, failure);
+        }
         for (index, delivery) in targets {
             match delivery.result {
-                Ok(effect) => {
-                    changed |= effect != Effect::Unchanged;
-                    self.target_delivered(name, index, seen, (effect, delivery.at));
+                Ok(Handled::Did(effect @ (Effect::Deleted | Effect::Away))) => {
+                    changed |= effect == Effect::Deleted;
+                    self.target_went(name, index, (effect, delivery.at));
                 }
+                Ok(Handled::Did(effect)) => {
+                    changed |= effect != Effect::Unchanged;
+                    let done = (effect, delivery.at, Rivals::default());
+                    self.target_delivered(name, index, seen, done);
+                }
+                Ok(Handled::PutBack(drift, rivals)) => {
+                    changed = true;
+                    let done = (Effect::Repaired(drift), delivery.at, rivals);
+                    self.target_delivered(name, index, seen, done);
+                }
+                Ok(Handled::Withheld(rivals)) => self.withhold(name, index, Some(&rivals)),
                 Err(failure) => self.target_failed(name, index, failure),
             }
         }
@@ -194,12 +243,42 @@ impl Engine {
         }
     }
 
+    /// Something of it is gone, and its policy is to leave it as it is.
+    fn target_stays(&mut self, name: &EntryName, index: usize, failure: Failure) {
+        let Some(entry) = self.entries.get_mut(name) else {
+            return;
+        };
+        let streak = entry.targets[index].stay(failure).clone();
+        self.tell_failure(name, Stage::Fetch, &streak, Some(index));
+    }
+
+    /// All that it was made of is gone, and so is it.
+    fn target_went(
+        &mut self,
+        name: &EntryName,
+        index: usize,
+        (effect, at): (Effect, jiff::Timestamp),
+    ) {
+        let Some(entry) = self.entries.get_mut(name) else {
+            return;
+        };
+        let target = &mut entry.targets[index];
+        let written = Written::gone(effect, target);
+        let is_news = target.away.is_none();
+        target.away.get_or_insert(at);
+        target.end_fight();
+        target.succeed();
+        if is_news {
+            self.tell_written(name, index, &written);
+        }
+    }
+
     fn target_delivered(
         &mut self,
         name: &EntryName,
         index: usize,
         seen: &[(Read, SeenVersion)],
-        (effect, at): (Effect, jiff::Timestamp),
+        (effect, at, rivals): (Effect, jiff::Timestamp, Rivals),
     ) {
         let Some(entry) = self.entries.get_mut(name) else {
             return;
@@ -224,7 +303,8 @@ impl Engine {
         } else {
             effect
         };
-        let written = Written::new(effect, target, seen);
+        let mut written = Written::new(effect, target, seen);
+        written.others = rivals.names();
         let mut slowest = None;
         for one in seen {
             let (_, seen) = one;
@@ -233,7 +313,7 @@ impl Engine {
                 (newer(&target.delivered, one), effect, since)
             {
                 // A clock that is ahead of ours makes no time negative.
-                let took = std::time::Duration::try_from(at.duration_since(since));
+                let took = Duration::try_from(at.duration_since(since));
                 slowest = slowest.max(Some(took.unwrap_or_default()));
             }
         }
@@ -245,8 +325,11 @@ impl Engine {
         delivered.retain(|read, _| used.contains(read));
         delivered.extend(held);
         target.delivered = delivered;
+        target.away = None;
         entry.delivered.clone_from(&target.delivered);
         target.succeed();
+        let interval = entry.entry.refresh_interval;
+        target.alarms.end(effect, interval, Instant::now());
         if let Some(took) = slowest {
             self.reporter.record(&Fact::Propagated {
                 store: &entry.entry.store,
@@ -255,9 +338,15 @@ impl Engine {
             });
         }
         self.tell_written(name, index, &written);
+        self.did(name, index, (effect, &rivals));
     }
 
-    pub(super) fn check_ended(&mut self, name: &EntryName, checked: Vec<(usize, Checked)>) {
+    pub(super) fn check_ended(
+        &mut self,
+        name: &EntryName,
+        checked: Vec<(usize, Checked)>,
+        look: Look,
+    ) {
         let Some(entry) = self.entries.get_mut(name) else {
             return;
         };
@@ -265,9 +354,9 @@ impl Engine {
         let mut drifted = false;
         for (index, checked) in checked {
             match checked {
-                Checked::AsDelivered => {}
+                Checked::AsDelivered => self.is_in_place(name, index),
                 Checked::Repaired(effect) => self.put_back(name, index, effect),
-                Checked::Drifted => drifted = true,
+                Checked::Drifted => drifted |= self.drifted(name, index),
                 Checked::Failed(failure) => self.target_failed(name, index, failure),
             }
         }
@@ -277,7 +366,7 @@ impl Engine {
             if let Some(entry) = self.entries.get_mut(name) {
                 entry.unfinished = true;
             }
-        } else if !first {
+        } else if !first && look == Look::Routine {
             self.synced(name);
             self.count_check(name);
         }
@@ -285,6 +374,7 @@ impl Engine {
         if !drifted {
             self.untried.remove(name);
         }
+        self.take_next(name);
         self.settle(name);
         self.catch_up(name);
         // What drifted is tried when the run is over, where one could begin.
@@ -298,13 +388,21 @@ impl Engine {
             self.settle(name);
         }
         self.mark_ready();
+        self.look_again(name);
     }
 
-    fn put_back(&self, name: &EntryName, index: usize, effect: Effect) {
+    /// The target is as we left it.
+    pub(super) fn is_in_place(&mut self, name: &EntryName, index: usize) {
+        self.calm(name, index);
+        self.did(name, index, (Effect::Unchanged, &Rivals::default()));
+    }
+
+    fn put_back(&mut self, name: &EntryName, index: usize, effect: Effect) {
         if let Some(entry) = self.entries.get(name) {
             let written = Written::put_back(effect, &entry.targets[index]);
             self.tell_written(name, index, &written);
         }
+        self.did(name, index, (effect, &Rivals::default()));
     }
 
     fn count_check(&self, name: &EntryName) {
@@ -331,7 +429,7 @@ impl Engine {
         let now = Instant::now();
         entry.answered.clear();
         entry.check = Some(entry.rhythm.next(now, fastrand::f64()));
-        if entry.is_done() && !entry.is_partial() {
+        if entry.is_done() && !entry.is_partial() && entry.reaches_all() {
             let at = clock::now();
             entry.last_success = Some((now, at));
             self.reporter.record(&Fact::Success { entry: name, at });

@@ -11,6 +11,7 @@ use super::{Due, Engine, Mode};
 use crate::clock;
 use crate::daemon::entries::{Streak, TargetState, Work};
 use crate::decide::Effect;
+use crate::decide::state::Turn;
 use crate::logging::AUDIT;
 use crate::names::EntryName;
 use crate::report::{Condition, Fact, Stage, WriteResult};
@@ -91,6 +92,8 @@ impl Engine {
                 });
             }
         }
+        let selected = entry.tell_selected(&self.reporter);
+        let worst = selected.map_or(worst, |selected| worst.min(selected));
         let was = std::mem::replace(&mut entry.condition, worst);
         if was == worst {
             return;
@@ -117,7 +120,10 @@ impl Engine {
                 let state = self.reads.get(read).filter(|state| !state.is_doubted())?;
                 let known = &state.last.as_ref()?.version;
                 let held = |target: &TargetState| target.delivered.get(read) == Some(known);
-                known.created.filter(|_| !entry.targets.iter().all(held))
+                let mut ours = entry.ours().into_iter();
+                known
+                    .created
+                    .filter(|_| !ours.all(|index| held(&entry.targets[index])))
             })
             .min();
         if undelivered != entry.undelivered {
@@ -144,11 +150,12 @@ impl Engine {
         let now = Instant::now();
         let timer = entry.timer(now);
         let stale = entry.stale_at();
+        let next = timer.into_iter().chain(self.probe_of(entry));
         let next = if entry.waits_for_reads(now) {
             let reads = entry.reads().filter_map(|read| self.next_of(read));
-            reads.chain(timer).min()
+            next.chain(reads).min()
         } else {
-            timer
+            next.min()
         };
         let at = next.map(|next| clock::now() + next.saturating_duration_since(now));
         let Some(entry) = self.entries.get_mut(name) else {
@@ -225,28 +232,36 @@ impl Engine {
         let target = &entry.entry.targets[index];
         let (what, result) = match written.effect {
             Effect::Unchanged => return,
-            Effect::Created => ("created", WriteResult::Created),
-            Effect::Updated => ("updated", WriteResult::Updated),
+            Effect::Created => ("created", Some(WriteResult::Created)),
+            Effect::Updated => ("updated", Some(WriteResult::Updated)),
+            Effect::Deleted => ("deleted", Some(WriteResult::Deleted)),
+            // Somebody else did it, or the answer to our own request was lost.
+            Effect::Away => ("found deleted", None),
             Effect::Repaired(drift) => {
                 self.reporter.record(&Fact::DriftRepaired {
                     target: target.kind(),
                     drift,
                 });
-                ("put back", WriteResult::Updated)
+                ("put back", Some(WriteResult::Updated))
             }
         };
-        self.reporter.record(&Fact::TargetWritten {
-            target: target.kind(),
-            result,
-        });
+        if let Some(result) = result {
+            self.reporter.record(&Fact::TargetWritten {
+                target: target.kind(),
+                result,
+            });
+        }
         tracing::info!(
             target: AUDIT, entry = %name, target.kind = %target.kind(), target.name = %target,
-            version = written.version, reads = written.reads, cause = written.cause.as_str(), "{what}"
+            version = written.version, reads = written.reads, cause = written.cause.as_str(),
+            others = written.others, "{what}"
         );
     }
 
     /// How the entries stand, for systemd and whoever reads its status.
     pub(super) fn sum_up(&self) {
+        let held = self.brake.held(Instant::now()).count();
+        self.reporter.record(&Fact::DeletionsHeld(held));
         let mut counts = BTreeMap::new();
         for entry in self.entries.values() {
             *counts.entry(entry.condition).or_insert(0_usize) += 1;
@@ -278,6 +293,12 @@ impl Engine {
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
                 .clone(),
+            leader: self
+                .lead
+                .shown
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .clone(),
             entries: entries.collect(),
         }
     }
@@ -291,20 +312,27 @@ impl Engine {
             last_success: entry.last_success.map(|(_, at)| at),
             next_sync: entry.next_sync,
             error: entry.shown_failure().map(Trouble::from),
+            waits: entry.waits(),
             targets: entry
                 .entry
                 .targets
                 .iter()
                 .zip(&entry.targets)
-                .map(|(target, state)| TargetStatus {
+                .enumerate()
+                .map(|(index, (target, state))| TargetStatus {
                     kind: target.kind(),
                     target: target.to_string(),
                     state: state.shown,
+                    removed_since: state.away.filter(|_| entry.turn(index) == Turn::Ours),
+                    waits: entry.turn(index) == Turn::Waits,
                     error: state
                         .trouble
                         .as_ref()
-                        .map(|streak| Trouble::from(&streak.failure)),
+                        .map(|streak| &streak.failure)
+                        .or(state.fight.as_ref())
+                        .map(Trouble::from),
                 })
+                .chain(entry.selected_status())
                 .collect(),
         })
     }

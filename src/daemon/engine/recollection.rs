@@ -7,14 +7,16 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use super::remembrance::{BRAKE, GRID, Round, brake_from_bytes};
-use super::{Due, Engine, Mode, StoreSlot};
+use super::remembrance::{BRAKE, GRID, ORPHANS, Round};
+use super::removals::{Loser, brake_from_bytes};
+use super::{Due, Engine, Look, Mode, StoreSlot};
 use crate::daemon::entries::{EntryState, Recalled};
 use crate::daemon::house::Supplied;
 use crate::daemon::raw::RawRead;
 use crate::daemon::reads::ReadState;
 use crate::daemon::times::Now;
 use crate::decide::brake::Brake;
+use crate::decide::state::Turn;
 use crate::names::{EntryName, StoreName};
 use crate::schedule::cohorts::CohortId;
 use crate::schedule::pace::Pace;
@@ -28,7 +30,8 @@ use crate::target::Target;
 pub(super) struct Past {
     /// How long ago the grid of all routine reads began.
     pub age: Duration,
-    pub brake: Brake<(EntryName, usize)>,
+    pub brake: Brake<Loser>,
+    pub orphans: Option<Vec<u8>>,
     entries: HashMap<EntryName, Vec<u8>>,
     reads: HashMap<String, Vec<u8>>,
     /// When every routine member of a cohort had answered.
@@ -43,6 +46,7 @@ impl Past {
         let grid: Option<Timestamp> = grid.and_then(|bytes| serde_json::from_slice(&bytes).ok());
         let age = grid.map(|grid| Duration::try_from(now.wall.duration_since(grid)));
         let brake = remembered.meta.remove(BRAKE);
+        let orphans = remembered.meta.remove(ORPHANS);
         let (rounds, reads): (HashMap<_, _>, HashMap<_, _>) = remembered
             .reads
             .into_iter()
@@ -56,6 +60,7 @@ impl Past {
             brake: brake
                 .and_then(|bytes| brake_from_bytes(&bytes, now))
                 .unwrap_or_default(),
+            orphans,
             entries: remembered.entries,
             reads,
             rounds: rounds.collect(),
@@ -90,6 +95,7 @@ impl Engine {
         let rhythm = Rhythm::new(entry.refresh_interval, now, place);
         let mut state = EntryState::new(Arc::new(entry), rhythm, now);
         state.generation = self.generations;
+        state.clusters = self.turn();
         state
     }
 
@@ -100,6 +106,9 @@ impl Engine {
             .entries
             .get(&name)
             .map_or(Recalled::Nothing, |bytes| state.recall(bytes, now));
+        // Whose turn it was is not remembered: the Lease says it.
+        state.clusters = self.turn();
+        state.forgive();
         if self.mode == Mode::Once {
             // Whatever is known, it is delivered now.
             state.unfinished = true;
@@ -113,6 +122,33 @@ impl Engine {
             self.untried.insert(name.clone());
         }
         self.entries.insert(name, state);
+    }
+
+    /// What a person let go before a restart and that did not go yet is judged anew with the first run.
+    pub(super) fn recall_holds(&mut self) {
+        if self.mode == Mode::Forever && self.turn() == Turn::Waits {
+            let names: Vec<EntryName> = self.entries.keys().cloned().collect();
+            for name in names {
+                self.hold_no_longer(&name);
+            }
+        }
+
+        let released = self.brake.released(Instant::now());
+        let names: BTreeSet<EntryName> = released
+            .filter_map(|(id, _)| match id {
+                Loser::Target(name, _) => Some(name.clone()),
+                Loser::Orphan(_) => None,
+            })
+            .collect();
+        for name in names {
+            let Some(entry) = self.entries.get_mut(&name) else {
+                continue;
+            };
+            entry.release();
+            entry.unfinished = true;
+            entry.tried = false;
+            self.ask_brake(&name);
+        }
     }
 
     /// Every entry's reads, in order, so that the members of a cohort are neighbours; those that are known, where they
@@ -261,7 +297,7 @@ impl Engine {
         let Some(entry) = self.entries.get(name) else {
             return;
         };
-        if entry.rest().is_some() {
+        if entry.rest().is_some() || entry.waits_for_namespaces() {
             self.untried.remove(name);
             return;
         }
@@ -271,6 +307,11 @@ impl Engine {
         });
         if !entry.tried || (missed && entry.failing_reads.is_empty()) {
             self.start_run(name, None, Which::All);
+            return;
+        }
+        let new = entry.new_targets();
+        if !new.is_empty() {
+            self.start_run(name, None, Which::New(new));
             return;
         }
         let targets = entry.entry.targets.iter().enumerate();
@@ -284,7 +325,7 @@ impl Engine {
         if which.is_empty() {
             self.untried.remove(name);
         } else {
-            self.check_these(name, which);
+            self.check_these(name, which, Look::Routine);
         }
     }
 }

@@ -16,7 +16,6 @@ use crate::daemon::entries::RawEntry;
 use crate::daemon::raw::RawRead;
 use crate::daemon::reads::RawState;
 use crate::daemon::times::Now;
-use crate::decide::brake::Brake;
 use crate::failure::Failure;
 use crate::names::{EntryName, StoreName};
 use crate::schedule::cohorts::CohortId;
@@ -26,6 +25,9 @@ use crate::store::{Lane, Read};
 /// When the grid of routine reads began.
 pub(super) const GRID: &str = "grid";
 pub(super) const BRAKE: &str = "brake";
+pub(super) const ORPHANS: &str = "orphans";
+/// The last term in which this machine led, and what followed from its beginning was done.
+pub(in crate::daemon) const LED: &str = "led";
 
 /// Between two transactions, however long the first one took: a call is under way until its answer is on disk, and this
 /// prolongs that by less than most calls take.
@@ -44,6 +46,8 @@ pub(super) struct Unsaved {
     rounds: BTreeMap<Round, Timestamp>,
     grid: Option<Timestamp>,
     brake: bool,
+    orphans: bool,
+    led: Option<u32>,
     /// A transaction is under way, and what it holds.
     under_way: Option<Box<Unsaved>>,
     /// Since the disk refused: when to try again, and how often it did.
@@ -90,6 +94,15 @@ impl Unsaved {
         self.brake = true;
     }
 
+    pub(super) fn orphans(&mut self) {
+        self.orphans = true;
+    }
+
+    /// With it goes, or went before it, what the term's beginning has changed.
+    pub(super) fn led(&mut self, term: u32) {
+        self.led = Some(term);
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.has_nothing_new() && self.under_way.is_none()
     }
@@ -101,7 +114,9 @@ impl Unsaved {
             && self.gone_reads.is_empty()
             && self.rounds.is_empty()
             && self.grid.is_none()
+            && self.led.is_none()
             && !self.brake
+            && !self.orphans
     }
 
     /// The disk takes nothing: nobody waits for it at the end.
@@ -119,7 +134,9 @@ impl Unsaved {
             self.rounds.entry(round).or_insert(at);
         }
         self.grid = self.grid.or(before.grid);
+        self.led = self.led.or(before.led);
         self.brake |= before.brake;
+        self.orphans |= before.orphans;
     }
 }
 
@@ -178,45 +195,7 @@ impl Change {
     }
 }
 
-#[derive(Serialize, Deserialize)]
-struct RawBrake {
-    boot: i64,
-    /// Entry, place of its target, milliseconds since the boot.
-    removed: Vec<(String, usize, u64)>,
-    held: Vec<(String, usize)>,
-}
-
-/// Removals of another boot are an hour old, or their time is not known: then they count from now.
-pub(super) fn brake_from_bytes(bytes: &[u8], now: &Now) -> Option<Brake<(EntryName, usize)>> {
-    let raw: RawBrake = serde_json::from_slice(bytes).ok()?;
-    let same = now.is_same_boot(raw.boot);
-    let removed = raw.removed.into_iter().filter_map(|(name, index, at)| {
-        let at = now.at_boot_plus(at).filter(|_| same);
-        let name = EntryName::new(name).ok()?;
-        Some(((name, index), at.unwrap_or(now.instant)))
-    });
-    let held = raw.held.into_iter();
-    let held = held.filter_map(|(name, index)| Some((EntryName::new(name).ok()?, index)));
-    Some(Brake::recalled(removed, held))
-}
-
 impl Engine {
-    fn brake_to_bytes(&self, now: &Now) -> Vec<u8> {
-        let removed = self.brake.removed().filter_map(|((name, index), at)| {
-            Some((name.to_string(), *index, now.since_boot(at)?))
-        });
-        let held = self.brake.held(now.instant);
-        let raw = RawBrake {
-            boot: now.boot(),
-            removed: removed.collect(),
-            held: held
-                .map(|(name, index)| (name.to_string(), *index))
-                .collect(),
-        };
-        serde_json::to_vec(&raw)
-            .expect("this structure has no maps and no floats, so JSON can hold it")
-    }
-
     pub(super) fn round_of(&self, cohort: CohortId) -> Option<Round> {
         let (kind, interval, place) = self.cohorts.seat(cohort)?;
         Some(Round::new(kind, interval, place))
@@ -302,8 +281,16 @@ impl Engine {
             let bytes = serde_json::to_vec(&grid).unwrap_or_default();
             changes.push(Change::Ready(Remember::Meta(GRID, bytes)));
         }
+        if let Some(led) = unsaved.led {
+            let bytes = serde_json::to_vec(&led).unwrap_or_default();
+            changes.push(Change::Ready(Remember::Meta(LED, bytes)));
+        }
         if unsaved.brake {
             let remember = Remember::Meta(BRAKE, self.brake_to_bytes(now));
+            changes.push(Change::Ready(remember));
+        }
+        if unsaved.orphans {
+            let remember = Remember::Meta(ORPHANS, self.orphans_to_bytes(now));
             changes.push(Change::Ready(remember));
         }
         changes

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
+use super::removals::Loser;
 use super::{Due, Engine, Order, Urgency};
 use crate::daemon::entries::Work;
 use crate::daemon::house::{Supplied, Supply};
@@ -12,7 +13,6 @@ use crate::failure::Reason;
 use crate::names::{EntryName, StoreName};
 use crate::reload::About;
 use crate::report::{Condition, Fact};
-use crate::schedule::rhythm::Rhythm;
 use crate::secret::Fingerprint;
 use crate::store::{Read, Store};
 use crate::sync::{Entry, Which};
@@ -33,7 +33,9 @@ impl Engine {
                 // Whoever asked may be stopping.
                 let _ = done.send(self.renew(supply));
             }
+            Order::Reach(entries) => self.reach(entries),
             Order::Touched(about) => self.touched(&about),
+            Order::Seen(scope, sight) => self.seen(&scope, sight),
         }
     }
 
@@ -70,6 +72,7 @@ impl Engine {
                 self.hasten(id);
             }
         }
+        self.hasten_clusters();
         let names: Vec<EntryName> = self.entries.keys().cloned().collect();
         for name in names {
             let which: Vec<usize> = self.entries.get(&name).map_or_else(Vec::new, |entry| {
@@ -87,6 +90,10 @@ impl Engine {
     }
 
     pub(super) fn renew(&mut self, supply: Supply) -> Renewed {
+        // What was replaced has said its last word: nothing is told of it once it is gone.
+        self.hear_clusters();
+        self.clusters = supply.clusters;
+        self.orphans.renew(supply.prune);
         let stores: BTreeSet<StoreName> = supply.stores.keys().cloned().collect();
         for (name, supplied) in supply.stores {
             self.renew_store(name, supplied);
@@ -131,11 +138,13 @@ impl Engine {
         }
         renewed.added = added.len();
         self.close_stores(&stores);
+        self.index_watched();
         for name in added.into_iter().chain(others) {
             self.begin(&name);
             self.settle(&name);
         }
         self.settle_all();
+        self.look_for_orphans();
         self.mark_ready();
         renewed
     }
@@ -198,25 +207,27 @@ impl Engine {
         self.unsaved.entry(&name);
     }
 
-    /// The entry leaves; a run of it that is under way ends by itself.
+    /// The entry leaves; a run of it that is under way ends by itself, and deletes nothing any more.
     fn dismiss(&mut self, name: &EntryName) {
         self.tell_standing(name, None);
         let Some(entry) = self.entries.get(name) else {
             return;
         };
+        entry.dismissed.cancel();
         if entry.work == Work::UnderWay {
             self.leaving.insert(name.clone());
         }
-        let targets = entry.entry.targets.len();
+        let targets = Loser::all_of(entry);
         let wanted = entry.wanted();
         for read in wanted {
             self.abandon(&read, name);
         }
-        for index in 0..targets {
-            self.brake.withdraw(&(name.clone(), index));
+        for target in targets {
+            self.brake.withdraw(&target);
         }
         self.schedule.cancel(&Due::Entry(name.clone()));
         self.schedule.cancel(&Due::Stale(name.clone()));
+        self.schedule.cancel(&Due::Look(name.clone()));
         self.entries.remove(name);
         self.untried.remove(name);
         self.unsettled.remove(name);
@@ -230,6 +241,7 @@ impl Engine {
         let Some(before) = self.entries.remove(name) else {
             return;
         };
+        before.dismissed.cancel();
         let mut state = self.new_entry(entry, Instant::now());
         let generation = state.generation;
         state.succeed_to(&before);
@@ -248,36 +260,6 @@ impl Engine {
         self.tell_standing(name, Some(Condition::Pending));
         self.follow(name, &wanted);
         self.unsaved.entry(name);
-    }
-
-    /// The same to deliver, perhaps at other times. True where it begins again after a rest.
-    fn keep(&mut self, name: &EntryName, entry: Entry) -> bool {
-        let Some(state) = self.entries.get_mut(name) else {
-            return false;
-        };
-        let (before, rested) = (state.wanted(), state.rest());
-        if state.entry.refresh_interval != entry.refresh_interval {
-            let place = u32::try_from(state.generation).unwrap_or(u32::MAX);
-            state.rhythm = Rhythm::new(entry.refresh_interval, Instant::now(), place);
-            state.check = state
-                .check
-                .map(|_| state.rhythm.next(Instant::now(), fastrand::f64()));
-        }
-        state.entry = Arc::new(entry);
-        let rests = state.rest();
-        let wakes = rested.is_some() && rests.is_none();
-        if wakes {
-            // Nobody looked for long.
-            state.unfinished = true;
-            state.tried = false;
-            self.untried.insert(name.clone());
-        }
-        if rests.is_some() {
-            self.untried.remove(name);
-        }
-        self.follow(name, &before);
-        self.unsettled.insert(name.clone());
-        wakes
     }
 
     /// Its reads have changed, or their interval has.
@@ -335,6 +317,8 @@ impl Engine {
         self.leaving.remove(name);
         if self.entries.get(name).is_some_and(|entry| !entry.tried) {
             self.start_run(name, None, Which::All);
+        } else {
+            self.start_new(name);
         }
         self.settle(name);
     }
@@ -350,6 +334,9 @@ impl Engine {
                 was: now.is_none().then_some(state.shown),
                 now,
             });
+        }
+        if now.is_none() {
+            entry.forget_selected(&self.reporter);
         }
         let store = &entry.entry.store;
         self.reporter.record(&Fact::EntryCondition {

@@ -20,6 +20,28 @@ pub trait Cluster {
     /// Another client creates the Secret, under its own field manager.
     fn put_foreign(&self, namespace: &str, name: &str, data: &[(&str, &str)]);
     fn delete(&self, namespace: &str, name: &str);
+    /// The whole object, `managedFields` included.
+    fn object(&self, namespace: &str, name: &str) -> Option<Value>;
+    /// Another client's whole Secret: all but kind and name.
+    fn put_object(&self, namespace: &str, name: &str, object: Value);
+    /// Another client changes fields by a merge patch.
+    fn patch(&self, namespace: &str, name: &str, patch: &Value);
+    /// Another client's apply under that name.
+    fn apply(&self, manager: &str, place: (&str, &str), data: &[(&str, &str)]);
+    /// Returns when it is gone.
+    fn delete_namespace(&self, name: &str);
+    fn create_namespace(&self, name: &str);
+}
+
+/// `managedFields` as people wipe them who find them ugly.
+pub fn wiped() -> Value {
+    json!({"metadata": {"managedFields": [{}]}})
+}
+
+pub fn encoded(data: &[(&str, &str)]) -> Value {
+    data.iter()
+        .map(|(key, value)| ((*key).to_owned(), json!(STANDARD.encode(value))))
+        .collect()
 }
 
 impl Cluster for Kubernetes {
@@ -48,6 +70,30 @@ impl Cluster for Kubernetes {
     fn delete(&self, namespace: &str, name: &str) {
         Kubernetes::delete(self, namespace, name);
     }
+
+    fn object(&self, namespace: &str, name: &str) -> Option<Value> {
+        Kubernetes::object(self, namespace, name)
+    }
+
+    fn put_object(&self, namespace: &str, name: &str, object: Value) {
+        self.put("helm", namespace, name, object);
+    }
+
+    fn patch(&self, namespace: &str, name: &str, patch: &Value) {
+        Kubernetes::patch(self, "kubectl-patch", (namespace, name), patch);
+    }
+
+    fn apply(&self, manager: &str, place: (&str, &str), data: &[(&str, &str)]) {
+        Kubernetes::apply(self, manager, place, data);
+    }
+
+    fn delete_namespace(&self, name: &str) {
+        Kubernetes::delete_namespace(self, name);
+    }
+
+    fn create_namespace(&self, name: &str) {
+        Kubernetes::create_namespace(self, name);
+    }
 }
 
 /// A real cluster, reached with `kubectl`. Its namespaces are deleted when it is dropped.
@@ -74,6 +120,7 @@ impl Real {
                 name,
                 "-o",
                 "json",
+                "--show-managed-fields",
                 "--ignore-not-found",
             ],
             None,
@@ -137,19 +184,61 @@ impl Cluster for Real {
     }
 
     fn put_foreign(&self, namespace: &str, name: &str, data: &[(&str, &str)]) {
-        let data: serde_json::Map<_, _> = data
-            .iter()
-            .map(|(key, value)| ((*key).to_owned(), json!(STANDARD.encode(value))))
-            .collect();
-        let object = json!({
-            "apiVersion": "v1", "kind": "Secret",
-            "metadata": {"namespace": namespace, "name": name}, "data": data,
-        });
-        self.kubectl(&["create", "-f", "-"], Some(&object));
+        self.put_object(namespace, name, json!({"data": encoded(data)}));
     }
 
     fn delete(&self, namespace: &str, name: &str) {
         self.kubectl(&["-n", namespace, "delete", "secret", name], None);
+    }
+
+    fn object(&self, namespace: &str, name: &str) -> Option<Value> {
+        self.get(namespace, name)
+    }
+
+    fn put_object(&self, namespace: &str, name: &str, mut object: Value) {
+        object["apiVersion"] = json!("v1");
+        object["kind"] = json!("Secret");
+        object["metadata"]["namespace"] = json!(namespace);
+        object["metadata"]["name"] = json!(name);
+        self.kubectl(&["create", "-f", "-"], Some(&object));
+    }
+
+    fn patch(&self, namespace: &str, name: &str, patch: &Value) {
+        let patch = patch.to_string();
+        let secret = ["-n", namespace, "patch", "secret", name];
+        let how = [
+            "--type",
+            "merge",
+            "--field-manager",
+            "kubectl-patch",
+            "-p",
+            &patch,
+        ];
+        self.kubectl(&[&secret[..], &how].concat(), None);
+    }
+
+    fn apply(&self, manager: &str, (namespace, name): (&str, &str), data: &[(&str, &str)]) {
+        let object = json!({
+            "apiVersion": "v1", "kind": "Secret",
+            "metadata": {"namespace": namespace, "name": name}, "data": encoded(data),
+        });
+        let how = [
+            "apply",
+            "--server-side",
+            "--field-manager",
+            manager,
+            "-f",
+            "-",
+        ];
+        self.kubectl(&how, Some(&object));
+    }
+
+    fn delete_namespace(&self, name: &str) {
+        self.kubectl(&["delete", "namespace", name], None);
+    }
+
+    fn create_namespace(&self, name: &str) {
+        self.kubectl(&["create", "namespace", name], None);
     }
 }
 

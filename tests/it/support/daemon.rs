@@ -98,6 +98,12 @@ impl Home {
         path
     }
 
+    /// The same for a file that a daemon may be reading: it sees the one or the other.
+    fn replace(&self, name: &str, content: impl AsRef<[u8]>) {
+        let new = self.write(&format!("{name}.new"), content);
+        fs::rename(new, self.path(name)).unwrap();
+    }
+
     pub fn read(&self, name: &str) -> Option<Vec<u8>> {
         fs::read(self.path(name)).ok()
     }
@@ -115,12 +121,12 @@ impl Home {
             self.quoted("state"),
             self.quoted("c.sock"),
         );
-        self.write("secretsyncd.toml", daemon + tables);
+        self.replace("secretsyncd.toml", daemon + tables);
     }
 
     /// Makes this text, whatever it is, the configuration.
     pub fn configure_whole(&self, text: &str) {
-        self.write("secretsyncd.toml", text);
+        self.replace("secretsyncd.toml", text);
     }
 
     /// Makes a file of the home the configuration as it stands there.

@@ -7,15 +7,23 @@ mod api;
 mod ask;
 mod body;
 mod fault;
+mod history;
 mod kubeconfig;
+mod leases;
 mod log;
+mod namespaces;
 mod object;
+mod rbac;
 mod refusal;
+mod reviews;
+mod selector;
 mod store;
 #[cfg(test)]
 mod tests;
+mod watches;
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -24,9 +32,11 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 pub use fault::{Fault, Rule};
+pub use history::Gone;
 pub use kubeconfig::Login;
 pub use log::{Log, Shape, Verb};
 pub use object::How;
+pub use rbac::{Grant, Grants};
 
 use super::certificates::Certificates;
 use super::serve::Server;
@@ -44,11 +54,35 @@ pub struct Kubernetes {
     files: tempfile::TempDir,
 }
 
+type Deed = Box<dyn FnOnce(&mut Store) + Send>;
+
 struct Shared {
     store: Store,
     rules: Vec<(Rule, Fault)>,
+    /// What happens once, in the moment before a request that the rule matches.
+    deeds: Vec<(Rule, Deed)>,
     log: Log,
     token: String,
+    /// Judges tokens instead of `token`.
+    judge: Option<Judge>,
+    /// Absent: everything is allowed.
+    grants: Option<Grants>,
+    /// Tokens of those who are told apart, with their names.
+    others: BTreeMap<String, String>,
+    leases: leases::Leases,
+    lease_version: u64,
+}
+
+type Judge = Box<dyn Fn(&str) -> bool + Send>;
+
+impl Shared {
+    fn admits(&self, token: Option<&str>) -> bool {
+        let named = token.is_some_and(|token| self.others.contains_key(token));
+        match &self.judge {
+            Some(judge) => token.is_some_and(judge),
+            None => named || token == Some(self.token.as_str()),
+        }
+    }
 }
 
 impl Kubernetes {
@@ -56,14 +90,20 @@ impl Kubernetes {
     pub fn start() -> Self {
         let certificates = Certificates::make();
         let mut store = Store::default();
-        store
-            .namespaces
-            .extend(["app", "default"].map(str::to_owned));
+        for name in ["app", "default"] {
+            store.namespaces.insert(name.to_owned());
+        }
         let shared = Arc::new(Mutex::new(Shared {
             store,
             rules: Vec::new(),
+            deeds: Vec::new(),
             log: Log::default(),
             token: TOKEN.to_owned(),
+            judge: None,
+            grants: None,
+            others: BTreeMap::new(),
+            leases: leases::Leases::new(),
+            lease_version: 0,
         }));
         let seen = Arc::clone(&shared);
         let server = Server::tls(certificates.server_config(), move |call| {
@@ -100,6 +140,29 @@ impl Kubernetes {
         )
     }
 
+    /// The same, with a token of its own for somebody, by which the log names them.
+    pub fn cluster_for(&self, name: &str, who: &'static str) -> String {
+        let token = kubeconfig::token_of(who);
+        self.lock().others.insert(token, who.to_owned());
+        let path = self.kubeconfig(Login::Named(who));
+        format!(
+            "[clusters.{name}]\nkubeconfig = {:?}\n\n",
+            path.display().to_string()
+        )
+    }
+
+    /// The whole Lease as a GET returns it.
+    pub fn lease(&self, namespace: &str, name: &str) -> Option<Value> {
+        let key = (namespace.to_owned(), name.to_owned());
+        self.lock().leases.get(&key).cloned()
+    }
+
+    /// Somebody deletes the Lease.
+    pub fn forget_lease(&self, namespace: &str, name: &str) {
+        let key = (namespace.to_owned(), name.to_owned());
+        self.lock().leases.remove(&key);
+    }
+
     /// The CA's certificate, in PEM.
     pub fn authority(&self) -> String {
         self.certificates.authority.clone()
@@ -110,8 +173,91 @@ impl Kubernetes {
         token.clone_into(&mut self.lock().token);
     }
 
+    /// From here on these tokens are accepted.
+    pub fn judge_tokens(&self, judge: impl Fn(&str) -> bool + Send + 'static) {
+        self.lock().judge = Some(Box::new(judge));
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.server.address()
+    }
+
+    /// The configuration of a cluster that is this stand-in, by a kubeconfig whose cluster and user have these settings.
+    pub fn cluster_with(&self, name: &str, cluster: &str, user: &str) -> String {
+        let path = kubeconfig::write_lines(self.files.path(), &self.url(), cluster, user);
+        format!(
+            "[clusters.{name}]\nkubeconfig = {:?}\n",
+            path.display().to_string()
+        )
+    }
+
+    /// A kubeconfig's line for the CA.
+    pub fn authority_line(&self) -> String {
+        let authority = STANDARD.encode(&self.certificates.authority);
+        format!("certificate-authority-data: {authority}")
+    }
+
+    /// A client certificate that is accepted, and its key, in PEM.
+    pub fn client_certificate(&self) -> (String, String) {
+        let Certificates {
+            client, client_key, ..
+        } = &self.certificates;
+        (client.clone(), client_key.clone())
+    }
+
+    /// From here on only this is allowed.
+    pub fn grant(&self, grants: &Grants) {
+        self.lock().grants = Some(grants.clone());
+    }
+
     pub fn create_namespace(&self, name: &str) {
         self.lock().store.namespaces.insert(name.to_owned());
+    }
+
+    /// A namespace goes, with all that is in it.
+    pub fn delete_namespace(&self, name: &str) {
+        self.lock().store.delete_namespace(name);
+    }
+
+    /// Sets a label of a namespace; `None` removes it.
+    pub fn label_namespace(&self, name: &str, key: &str, value: Option<&str>) {
+        self.lock().store.namespaces.label(name, key, value);
+    }
+
+    /// Forgets the past: whoever goes on from before now is told so in that way.
+    pub fn forget_history(&self, gone: Gone) {
+        self.lock().store.history.lock().compact(gone);
+    }
+
+    /// Watches that are open.
+    pub fn watches(&self) -> usize {
+        self.lock().store.history.lock().open_streams()
+    }
+
+    /// Breaks every watch off.
+    pub fn cut_watches(&self) {
+        self.lock().store.history.lock().cut();
+    }
+
+    /// Ends every watch, as its time does.
+    pub fn end_watches(&self) {
+        self.lock().store.history.lock().end();
+    }
+
+    /// Every watch that is open stays so and says nothing any more.
+    pub fn silence_watches(&self) {
+        self.lock().store.history.lock().silence();
+    }
+
+    /// Sends a bookmark to every watch that takes them.
+    pub fn bookmark(&self) {
+        self.lock().store.history.lock().bookmark();
+    }
+
+    /// Sends these bytes to every watch, as they are.
+    pub fn babble(&self, bytes: impl Into<axum::body::Bytes>) {
+        self.lock().store.history.lock().babble(&bytes.into());
     }
 
     /// Requests that the rule matches end so, until [`Self::heal`].
@@ -121,6 +267,36 @@ impl Kubernetes {
 
     pub fn heal(&self) {
         self.lock().rules.clear();
+    }
+
+    /// Just before the next request that the rule matches, `helm` makes a Secret of these values.
+    pub fn meanwhile_put(&self, rule: Rule, place: (&str, &str), data: &[(&str, &str)]) {
+        let (namespace, name) = (place.0.to_owned(), place.1.to_owned());
+        let object = json!({"apiVersion": "v1", "kind": "Secret", "data": encoded(data)});
+        let deed = move |store: &mut Store| {
+            let wanted = Wanted::read(&object, &namespace, &name).unwrap();
+            let writer = Writer {
+                manager: "helm",
+                force: false,
+                dry_run: false,
+            };
+            assert!(store.update(&namespace, &name, &wanted, &writer).is_ok());
+        };
+        self.lock().deeds.push((rule, Box::new(deed)));
+    }
+
+    /// Just before the next request that the rule matches, somebody deletes the Secret.
+    pub fn meanwhile_delete(&self, rule: Rule, place: (&str, &str)) {
+        let (namespace, name) = (place.0.to_owned(), place.1.to_owned());
+        let deed = move |store: &mut Store| {
+            assert!(store.delete(&namespace, &name, &Value::Null).is_ok());
+        };
+        self.lock().deeds.push((rule, Box::new(deed)));
+    }
+
+    /// Whether all that was to happen meanwhile has.
+    pub fn all_happened(&self) -> bool {
+        self.lock().deeds.is_empty()
     }
 
     pub fn log(&self) -> Log {
@@ -185,6 +361,29 @@ impl Kubernetes {
             .expect("the Secret to edit exists");
         object["data"][key] = json!(STANDARD.encode(value));
         self.put("kubectl-edit", namespace, name, object);
+    }
+
+    /// Another client's apply of these values.
+    pub fn apply(&self, manager: &str, place: (&str, &str), data: &[(&str, &str)]) {
+        let (namespace, name) = place;
+        let object = json!({"apiVersion": "v1", "kind": "Secret", "data": encoded(data)});
+        let wanted = Wanted::read(&object, namespace, name).unwrap();
+        let writer = Writer {
+            manager,
+            force: false,
+            dry_run: false,
+        };
+        let applied = self.lock().store.apply(namespace, name, &wanted, &writer);
+        assert!(applied.is_ok(), "{:?}", applied.err());
+    }
+
+    /// Another client's merge patch.
+    pub fn patch(&self, manager: &str, place: (&str, &str), patch: &Value) {
+        let mut object = self
+            .object(place.0, place.1)
+            .expect("the Secret to patch exists");
+        api::merge(&mut object, patch);
+        self.put(manager, place.0, place.1, object);
     }
 
     pub fn delete(&self, namespace: &str, name: &str) {

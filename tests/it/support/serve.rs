@@ -7,13 +7,14 @@ use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::http::header::CONTENT_LENGTH;
 use axum::http::{Request, Response};
-use futures_util::stream;
+use futures_util::{StreamExt as _, stream};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper::upgrade::OnUpgrade;
@@ -21,8 +22,11 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 use tokio_rustls::TlsAcceptor;
+
+/// Requests at a time on one HTTP/2 connection, as API servers allow; the next one waits for an end.
+const STREAMS: u32 = 100;
 
 /// What the server does with a request.
 pub enum Reply {
@@ -31,12 +35,22 @@ pub enum Reply {
     Truncated(Response<Bytes>),
     /// One byte of the body every 200 ms.
     Drip(Response<Bytes>),
+    /// The answer, so much later.
+    Late(Response<Bytes>, Duration),
     /// The request is read and never answered.
     Hang,
     /// The connection is closed without an answer.
     Close,
     /// The answer to a `CONNECT`: from here on the connection is one to this address.
     Tunnel(SocketAddr),
+    Stream(Streamed),
+}
+
+/// A body that goes on while somebody sends to it, for so long at most. An error breaks it off.
+pub struct Streamed {
+    pub head: Response<()>,
+    pub body: mpsc::UnboundedReceiver<Result<Bytes, io::ErrorKind>>,
+    pub lasts: Duration,
 }
 
 /// A request as a stand-in sees it.
@@ -44,6 +58,24 @@ pub struct Call {
     pub request: Request<Bytes>,
     /// Whether the client showed a certificate that the server's CA signed.
     pub client_certificate: bool,
+    /// Which connection it came by.
+    pub connection: u64,
+}
+
+#[derive(Clone, Copy)]
+struct Connection {
+    id: u64,
+    client_certificate: bool,
+}
+
+impl Connection {
+    fn new(client_certificate: bool) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        Self {
+            id: NEXT.fetch_add(1, Ordering::Relaxed),
+            client_certificate,
+        }
+    }
 }
 
 type Handler = Arc<dyn Fn(Call) -> Reply + Send + Sync>;
@@ -131,8 +163,10 @@ async fn serve_tls(stream: TcpStream, tls: &TlsAcceptor, handler: Handler) {
     if session.alpn_protocol() != Some(b"h2") {
         return serve_http1(stream, certificate, handler).await;
     }
-    let service = service_fn(move |request| answer(request, certificate, Arc::clone(&handler)));
+    let connection = Connection::new(certificate);
+    let service = service_fn(move |request| answer(request, connection, Arc::clone(&handler)));
     let _ = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
+        .max_concurrent_streams(STREAMS)
         .serve_connection(TokioIo::new(stream), service)
         .await;
 }
@@ -141,7 +175,8 @@ async fn serve_http1<S>(stream: S, certificate: bool, handler: Handler)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let service = service_fn(move |request| answer(request, certificate, Arc::clone(&handler)));
+    let connection = Connection::new(certificate);
+    let service = service_fn(move |request| answer(request, connection, Arc::clone(&handler)));
     let _ = hyper::server::conn::http1::Builder::new()
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades()
@@ -151,7 +186,7 @@ where
 /// An error here makes hyper close the connection without a word, which is what [`Reply::Close`] means.
 async fn answer(
     mut request: Request<Incoming>,
-    client_certificate: bool,
+    connection: Connection,
     handler: Handler,
 ) -> io::Result<Response<Body>> {
     let upgrade = hyper::upgrade::on(&mut request);
@@ -161,10 +196,15 @@ async fn answer(
         .map_err(io::Error::other)?;
     let call = Call {
         request: Request::from_parts(head, body),
-        client_certificate,
+        client_certificate: connection.client_certificate,
+        connection: connection.id,
     };
     match handler(call) {
         Reply::Answer(response) => Ok(response.map(Body::from)),
+        Reply::Late(response, wait) => {
+            tokio::time::sleep(wait).await;
+            Ok(response.map(Body::from))
+        }
         Reply::Truncated(response) => Ok(truncated(response)),
         Reply::Drip(response) => Ok(dripping(response)),
         Reply::Hang => std::future::pending().await,
@@ -174,6 +214,7 @@ async fn answer(
             tokio::spawn(tunnel(upgrade, to));
             Ok(Response::new(Body::empty()))
         }
+        Reply::Stream(streamed) => Ok(streaming(streamed)),
     }
 }
 
@@ -181,6 +222,17 @@ async fn tunnel(upgrade: OnUpgrade, mut to: TcpStream) {
     if let Ok(from) = upgrade.await {
         let _ = tokio::io::copy_bidirectional(&mut TokioIo::new(from), &mut to).await;
     }
+}
+
+fn streaming(streamed: Streamed) -> Response<Body> {
+    let Streamed { head, body, lasts } = streamed;
+    let lines = stream::unfold(body, |mut body| async move {
+        let line = body.recv().await?;
+        Some((line, body))
+    });
+    let lines = lines.take_until(Box::pin(tokio::time::sleep(lasts)));
+    let (head, ()) = head.into_parts();
+    Response::from_parts(head, Body::from_stream(stream_errors(lines)))
 }
 
 fn truncated(response: Response<Bytes>) -> Response<Body> {
@@ -215,5 +267,5 @@ fn dripping(response: Response<Bytes>) -> Response<Body> {
 fn stream_errors(
     stream: impl futures_util::Stream<Item = Result<Bytes, io::ErrorKind>>,
 ) -> impl futures_util::Stream<Item = io::Result<Bytes>> {
-    futures_util::StreamExt::map(stream, |item| item.map_err(io::Error::from))
+    stream.map(|item| item.map_err(io::Error::from))
 }

@@ -81,7 +81,10 @@ fn store(
     })
 }
 
-fn region<'t>(cx: &Lowering<'_>, value: Value<'t>) -> Option<At<&'t str>> {
+pub(in crate::config::lower) fn region<'t>(
+    cx: &Lowering<'_>,
+    value: Value<'t>,
+) -> Option<At<&'t str>> {
     let text = value.string()?;
     if text.value.len() <= 32 && remote_name::is_region(text.value) {
         return Some(text);

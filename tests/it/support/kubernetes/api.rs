@@ -11,36 +11,52 @@ use super::super::serve::{Call, Reply};
 use super::Shared;
 use super::ask::{Ask, data};
 use super::body::Wanted;
-use super::fault::Fault;
+use super::fault::{Fault, Rule};
+use super::leases;
 use super::log::Verb;
 use super::object::Secret;
 use super::refusal::{Refusal, Why};
+use super::{rbac, reviews, watches};
 
-type Answer = Result<(u16, Value), Refusal>;
+pub type Answer = Result<(u16, Value), Refusal>;
 
 pub fn answer(shared: &mut Shared, call: &Call) -> Reply {
     let ask = Ask::read(&call.request);
     let reply = reply(shared, call, &ask);
     let status = match &reply {
-        Reply::Answer(answer) | Reply::Truncated(answer) | Reply::Drip(answer) => {
-            answer.status().as_u16()
-        }
+        Reply::Answer(answer)
+        | Reply::Truncated(answer)
+        | Reply::Drip(answer)
+        | Reply::Late(answer, _) => answer.status().as_u16(),
+        Reply::Stream(streamed) => streamed.head.status().as_u16(),
         Reply::Hang | Reply::Close | Reply::Tunnel(_) => 0,
     };
-    shared.log.0.push(ask.log(&call.request, status));
+    let token = bearer(&call.request).unwrap_or_default();
+    let who = shared.others.get(token).cloned();
+    shared.log.0.push(ask.log(call, (status, who)));
     reply
 }
 
 fn reply(shared: &mut Shared, call: &Call, ask: &Ask<'_>) -> Reply {
-    if !call.client_certificate && bearer(&call.request) != Some(shared.token.as_str()) {
+    if !call.client_certificate && !shared.admits(bearer(&call.request)) {
         return Reply::Answer(Refusal::new(Why::Unauthorized, "Unauthorized").response());
     }
-    let rule = shared
-        .rules
-        .iter()
-        .find(|(rule, _)| rule.matches(ask.namespace, ask.name, ask.verb));
+    if let Some(refusal) = rbac::forbidden(shared, &call.request, ask) {
+        return Reply::Answer(refusal.response());
+    }
+    let matches = |rule: &Rule| rule.matches(ask.namespace, ask.name(), ask.verb);
+    if let Some(at) = shared.deeds.iter().position(|(rule, _)| matches(rule)) {
+        let (_, deed) = shared.deeds.remove(at);
+        deed(&mut shared.store);
+    }
+    let rule = shared.rules.iter().find(|(rule, _)| matches(rule));
     match rule.map(|(_, fault)| fault.clone()) {
+        Some(Fault::Slow(most)) => {
+            let wait = most.mul_f64(fastrand::f64());
+            Reply::Late(respond(route(shared, ask)), wait)
+        }
         Some(fault) => faulty(shared, ask, &fault),
+        None if ask.verb == Verb::Watch => watches::watch(shared, ask),
         None => Reply::Answer(respond(route(shared, ask))),
     }
 }
@@ -76,20 +92,35 @@ fn route(shared: &mut Shared, ask: &Ask<'_>) -> Answer {
             json!({"major": "1", "minor": "36", "gitVersion": "v1.36.0"}),
         ));
     }
+    if ask.path == reviews::PATH {
+        return Ok(reviews::answer(shared.grants.as_ref(), &ask.body));
+    }
+    if ask.verb == Verb::List {
+        return watches::list(shared, ask);
+    }
     let segments: Vec<&str> = ask.path.trim_matches('/').split('/').collect();
     match segments[..] {
         ["api", "v1", "namespaces", name] if ask.verb == Verb::Get => {
-            if !shared.store.namespaces.contains(name) {
-                return Err(Refusal::not_found("namespaces", name));
-            }
-            let namespace =
-                json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
-            Ok((200, namespace))
+            let namespace = shared.store.namespaces.get(name);
+            let namespace = namespace.ok_or_else(|| Refusal::not_found("namespaces", name))?;
+            Ok((200, namespace.clone()))
         }
         ["api", "v1", "namespaces", _, "secrets"] if ask.verb == Verb::Create => {
             create(shared, ask)
         }
         ["api", "v1", "namespaces", _, "secrets", _] => secret(shared, ask),
+        [
+            "apis",
+            "coordination.k8s.io",
+            "v1",
+            "namespaces",
+            namespace,
+            "leases",
+            ref name @ ..,
+        ] => {
+            let name = name.first().copied().unwrap_or_default();
+            leases::any(shared, ask, (namespace, name))
+        }
         _ => Err(Refusal::new(
             Why::NotFound,
             "the server could not find the requested resource",
@@ -116,6 +147,7 @@ fn secret(shared: &mut Shared, ask: &Ask<'_>) -> Answer {
             let live = live.ok_or_else(|| Refusal::not_found("secrets", name))?;
             let mut object = ask.body.clone();
             if ask.verb == Verb::Patch {
+                same_uid(live, &ask.body["metadata"])?;
                 object = live.to_json();
                 merge(&mut object, &ask.body);
             }
@@ -135,11 +167,24 @@ fn secret(shared: &mut Shared, ask: &Ask<'_>) -> Answer {
                 json!({"apiVersion": "v1", "kind": "Status", "status": "Success", "details": details}),
             ))
         }
-        Verb::Create | Verb::Other => {
+        Verb::Create | Verb::List | Verb::Watch | Verb::Other => {
             let text = "the body of the request was in an unknown format";
             Err(Refusal::new(Why::UnsupportedMediaType, text))
         }
     }
+}
+
+/// A patch must not change it, which is asked after the version is found to be the live one.
+fn same_uid(live: &Secret, metadata: &Value) -> Result<(), Refusal> {
+    let version = &metadata["resourceVersion"];
+    let live_version = live.resource_version.to_string();
+    let current = version.is_null() || *version == *live_version;
+    if metadata["uid"].is_null() || metadata["uid"] == live.uid || !current {
+        return Ok(());
+    }
+    let text = "metadata.uid: Invalid value: field is immutable";
+    let cause = json!({"reason": "FieldValueInvalid", "field": "metadata.uid"});
+    Err(Refusal::new(Why::Invalid, text).with_causes(vec![cause]))
 }
 
 fn create(shared: &mut Shared, ask: &Ask<'_>) -> Answer {
@@ -152,7 +197,15 @@ fn create(shared: &mut Shared, ask: &Ask<'_>) -> Answer {
     let written = shared
         .store
         .update(ask.namespace, name, &wanted, &ask.writer())?;
-    Ok((201, ask.shape(&written.secret)))
+    let mut made = ask.shape(&written.secret);
+    if ask.writer().dry_run {
+        // What was not kept has no version (KEP 576).
+        made["metadata"]
+            .as_object_mut()
+            .unwrap()
+            .remove("resourceVersion");
+    }
+    Ok((201, made))
 }
 
 fn bearer(request: &Request<Bytes>) -> Option<&str> {
@@ -195,7 +248,7 @@ fn other_object(ask: &Ask<'_>) -> Value {
 }
 
 /// RFC 7386.
-fn merge(target: &mut Value, patch: &Value) {
+pub fn merge(target: &mut Value, patch: &Value) {
     let Value::Object(patch) = patch else {
         *target = patch.clone();
         return;

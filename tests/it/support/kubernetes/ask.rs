@@ -8,6 +8,7 @@ use axum::http::header::{ACCEPT, CONTENT_TYPE, USER_AGENT};
 use axum::http::{Method, Request};
 use serde_json::Value;
 
+use super::super::serve::Call;
 use super::log::{self, Shape, Verb};
 use super::object::Secret;
 use super::refusal::{Refusal, Why};
@@ -17,7 +18,7 @@ use super::store::Writer;
 pub struct Ask<'a> {
     pub verb: Verb,
     pub namespace: &'a str,
-    /// Empty for a namespace itself and for `/version`.
+    /// Empty for a namespace itself, a collection and `/version`.
     pub name: &'a str,
     pub path: &'a str,
     pub query: BTreeMap<&'a str, String>,
@@ -39,18 +40,43 @@ impl<'a> Ask<'a> {
             Method::DELETE => Verb::Delete,
             _ => Verb::Other,
         };
-        let mut segments = path.split('/').skip(4);
+        // A group has one segment more.
+        let before = if path.starts_with("/apis/") { 5 } else { 4 };
+        let mut segments = path.split('/').skip(before);
+        let namespace = segments.next().unwrap_or_default();
+        let name = segments.nth(1).unwrap_or_default();
+        let query = query(request.uri().query().unwrap_or_default());
+        let is_collection = ["secrets", "namespaces"]
+            .iter()
+            .any(|it| path.ends_with(&format!("/{it}")));
+        let watches = query
+            .get("watch")
+            .is_some_and(|it| it == "true" || it == "1");
+        let verb = match verb {
+            Verb::Get if is_collection && watches => Verb::Watch,
+            Verb::Get if is_collection => Verb::List,
+            verb => verb,
+        };
         Self {
             verb,
-            namespace: segments.next().unwrap_or_default(),
-            name: segments.nth(1).unwrap_or_default(),
+            namespace,
+            name,
             path,
-            query: query(request.uri().query().unwrap_or_default()),
+            query,
             body: parse(request.body()),
             shape: match header(ACCEPT) {
                 Some(accept) if accept.contains("as=PartialObjectMetadata") => Shape::Metadata,
                 _ => Shape::Whole,
             },
+        }
+    }
+
+    /// The object that is asked for or about: a new one is named in the body only.
+    pub fn name(&self) -> &str {
+        let made = self.body["metadata"]["name"].as_str();
+        match made {
+            Some(made) if self.name.is_empty() => made,
+            Some(_) | None => self.name,
         }
     }
 
@@ -87,14 +113,15 @@ impl<'a> Ask<'a> {
         }
     }
 
-    pub fn log(&self, request: &Request<Bytes>, status: u16) -> log::Request {
+    pub fn log(&self, call: &Call, (status, who): (u16, Option<String>)) -> log::Request {
+        let request = &call.request;
         let writer = self.writer();
         let agent = request.headers().get(USER_AGENT);
         log::Request {
             at: Instant::now(),
             verb: self.verb,
             namespace: self.namespace.to_owned(),
-            name: self.name.to_owned(),
+            name: self.name().to_owned(),
             keys: data(&self.body).map(|(key, _)| key.to_owned()).collect(),
             field_manager: self.query.get("fieldManager").cloned(),
             force: writer.force,
@@ -106,7 +133,9 @@ impl<'a> Ask<'a> {
             shape: self.shape,
             user_agent: agent.and_then(|v| v.to_str().ok()).map(str::to_owned),
             http: request.version(),
+            connection: call.connection,
             status,
+            who,
         }
     }
 }

@@ -1,5 +1,7 @@
 //! What can go wrong between the API server and its client, and for which requests it does.
 
+use std::time::Duration;
+
 use super::log::Verb;
 use super::refusal::{Refusal, Why};
 
@@ -28,6 +30,8 @@ pub enum Fault {
     Truncated,
     Hang,
     Close,
+    /// What was asked for is done at once, and answered at most so much later.
+    Slow(Duration),
 }
 
 impl Fault {
@@ -67,6 +71,11 @@ impl Rule {
             namespace: Some(namespace.to_owned()),
             ..Self::default()
         }
+    }
+
+    /// Lists and watches over all namespaces, and those of namespaces.
+    pub fn cluster_wide() -> Self {
+        Self::namespace("")
     }
 
     pub fn name(mut self, name: &str) -> Self {

@@ -14,6 +14,8 @@ use super::TOKEN;
 #[derive(Clone, Copy, Debug)]
 pub enum Login {
     Token,
+    /// One of its own for somebody who is told apart by it.
+    Named(&'static str),
     /// A token nobody accepts.
     WrongToken,
     TokenFile,
@@ -21,6 +23,10 @@ pub enum Login {
     CertificateFiles,
     /// The right token and a CA that did not sign the server's certificate.
     OtherAuthority,
+}
+
+pub fn token_of(who: &str) -> String {
+    format!("{TOKEN}-{who}")
 }
 
 pub fn write(place: &Path, server: &str, certificates: &Certificates, login: Login) -> PathBuf {
@@ -37,6 +43,7 @@ pub fn write(place: &Path, server: &str, certificates: &Certificates, login: Log
     );
     let user = match login {
         Login::Token => format!("token: {TOKEN}"),
+        Login::Named(who) => format!("token: {}", token_of(who)),
         Login::WrongToken => format!("token: wrong-{TOKEN}"),
         Login::TokenFile => format!("tokenFile: {}", file("token", TOKEN).display()),
         Login::CertificateInline => format!(
@@ -51,10 +58,8 @@ pub fn write(place: &Path, server: &str, certificates: &Certificates, login: Log
             let key = file("client.key", &certificates.client_key);
             // Relative paths are relative to the kubeconfig.
             assert!(key.is_absolute());
-            format!(
-                "client-certificate: {}\n      client-key: client.key",
-                certificate.display()
-            )
+            let certificate = certificate.display();
+            format!("client-certificate: {certificate}\n      client-key: client.key")
         }
         Login::OtherAuthority => {
             let other = Certificates::make().authority;
@@ -62,9 +67,15 @@ pub fn write(place: &Path, server: &str, certificates: &Certificates, login: Log
             format!("token: {TOKEN}")
         }
     };
-    file(
-        &format!("kubeconfig-{:08x}", fastrand::u32(..)),
-        &format!(
+    write_lines(place, server, &authority, &user)
+}
+
+/// A kubeconfig whose cluster and user have these lines.
+pub fn write_lines(place: &Path, server: &str, authority: &str, user: &str) -> PathBuf {
+    let path = place.join(format!("kubeconfig-{:08x}", fastrand::u32(..)));
+    fs::write(
+        &path,
+        format!(
             "apiVersion: v1
 kind: Config
 clusters:
@@ -85,4 +96,7 @@ current-context: test
 "
         ),
     )
+    .unwrap();
+    fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
+    path
 }

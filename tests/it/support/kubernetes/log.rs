@@ -7,6 +7,8 @@ use axum::http::Version;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verb {
     Get,
+    List,
+    Watch,
     Apply,
     Patch,
     Create,
@@ -40,7 +42,11 @@ pub struct Request {
     pub shape: Shape,
     pub user_agent: Option<String>,
     pub http: Version,
+    /// Which connection it came by.
+    pub connection: u64,
     pub status: u16,
+    /// Who asked, where that is one who was let in by name.
+    pub who: Option<String>,
 }
 
 #[derive(Clone, Default)]
@@ -49,9 +55,12 @@ pub struct Log(pub Vec<Request>);
 impl Log {
     /// Requests that may change something.
     pub fn writes(&self) -> impl Iterator<Item = &Request> {
-        self.0
-            .iter()
-            .filter(|request| !matches!(request.verb, Verb::Get | Verb::Other))
+        self.0.iter().filter(|request| {
+            !matches!(
+                request.verb,
+                Verb::Get | Verb::List | Verb::Watch | Verb::Other
+            )
+        })
     }
 
     pub fn write_count(&self) -> usize {

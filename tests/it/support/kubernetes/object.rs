@@ -197,8 +197,13 @@ impl Manager {
         let mut fields = json!({});
         for field in &self.fields {
             let mut place = &mut fields;
-            for step in field.steps() {
-                place = &mut place[step];
+            for (depth, step) in field.steps().into_iter().enumerate() {
+                place = &mut place[&step];
+                // An update owns the maps that it began, too.
+                let begun = ["f:data", "f:labels", "f:annotations", "f:ownerReferences"];
+                if self.how == How::Update && begun.contains(&step.as_str()) && depth < 2 {
+                    place["."] = json!({});
+                }
             }
             *place = json!({});
         }
@@ -212,12 +217,16 @@ impl Manager {
         })
     }
 
-    /// Reads back what [`Self::to_json`] wrote, as an adoption that rewrites `managedFields` sends it.
+    /// Reads an entry of a body; `None` for what the server does not take.
     pub fn from_json(value: &Value) -> Option<Self> {
         let how = match value["operation"].as_str()? {
             "Apply" => How::Apply,
-            _ => How::Update,
+            "Update" => How::Update,
+            _ => return None,
         };
+        if value["apiVersion"].as_str()?.is_empty() || value["fieldsType"] != "FieldsV1" {
+            return None;
+        }
         let tree = &value["fieldsV1"];
         let keys = |place: &Value| -> Vec<String> {
             let keys = place.as_object().into_iter().flat_map(Map::keys);
@@ -233,8 +242,15 @@ impl Manager {
                 .into_iter()
                 .map(Field::Annotation),
         );
-        if tree["f:type"].is_object() {
-            fields.insert(Field::Type);
+        let owners = metadata["f:ownerReferences"].as_object().into_iter();
+        fields.extend(owners.flat_map(Map::keys).filter_map(|key| {
+            let key: Value = serde_json::from_str(key.strip_prefix("k:")?).ok()?;
+            Some(Field::Owner(key["uid"].as_str()?.to_owned()))
+        }));
+        for (name, field) in [("f:type", Field::Type), ("f:immutable", Field::Immutable)] {
+            if tree[name].is_object() {
+                fields.insert(field);
+            }
         }
         Some(Self {
             name: value["manager"].as_str()?.to_owned(),

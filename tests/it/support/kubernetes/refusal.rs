@@ -16,6 +16,7 @@ pub enum Why {
     UnsupportedMediaType,
     Invalid,
     TooManyRequests,
+    Expired,
     InternalError,
 }
 
@@ -57,8 +58,8 @@ impl Refusal {
         self
     }
 
-    pub fn response(&self) -> Response<Bytes> {
-        let (code, reason) = match self.why {
+    fn code(&self) -> (u16, &'static str) {
+        match self.why {
             Why::BadRequest => (400, "BadRequest"),
             Why::Unauthorized => (401, "Unauthorized"),
             Why::Forbidden => (403, "Forbidden"),
@@ -68,14 +69,20 @@ impl Refusal {
             Why::UnsupportedMediaType => (415, "UnsupportedMediaType"),
             Why::Invalid => (422, "Invalid"),
             Why::TooManyRequests => (429, "TooManyRequests"),
+            Why::Expired => (410, "Expired"),
             Why::InternalError => (500, "InternalError"),
-        };
+        }
+    }
+
+    /// The `Status` object.
+    pub fn status(&self) -> Value {
+        let (code, reason) = self.code();
         let mut details = json!({ "causes": self.causes });
         if let Some((kind, name)) = &self.about {
             details["kind"] = json!(kind);
             details["name"] = json!(name);
         }
-        let status = json!({
+        json!({
             "kind": "Status",
             "apiVersion": "v1",
             "metadata": {},
@@ -84,13 +91,16 @@ impl Refusal {
             "reason": reason,
             "details": details,
             "code": code,
-        });
+        })
+    }
+
+    pub fn response(&self) -> Response<Bytes> {
         let mut response = Response::builder()
-            .status(code)
+            .status(self.code().0)
             .header(CONTENT_TYPE, "application/json");
         if let Some(seconds) = self.retry_after {
             response = response.header(RETRY_AFTER, seconds);
         }
-        response.body(status.to_string().into()).unwrap()
+        response.body(self.status().to_string().into()).unwrap()
     }
 }

@@ -7,15 +7,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 
 use super::body::Wanted;
+use super::history::History;
+use super::namespaces::Namespaces;
 use super::object::{Field, Fields, How, Manager, Secret};
 use super::refusal::{Refusal, Why};
 
 /// Everything the server keeps.
-#[derive(Default)]
 pub struct Store {
-    pub namespaces: BTreeSet<String>,
+    pub namespaces: Namespaces,
     secrets: BTreeMap<(String, String), Secret>,
-    version: u64,
+    pub history: History,
 }
 
 /// One writer and how it writes.
@@ -30,7 +31,39 @@ pub struct Written {
     pub created: bool,
 }
 
+impl Default for Store {
+    fn default() -> Self {
+        let history = History::default();
+        Self {
+            namespaces: Namespaces::new(history.clone()),
+            secrets: BTreeMap::new(),
+            history,
+        }
+    }
+}
+
 impl Store {
+    /// Every object of a collection.
+    pub fn all(&self, resource: &str) -> Vec<Value> {
+        match resource {
+            "secrets" => self.secrets.values().map(Secret::to_json).collect(),
+            _ => self.namespaces.all().cloned().collect(),
+        }
+    }
+
+    /// A namespace goes with all that is in it.
+    pub fn delete_namespace(&mut self, name: &str) {
+        self.namespaces.terminate(name);
+        let within = self
+            .secrets
+            .keys()
+            .filter(|(namespace, _)| namespace == name);
+        for (namespace, name) in within.cloned().collect::<Vec<_>>() {
+            let _ = self.delete(&namespace, &name, &Value::Null);
+        }
+        self.namespaces.remove(name);
+    }
+
     pub fn get(&self, namespace: &str, name: &str) -> Option<&Secret> {
         self.secrets.get(&(namespace.to_owned(), name.to_owned()))
     }
@@ -49,6 +82,11 @@ impl Store {
             return Err(Refusal::new(Why::BadRequest, text));
         }
         let mut next = live.clone().unwrap_or_else(|| fresh(namespace, name));
+        if live.is_some() && next.managers.is_empty() {
+            // Nobody is known to have written it: whoever did is made up.
+            let fields = next.fields.keys().cloned().collect();
+            next.set_manager("before-first-apply", How::Update, fields);
+        }
         let conflicts = conflicts(&next, wanted, writer);
         if !conflicts.is_empty() && !writer.force {
             return Err(refuse_conflicts(&conflicts));
@@ -78,7 +116,8 @@ impl Store {
         self.store(live.as_ref(), next, writer.dry_run)
     }
 
-    /// A plain write (create, replace, merge patch, `kubectl edit`): the writer takes every field it changes.
+    /// A plain write (create, replace, merge patch, `kubectl edit`): the writer takes every field it changes, from the
+    /// managers that the body names, or else from those that there were.
     pub fn update(
         &mut self,
         namespace: &str,
@@ -96,22 +135,22 @@ impl Store {
             .filter(|(field, value)| next.fields.get(field) != Some(value))
             .map(|(field, _)| field.clone())
             .collect();
+        if let Some(managers) = wanted.managed_fields.as_ref().and_then(managers) {
+            next.managers = managers;
+        }
+        let tracked = live.is_none() || !next.managers.is_empty();
+        let is_writer = |m: &Manager| m.name == writer.manager && m.how == How::Update;
         for manager in &mut next.managers {
-            manager
-                .fields
-                .retain(|field| fields.contains_key(field) && !changed.contains(field));
+            let keeps = is_writer(manager);
+            let owned = &mut manager.fields;
+            owned.retain(|field| fields.contains_key(field) && (keeps || !changed.contains(field)));
         }
         next.fields = fields;
-        match wanted.managed_fields.as_ref().and_then(Value::as_array) {
-            Some(list) if live.as_ref().is_none_or(|live| differs(live, list)) => {
-                next.managers = list.iter().filter_map(Manager::from_json).collect();
-            }
-            _ => {
-                let before = next.manager(writer.manager, How::Update);
-                let mut owned = before.map(|m| m.fields.clone()).unwrap_or_default();
-                owned.extend(changed);
-                next.set_manager(writer.manager, How::Update, owned);
-            }
+        if tracked {
+            let before = next.manager(writer.manager, How::Update);
+            let mut owned = before.map(|m| m.fields.clone()).unwrap_or_default();
+            owned.extend(changed);
+            next.set_manager(writer.manager, How::Update, owned);
         }
         self.store(live.as_ref(), next, writer.dry_run)
     }
@@ -136,9 +175,14 @@ impl Store {
             return Err(Refusal::new(Why::Conflict, text));
         }
         let key = (namespace.to_owned(), name.to_owned());
-        self.secrets
+        let deleted = self
+            .secrets
             .remove(&key)
-            .ok_or_else(|| Refusal::not_found("secrets", name))
+            .ok_or_else(|| Refusal::not_found("secrets", name))?;
+        let version = self.history.next_version();
+        self.history
+            .record(version, "secrets", Some(deleted.to_json()), None);
+        Ok(deleted)
     }
 
     /// The live object, once the namespace and the body's preconditions are found to hold.
@@ -187,10 +231,16 @@ impl Store {
             }
         }
         if !dry_run {
-            self.version += 1;
-            next.resource_version = 1000 + self.version;
+            next.resource_version = self.history.next_version();
             let key = (next.namespace.clone(), next.name.clone());
             self.secrets.insert(key, next.clone());
+            let before = live.map(Secret::to_json);
+            self.history.record(
+                next.resource_version,
+                "secrets",
+                before,
+                Some(next.to_json()),
+            );
         }
         Ok(Written {
             secret: next,
@@ -256,10 +306,13 @@ fn immutable(live: &Secret, next: &Secret) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Whether a body's `managedFields` were rewritten, rather than sent back as they were read.
-fn differs(live: &Secret, list: &[Value]) -> bool {
-    live.metadata_json()["metadata"]["managedFields"]
-        .as_array()
-        .map(Vec::as_slice)
-        != Some(list)
+/// The managers that a body names: nobody for one empty entry, which asks for that, and `None` for what cannot be read
+/// or is empty, so that a client that does not know the field does not wipe it.
+fn managers(list: &Value) -> Option<Vec<Manager>> {
+    let list = list.as_array()?;
+    if list.as_slice() == [json!({})] {
+        return Some(Vec::new());
+    }
+    let managers: Vec<_> = list.iter().map(Manager::from_json).collect::<Option<_>>()?;
+    (!managers.is_empty()).then_some(managers)
 }

@@ -8,6 +8,8 @@ use serde_json::{Value, json};
 use super::super::http::block_on;
 use super::{Fault, How, Kubernetes, Rule, Shape, TOKEN, Verb, encoded};
 
+mod watching;
+
 const APPLY: &str = "application/apply-patch+yaml";
 
 struct Answer {
@@ -298,6 +300,115 @@ fn one_merge_patch_hands_ownership_over() {
     assert_eq!(keys(&kubernetes), ["x"]);
 }
 
+const MERGE: &str = "application/merge-patch+json";
+
+fn entry(manager: &str, fields: &Value) -> Value {
+    json!({"manager": manager, "operation": "Apply", "apiVersion": "v1", "fieldsType": "FieldsV1", "fieldsV1": fields})
+}
+
+#[test]
+fn a_new_object_is_made_once_and_owned_by_an_update() {
+    let kubernetes = Kubernetes::start();
+    let path = "/api/v1/namespaces/app/secrets?fieldManager=a";
+    let fields = entry("planted", &json!({"f:data": {"f:x": {}}}));
+    let object = json!({
+        "apiVersion": "v1", "kind": "Secret", "data": encoded(&[("x", "1")]),
+        "metadata": {"name": "db", "managedFields": [fields]},
+    });
+    let post = || send(&kubernetes, Method::POST, path, "application/json", &object);
+    assert_eq!(post().status, 201);
+    // Whatever the body says of managers: who makes a field owns it.
+    assert_eq!(
+        kubernetes.owners("app", "db", "x"),
+        [("a".to_owned(), How::Update)]
+    );
+    let again = post();
+    assert_eq!((again.status, again.reason()), (409, "AlreadyExists"));
+}
+
+#[test]
+fn a_patch_of_managers_takes_them_as_they_are_unless_it_changes_fields() {
+    let kubernetes = Kubernetes::start();
+    kubernetes.put_data("helm", "app", "db", &[("x", "1"), ("y", "1")]);
+    let url = "/api/v1/namespaces/app/secrets/db?fieldManager=b";
+    let owners = |key: &str| kubernetes.owners("app", "db", key);
+    let ours = entry(
+        "a",
+        &json!({"f:data": {"f:x": {}, "f:y": {}, "f:gone": {}}}),
+    );
+    let patch = json!({
+        "metadata": {"managedFields": [ours]},
+        "data": encoded(&[("x", "2")]),
+    });
+    assert_eq!(
+        send(&kubernetes, Method::PATCH, url, MERGE, &patch).status,
+        200
+    );
+    assert_eq!(owners("x"), [("b".to_owned(), How::Update)]);
+    assert_eq!(owners("y"), [("a".to_owned(), How::Apply)]);
+    assert!(owners("gone").is_empty());
+    // What cannot be read, or is empty, leaves them as they are.
+    for managers in [json!([]), json!([{"manager": "a"}])] {
+        let patch = json!({"metadata": {"managedFields": managers}});
+        assert_eq!(
+            send(&kubernetes, Method::PATCH, url, MERGE, &patch).status,
+            200
+        );
+        assert_eq!(owners("y"), [("a".to_owned(), How::Apply)]);
+    }
+    let live = kubernetes.object("app", "db").unwrap();
+    let uid =
+        |uid: &Value, version: &str| json!({"metadata": {"uid": uid, "resourceVersion": version}});
+    let version = live["metadata"]["resourceVersion"].as_str().unwrap();
+    for (patch, status) in [
+        (uid(&json!("0-0"), version), 422),
+        (uid(&json!("0-0"), "1"), 409),
+        (uid(&live["metadata"]["uid"], "1"), 409),
+        (uid(&live["metadata"]["uid"], version), 200),
+    ] {
+        let answer = send(&kubernetes, Method::PATCH, url, MERGE, &patch);
+        assert_eq!(answer.status, status, "{patch}");
+    }
+}
+
+#[test]
+fn after_managers_are_wiped_the_next_apply_makes_one_up_that_owns_everything() {
+    let kubernetes = Kubernetes::start();
+    apply(&kubernetes, "a", &json!({}), &[("x", "1"), ("y", "1")]);
+    let wiped = json!({"metadata": {"managedFields": [{}]}});
+    kubernetes.patch("kubectl-patch", ("app", "db"), &wiped);
+    kubernetes.edit("app", "db", "z", "1");
+    let owners = |key: &str| kubernetes.owners("app", "db", key);
+    assert!(owners("x").is_empty() && owners("z").is_empty());
+    apply(&kubernetes, "a", &json!({}), &[("x", "1"), ("y", "1")]);
+    let made_up = ("before-first-apply".to_owned(), How::Update);
+    assert_eq!(owners("x"), [made_up.clone(), ("a".to_owned(), How::Apply)]);
+    apply(&kubernetes, "a", &json!({}), &[("x", "1")]);
+    assert_eq!(keys(&kubernetes), ["x", "y", "z"]);
+    assert_eq!(owners("y"), [made_up]);
+}
+
+#[test]
+fn what_happens_meanwhile_happens_once_and_before_the_answer() {
+    let kubernetes = Kubernetes::start();
+    let rule = || Rule::namespace("app").name("db").verb(Verb::Apply);
+    kubernetes.meanwhile_put(rule(), ("app", "db"), &[("x", "theirs")]);
+    assert_eq!(
+        apply(&kubernetes, "a", &json!({}), &[("x", "1")]).status,
+        409
+    );
+    kubernetes.meanwhile_delete(rule(), ("app", "db"));
+    assert_eq!(
+        apply(&kubernetes, "a", &json!({}), &[("x", "1")]).status,
+        201
+    );
+    assert_eq!(
+        apply(&kubernetes, "a", &json!({}), &[("x", "1")]).status,
+        200
+    );
+    assert!(kubernetes.all_happened());
+}
+
 #[test]
 fn deletion_honours_preconditions() {
     let kubernetes = Kubernetes::start();
@@ -412,4 +523,54 @@ fn no_fault_looks_like_a_good_answer() {
         });
         assert_ne!(good, Some(true), "{fault:?}");
     }
+}
+
+#[test]
+fn a_lease_is_replaced_only_as_it_was_read() {
+    const JSON: &str = "application/json";
+    let kubernetes = Kubernetes::start();
+    let leases = "/apis/coordination.k8s.io/v1/namespaces/app/leases";
+    let one = format!("{leases}/sync");
+    let lease = |version: Option<&Value>, seconds: i64| {
+        json!({
+            "apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
+            "metadata": {"name": "sync", "resourceVersion": version},
+            "spec": {"holderIdentity": "a", "leaseDurationSeconds": seconds, "renewTime": "2026-01-02T03:04:05.000006Z"},
+        })
+    };
+    let get = || send(&kubernetes, Method::GET, &one, JSON, &Value::Null);
+    let put = |body: &Value| send(&kubernetes, Method::PUT, &one, JSON, body);
+    let post = |body: &Value| send(&kubernetes, Method::POST, leases, JSON, body);
+    assert_eq!((get().status, get().reason()), (404, "NotFound"));
+    assert_eq!(put(&lease(None, 15)).status, 404);
+    let made = post(&lease(None, 15));
+    assert_eq!(made.status, 201);
+    assert_eq!(post(&lease(None, 15)).reason(), "AlreadyExists");
+    assert_eq!(get().version(), made.version());
+    let next = put(&lease(Some(made.version()), 16));
+    assert_eq!((next.status, next.uid()), (200, made.uid()));
+    let late = put(&lease(Some(made.version()), 17));
+    assert_eq!((late.status, late.reason()), (409, "Conflict"));
+    assert_eq!(put(&lease(None, 17)).status, 422);
+    assert_eq!(put(&lease(Some(next.version()), 0)).status, 422);
+    assert_eq!(get().body["spec"]["leaseDurationSeconds"], 16);
+    let elsewhere = leases.replace("/app/", "/nowhere/");
+    let nowhere = send(
+        &kubernetes,
+        Method::POST,
+        &elsewhere,
+        JSON,
+        &lease(None, 15),
+    );
+    assert_eq!(nowhere.status, 404);
+}
+
+#[test]
+fn a_slow_answer_comes_and_who_asked_is_told_apart() {
+    let kubernetes = Kubernetes::start();
+    kubernetes.cluster_for("main", "somebody");
+    kubernetes.fail(Rule::any(), Fault::Slow(Duration::from_millis(50)));
+    let created = apply(&kubernetes, "a", &json!({}), &[("x", "1")]);
+    assert_eq!(created.status, 201);
+    assert_eq!(kubernetes.log().0[0].who, None);
 }

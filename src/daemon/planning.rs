@@ -1,0 +1,174 @@
+//! What a run of each entry would do now: everything is built and read as for `once`, and nothing is written.
+//!
+//! The state is a copy, so a daemon may work beside it, and nobody is kept out. What it knows, only it knows: that a file
+//! is ours, which `find` listed what. Without one, only what the targets themselves prove is ours.
+
+mod counter;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use self::counter::Counter;
+use super::configured::Configured;
+use super::entries::{EntryState, Rest};
+use super::house::{House, Supplied, Supply};
+use super::times::Now;
+use super::{Progress, Stopped, TELL_PROGRESS, list_namespaces};
+use crate::config::Config;
+use crate::failure::Failure;
+use crate::kube::Tenure;
+use crate::names::{EntryName, StoreName};
+use crate::report::Reporter;
+use crate::schedule::rhythm::Rhythm;
+use crate::state::{Copied, Remembered, State};
+use crate::store::Store;
+use crate::store::desk::Desk;
+use crate::sync::plan::{self, Gates, Outlook, Step};
+use crate::sync::{Entry, Run, Selected, Which};
+use crate::target::Target;
+
+/// What would become of one entry.
+#[derive(Debug)]
+pub struct Planned {
+    pub name: EntryName,
+    /// As the configuration has them.
+    pub targets: Vec<String>,
+    /// Its selectors in one cluster each.
+    pub selected: Vec<Selected>,
+    /// `None`: it is suspended, and nothing happens to it.
+    pub outlook: Option<Outlook>,
+}
+
+#[derive(Debug)]
+pub struct Plan {
+    /// By name.
+    pub entries: Vec<Planned>,
+    /// Why nothing is known of earlier deliveries, where there is something to know.
+    pub unknown: Option<Failure>,
+}
+
+/// Says what would be done to the entries named (all without names). `progress` hears now and then how far it has come.
+pub async fn plan(
+    config: Config,
+    names: &[EntryName],
+    mut progress: impl FnMut(Progress),
+) -> Result<Plan, Stopped> {
+    let mut config = config;
+    let Copied { state, unknown } = State::copy(&config.daemon.state_dir)?;
+    // Those that are not asked for write, too.
+    let whole = config.clone();
+    if !names.is_empty() {
+        config.entries.retain(|name, _| names.contains(name));
+    }
+    let past = state.take_remembered();
+    // Nothing is written: who leads is all the same.
+    let (mut house, _) = House::over(state, &config)?;
+    // What is not listed then is not known: that is said, and what is named goes on.
+    list_namespaces(&mut house, &config, names).await;
+    Configured::of(&whole, &house.territory, &house.state).remember(&house.state);
+    let Supply {
+        stores, entries, ..
+    } = house.supply(&config);
+    let (desk, wants) = Desk::new();
+    let counter = Counter::new(opened(stores));
+    let gates = Gates::new(config.clusters.keys());
+    let state = Arc::clone(&house.state);
+    let work = entries.into_iter().map(|entry| {
+        let state = recalled(entry, &past);
+        let site = (desk.clone(), Arc::clone(&house.state));
+        Box::pin(of_entry(state, site, &gates))
+    });
+    let mut work: FuturesUnordered<_> = work.collect();
+    drop((desk, state));
+    let all = work.len();
+    let mut done = Vec::with_capacity(all);
+    let mut tell = tokio::time::interval(TELL_PROGRESS);
+    let mut reading = std::pin::pin!(counter.serve(wants));
+    loop {
+        tokio::select! {
+            () = &mut reading => {}
+            ended = work.next() => match ended {
+                Some(planned) => done.push(planned),
+                None => break,
+            },
+            _ = tell.tick() => progress(Progress { done: done.len(), all }),
+        }
+    }
+    done.sort_by(|a: &Planned, b| a.name.cmp(&b.name));
+    Ok(Plan {
+        entries: done,
+        unknown,
+    })
+}
+
+fn opened(stores: BTreeMap<StoreName, Supplied>) -> BTreeMap<StoreName, Store> {
+    let stores = stores.into_iter();
+    stores
+        .filter_map(|(name, supplied)| Some((name, supplied.store?)))
+        .collect()
+}
+
+/// The entry with what is known of it.
+fn recalled(entry: Entry, past: &Remembered) -> EntryState {
+    let now = Now::read();
+    let bytes = past.entries.get(&entry.name);
+    let rhythm = Rhythm::new(entry.refresh_interval, now.instant, 0);
+    let mut state = EntryState::new(Arc::new(entry), rhythm, Instant::now());
+    if let Some(bytes) = bytes {
+        // Of another configuration only what was delivered is left, which is right here, too.
+        let _ = state.recall(bytes, &now);
+    }
+    state
+}
+
+async fn of_entry(state: EntryState, site: (Desk, Arc<State>), gates: &Gates) -> Planned {
+    let entry = Arc::clone(&state.entry);
+    let outlook = match state.rest() {
+        Some(Rest::Suspended | Rest::StandsBy) => None,
+        Some(Rest::Delivered) => Some(Outlook {
+            targets: entry
+                .targets
+                .iter()
+                .map(|_| Ok(Step::unchanged()))
+                .collect(),
+            failures: Vec::new(),
+        }),
+        // No namespace matches, or nobody says which do.
+        Some(Rest::Nowhere) => Some(Outlook::default()),
+        None => Some(plan::plan(run(&state, site), gates).await),
+    };
+    Planned {
+        name: entry.name.clone(),
+        targets: entry.targets.iter().map(Target::to_string).collect(),
+        selected: entry.selected.clone(),
+        outlook,
+    }
+}
+
+/// As the daemon would begin it; but a version older than the delivered one is taken at its word, for to wait for a
+/// second read that agrees is a matter of when.
+fn run(state: &EntryState, (desk, copy): (Desk, Arc<State>)) -> Run {
+    Run {
+        entry: Arc::clone(&state.entry),
+        desk,
+        state: copy,
+        reporter: Reporter::new(|_| {}),
+        handed: None,
+        delivered: BTreeMap::new(),
+        confirmed: BTreeMap::new(),
+        known: state.delivered.keys().cloned().collect(),
+        without: state.without.clone(),
+        proofs: state.all_proofs(),
+        which: Which::All,
+        contested: BTreeSet::new(),
+        away: state.away(),
+        may_go: (0..state.targets.len()).collect(),
+        ours: (0..state.targets.len()).collect(),
+        tenure: Tenure::never(),
+        dismissed: CancellationToken::new(),
+    }
+}
