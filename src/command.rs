@@ -26,6 +26,7 @@ use std::process::ExitCode;
 use crate::cli::{Cli, Command, SyncWhich};
 use crate::config::{self, Config, Daemon, Surroundings};
 use crate::control::{Prune, Which};
+use crate::names::EntryName;
 
 pub(crate) const FAILED: u8 = 1;
 pub(crate) const WOULD_CHANGE: u8 = 2;
@@ -102,6 +103,20 @@ fn find_daemon(path: &Path) -> Result<Daemon, ExitCode> {
 /// Loads the configuration and shows its problems on stderr.
 fn load(path: &Path) -> Result<Config, ExitCode> {
     load_in(path, &Surroundings::from_process())
+}
+
+/// The same, where it has all of these entries.
+fn load_with(path: &Path, names: &[EntryName]) -> Result<Config, ExitCode> {
+    let config = load(path)?;
+    let unknown = names
+        .iter()
+        .find(|name| !config.entries.contains_key(*name));
+    if let Some(unknown) = unknown {
+        let known = config.entries.keys().map(EntryName::as_str);
+        show(&no_such("entry", unknown.as_str(), known));
+        return Err(ExitCode::from(USAGE));
+    }
+    Ok(config)
 }
 
 /// The same as if the process were another one.

@@ -5,25 +5,17 @@ use std::process::ExitCode;
 
 use super::progress::ProgressLine;
 use super::table::{Columns, Paint, table};
-use super::{FAILED, PARTIAL, TEMPORARY, USAGE, load, no_such, print, show};
+use super::{FAILED, PARTIAL, TEMPORARY, load_with, print, show};
 use crate::daemon::{self, Done, Stopped};
 use crate::names::EntryName;
 use crate::report::Condition;
 use crate::status::{EntryStatus, LeaderStatus};
 
 pub(super) async fn run(path: &Path, names: &[EntryName]) -> ExitCode {
-    let config = match load(path) {
+    let config = match load_with(path, names) {
         Ok(config) => config,
         Err(code) => return code,
     };
-    if let Some(unknown) = names
-        .iter()
-        .find(|name| !config.entries.contains_key(*name))
-    {
-        let known = config.entries.keys().map(EntryName::as_str);
-        show(&no_such("entry", unknown.as_str(), known));
-        return ExitCode::from(USAGE);
-    }
     let mut line = ProgressLine::new();
     let ended = daemon::once(config, names, |now| line.show(now)).await;
     drop(line);

@@ -7,23 +7,15 @@ use std::process::ExitCode;
 
 use super::progress::ProgressLine;
 use super::table::Paint;
-use super::{FAILED, USAGE, WOULD_CHANGE, load, no_such, print, show};
+use super::{FAILED, WOULD_CHANGE, load_with, print, show};
 use crate::daemon;
 use crate::names::EntryName;
 
 pub(super) async fn run(path: &Path, names: &[EntryName], detailed: bool) -> ExitCode {
-    let config = match load(path) {
+    let config = match load_with(path, names) {
         Ok(config) => config,
         Err(code) => return code,
     };
-    if let Some(unknown) = names
-        .iter()
-        .find(|name| !config.entries.contains_key(*name))
-    {
-        let known = config.entries.keys().map(EntryName::as_str);
-        show(&no_such("entry", unknown.as_str(), known));
-        return ExitCode::from(USAGE);
-    }
     let mut line = ProgressLine::new();
     let planned = Box::pin(daemon::plan(config, names, |now| line.show(now))).await;
     drop(line);

@@ -57,6 +57,18 @@ struct Lowering<'a> {
     needs: Needs,
 }
 
+impl<'a> Lowering<'a> {
+    fn new(problems: &'a Problems, sources: &'a Sources, surroundings: &'a Surroundings) -> Self {
+        Self {
+            problems,
+            sources,
+            surroundings,
+            inputs: RefCell::default(),
+            needs: Needs::default(),
+        }
+    }
+}
+
 /// What may be referred to by name. A store or cluster with a mistake in it is still there to be referred to.
 #[derive(Debug, Default)]
 struct References {
@@ -113,13 +125,7 @@ pub(super) fn lower(
     surroundings: &Surroundings,
     problems: &Problems,
 ) -> Option<Config> {
-    let cx = Lowering {
-        problems,
-        sources,
-        surroundings,
-        inputs: RefCell::default(),
-        needs: Needs::default(),
-    };
+    let cx = Lowering::new(problems, sources, surroundings);
     let sections = Sections::collect(documents, &cx);
     let main = Place::file(FileId::MAIN);
     let (daemon, leader) = daemon::lower(&cx, sections.daemon, main);
@@ -186,13 +192,7 @@ pub(super) fn lower_daemon(
     surroundings: &Surroundings,
     problems: &Problems,
 ) -> Option<Daemon> {
-    let cx = Lowering {
-        problems,
-        sources,
-        surroundings,
-        inputs: RefCell::default(),
-        needs: Needs::default(),
-    };
+    let cx = Lowering::new(problems, sources, surroundings);
     // Of who leads, the daemon knows better.
     daemon::lower(&cx, table, Place::file(FileId::MAIN)).0
 }

@@ -25,6 +25,7 @@ use crate::secret::{Fingerprint, Payload};
 
 pub use changes::changes;
 use fields::Difference;
+pub(in crate::decide) use ownership::ESO_PREFIX;
 use ownership::may_own;
 use removal::Author;
 pub(crate) use takeover::made;

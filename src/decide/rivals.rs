@@ -5,12 +5,10 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use crate::decide::kubernetes::Wanted;
+use crate::decide::kubernetes::{ESO_PREFIX, Wanted};
 use crate::failure::{Failure, Reason};
 use crate::kube::{FieldKind, LiveSecret, Manager};
 
-/// What External Secrets puts on what it writes.
-const ESO_PREFIX: &str = "reconcile.external-secrets.io/";
 const ESO_GROUP: &str = "external-secrets.io";
 /// The group of `kubernetes-external-secrets`.
 const KES_GROUP: &str = "kubernetes-client.io";

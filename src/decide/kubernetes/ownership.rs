@@ -11,7 +11,7 @@ use crate::names::Instance;
 use super::{DeliveredSecret, INSTANCE_ANNOTATION, Known, Wanted, writer};
 
 /// What External Secrets puts on what it writes.
-pub(super) const ESO_PREFIX: &str = "reconcile.external-secrets.io/";
+pub(in crate::decide) const ESO_PREFIX: &str = "reconcile.external-secrets.io/";
 
 pub(super) fn may_own(
     wanted: &Wanted,
