@@ -315,7 +315,7 @@ mod tests {
                 }
             });
             // As often as it takes for the other thread to come to it.
-            let began = std::time::Instant::now();
+            let began = tokio::time::Instant::now();
             let in_time = || began.elapsed() < std::time::Duration::from_secs(30);
             let mut unsteady = false;
             while !unsteady && in_time() {

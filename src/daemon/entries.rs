@@ -3,9 +3,13 @@
 //! Pure bookkeeping: the engine asks it what to do and starts the work.
 
 pub(super) mod aim;
+mod proofs;
 mod remembered;
+mod target;
+mod terms;
 
 pub(super) use self::remembered::{RawEntry, Recalled};
+pub(super) use self::target::{Alarms, Peace, Streak, TargetState};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,27 +18,16 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{DeletionPolicy, RefreshPolicy, Source};
-use crate::decide::Effect;
+use crate::config::{DeletionPolicy, RefreshPolicy};
 use crate::decide::change::{Change, Version, change};
-use crate::decide::contested::Repairs;
-use crate::decide::missing::{Evidence, Gone, Proof};
+use crate::decide::missing::Evidence;
 use crate::decide::state::{self, EntryFacts, Sources, TargetFacts, Try, Turn};
-use crate::failure::{Failure, Reason, Retry};
-use crate::leader::Since;
-use crate::names::{AccountId, ClusterName};
+use crate::failure::{Failure, Reason};
+use crate::names::ClusterName;
 use crate::report::{Condition, Stage};
-use crate::schedule::backoff;
 use crate::schedule::rhythm::Rhythm;
 use crate::store::{Match, Read};
-use crate::sync::{Entry, Heard, Proofs, Selected, Which, read_of};
-use crate::target::Target;
-
-/// A retry that waits for the next routine answer comes due a little before it: reads may come early by their jitter.
-const BEFORE_THE_ANSWER: f64 = 0.85;
-
-/// With intervals up to this, somebody's mistake is tried again with the routine reads; above, by a timer.
-const RARELY: Duration = Duration::from_hours(1);
+use crate::sync::{Entry, Heard, Selected, Which, read_of};
 
 /// The wait after a run that ended at a read which fails no more.
 const UNEXPLAINED_AGAIN: Duration = Duration::from_secs(1);
@@ -119,79 +112,6 @@ pub(super) enum Work {
     UnderWay,
 }
 
-#[derive(Debug)]
-pub(super) struct TargetState {
-    pub tried: bool,
-    pub trouble: Option<Streak>,
-    /// When it is tried again; `None` with a trouble: once its cluster is back.
-    pub retry: Option<Instant>,
-    /// What this target holds, per read; of one that is away, what it held.
-    pub delivered: BTreeMap<Read, Version>,
-    /// Since when it is away, because all that it was made of is gone.
-    pub away: Option<Timestamp>,
-    /// What was last told of it, the entry's own troubles included.
-    pub shown: Condition,
-    pub repairs: Repairs,
-    /// Who keeps changing it, and what to do; only while it is contested.
-    pub fight: Option<Failure>,
-    pub alarms: Alarms,
-}
-
-/// Looks at a target that somebody's change caused, and that found nothing to put back: each makes the next one wait
-/// longer, for whoever writes something else in a Secret may do so every second.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Alarms {
-    /// In a row.
-    false_ones: u32,
-    /// The last wait; as long again without one, and the row is over.
-    wait: Duration,
-    /// One is being looked into.
-    pub open: bool,
-    /// The next one is not looked into before this.
-    pub calm_until: Option<Instant>,
-}
-
-impl Alarms {
-    /// A run found everything as we left it, or not.
-    pub(super) fn end(&mut self, effect: Effect, interval: Duration, now: Instant) {
-        match effect {
-            Effect::Unchanged if self.open => {
-                if self.calm_until.is_some_and(|calm| now > calm + self.wait) {
-                    self.false_ones = 0;
-                }
-                self.wait = Duration::from_secs(1 << self.false_ones.min(20)).min(interval);
-                self.false_ones += 1;
-                self.calm_until = Some(now + self.wait);
-            }
-            Effect::Unchanged => {}
-            Effect::Created
-            | Effect::Updated
-            | Effect::Repaired(_)
-            | Effect::Deleted
-            | Effect::Away => *self = Self::default(),
-        }
-        self.open = false;
-    }
-}
-
-/// What a target that was done to has come to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[must_use]
-pub(super) enum Peace {
-    AsBefore,
-    Broken,
-    Made,
-}
-
-/// The same trouble, time after time.
-#[derive(Clone, Debug)]
-pub(super) struct Streak {
-    pub failure: Failure,
-    pub count: u32,
-    /// Whether this time is worth a log line: the first, another reason, and then at doubling counts.
-    pub loud: bool,
-}
-
 /// What an entry wants after one of its reads answered, or when its time has come.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use]
@@ -202,124 +122,6 @@ pub(super) enum Wish {
     Check,
 }
 
-impl Streak {
-    pub(super) fn next(before: Option<&Self>, failure: Failure) -> Self {
-        let count = before.map_or(1, |streak| streak.count.saturating_add(1));
-        let another = before.is_none_or(|streak| streak.failure.reason != failure.reason);
-        Self {
-            loud: another || count.is_power_of_two(),
-            failure,
-            count,
-        }
-    }
-
-    /// The wait before the next try, a server's own wish first.
-    pub(super) fn wait(&self, interval: Duration) -> Duration {
-        let retry = self.failure.reason.retry();
-        let usual = backoff::delay(retry, self.count, interval, fastrand::f64());
-        match retry {
-            Retry::Soon => self
-                .failure
-                .retry_after
-                .map_or(usual, |wish| wish.max(usual)),
-            Retry::Rarely => usual,
-        }
-    }
-}
-
-impl TargetState {
-    fn new() -> Self {
-        Self {
-            tried: false,
-            trouble: None,
-            retry: None,
-            delivered: BTreeMap::new(),
-            away: None,
-            shown: Condition::Pending,
-            repairs: Repairs::default(),
-            fight: None,
-            alarms: Alarms::default(),
-        }
-    }
-
-    /// An apply or a look ended like that.
-    pub(super) fn did(&mut self, effect: Effect, interval: Duration, now: Instant) -> Peace {
-        let before = self.repairs.is_contested();
-        self.repairs.did(effect, now, interval);
-        match (before, self.repairs.is_contested()) {
-            (false, true) => Peace::Broken,
-            (true, false) => {
-                self.fight = None;
-                Peace::Made
-            }
-            (true, true) | (false, false) => Peace::AsBefore,
-        }
-    }
-
-    /// Somebody who wants it all put back now has said so.
-    pub(super) fn end_fight(&mut self) {
-        self.repairs.end();
-        self.fight = None;
-    }
-
-    /// Whether what was put there has to stay as others left it, for now.
-    pub(super) fn is_withheld(&self, now: Instant) -> bool {
-        self.repairs.next_repair().is_some_and(|at| at > now)
-    }
-
-    /// Its policy is to leave it as it is while something is gone: only when that changes, it is tried again.
-    pub(super) fn stay(&mut self, failure: Failure) -> &Streak {
-        self.tried = true;
-        self.retry = None;
-        let streak = Streak::next(self.trouble.as_ref(), failure);
-        self.trouble.insert(streak)
-    }
-
-    /// One more failure; the next try is set by its reason.
-    pub(super) fn fail(&mut self, failure: Failure, interval: Duration, now: Instant) -> &Streak {
-        self.tried = true;
-        let streak = Streak::next(self.trouble.as_ref(), failure);
-        let wait = streak.wait(interval);
-        let wait = if waits_for_an_answer(&streak.failure, interval) {
-            wait.mul_f64(BEFORE_THE_ANSWER)
-        } else {
-            wait
-        };
-        self.retry = Some(now + wait);
-        self.trouble.insert(streak)
-    }
-
-    pub(super) fn succeed(&mut self) {
-        self.tried = true;
-        self.trouble = None;
-        self.retry = None;
-    }
-
-    /// Another machine writes it, and meets what there is to meet.
-    fn rest(&mut self) {
-        self.trouble = None;
-        self.retry = None;
-        self.repairs = Repairs::default();
-        self.fight = None;
-        self.alarms = Alarms::default();
-    }
-
-    fn waits_for_an_answer(&self, interval: Duration) -> bool {
-        let trouble = self.trouble.as_ref();
-        trouble.is_some_and(|streak| waits_for_an_answer(&streak.failure, interval))
-    }
-
-    /// It fails with what strikes a whole cluster.
-    pub(super) fn fails_with_all(&self) -> bool {
-        let trouble = self.trouble.as_ref();
-        trouble.is_some_and(|streak| streak.failure.reason.is_shared())
-    }
-
-    fn is_due(&self, now: Instant) -> bool {
-        self.trouble.is_some() && self.retry.is_some_and(|retry| retry <= now)
-    }
-}
-
 /// What an entry is looked at for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Occasion {
@@ -327,11 +129,6 @@ pub(super) enum Occasion {
     Answer,
     /// Its time has come.
     Timer,
-}
-
-/// Somebody has to act: the next routine answer is early enough, and costs no read of its own.
-fn waits_for_an_answer(failure: &Failure, interval: Duration) -> bool {
-    failure.reason.retry() == Retry::Rarely && interval <= RARELY
 }
 
 impl EntryState {
@@ -391,11 +188,6 @@ impl EntryState {
         self.reads.iter().chain(proofs).cloned().collect()
     }
 
-    /// Whether anything of it may be gone.
-    pub(super) fn has_questions(&self) -> bool {
-        !self.proofs.is_empty()
-    }
-
     /// Of each read the newest version that a target holds: an older one than that is never written without a second
     /// look, to whichever target.
     pub(super) fn newest_delivered(&self) -> BTreeMap<Read, Version> {
@@ -429,81 +221,6 @@ impl EntryState {
     /// Whether nothing of it is to begin, whoever asks.
     pub(super) fn is_asleep(&self) -> bool {
         matches!(self.rest(), Some(Rest::Suspended | Rest::StandsBy))
-    }
-
-    /// Whose turn it is to write target `index`.
-    pub(super) fn turn(&self, index: usize) -> Turn {
-        match self.entry.targets.get(index) {
-            Some(Target::Kubernetes(..)) => self.clusters,
-            Some(Target::File(_)) | None => Turn::Ours,
-        }
-    }
-
-    /// The targets that this machine writes.
-    pub(super) fn ours(&self) -> Vec<usize> {
-        let targets = 0..self.targets.len();
-        targets
-            .filter(|index| self.turn(*index) == Turn::Ours)
-            .collect()
-    }
-
-    fn has_clusters(&self) -> bool {
-        let mut targets = self.entry.targets.iter();
-        targets.any(|target| matches!(target, Target::Kubernetes(..)))
-    }
-
-    /// This machine leads: it begins anew with what it has delivered itself, and where others led since, not with what it
-    /// removed: it may be there again. False where it has nothing to do with that.
-    pub(super) fn begin_term(&mut self, since: Since) -> bool {
-        if !self.has_clusters() {
-            return false;
-        }
-        self.clusters = Turn::Ours;
-        if since == Since::Others {
-            for (target, state) in self.entry.targets.iter().zip(&mut self.targets) {
-                if matches!(target, Target::Kubernetes(..)) {
-                    state.away = None;
-                }
-            }
-        }
-        if self.rest().is_some() {
-            return true;
-        }
-        let shown: Vec<Condition> = self.targets.iter().map(|target| target.shown).collect();
-        let (work, condition, undelivered) = (self.work, self.condition, self.undelivered);
-        self.begin_anew();
-        (self.work, self.condition, self.undelivered) = (work, condition, undelivered);
-        for (target, shown) in self.targets.iter_mut().zip(shown) {
-            target.shown = shown;
-        }
-        // Until now it was another's to keep fresh.
-        self.first_seen = Instant::now();
-        true
-    }
-
-    /// Another machine leads. False where the entry has nothing to do with that.
-    pub(super) fn end_term(&mut self) -> bool {
-        if !self.has_clusters() {
-            return false;
-        }
-        self.clusters = Turn::Waits;
-        self.forgive();
-        true
-    }
-
-    /// What another machine writes is no trouble of this one.
-    pub(super) fn forgive(&mut self) {
-        for index in 0..self.targets.len() {
-            if self.turn(index) == Turn::Waits {
-                self.targets[index].rest();
-            }
-        }
-        if self.rest() == Some(Rest::StandsBy) {
-            self.failing_reads.clear();
-            self.trouble = None;
-            self.kept = None;
-            self.retry = None;
-        }
     }
 
     /// What was delivered stays known; everything else was of another configuration.
@@ -558,46 +275,6 @@ impl EntryState {
             .collect()
     }
 
-    /// The targets that may go as a whole now, as far as what is certain goes.
-    pub(super) fn ripe(&self) -> Vec<usize> {
-        let targets = self.entry.targets.iter().zip(&self.targets).enumerate();
-        let deletable = targets.filter(|(_, (target, state))| {
-            target.deletion_policy() == DeletionPolicy::Delete && state.away.is_none()
-        });
-        let deletable = deletable.map(|(index, _)| index);
-        let deletable: Vec<usize> = deletable
-            .filter(|index| self.turn(*index) == Turn::Ours)
-            .collect();
-        if deletable.is_empty() || !self.is_all_certain() {
-            return Vec::new();
-        }
-        deletable
-    }
-
-    /// Whether everything that it is made of is gone for certain.
-    fn is_all_certain(&self) -> bool {
-        let interval = self.entry.refresh_interval;
-        let certain = |about: &Read, proof: &Read| {
-            let evidence = self.evidence.get(&(about.clone(), proof.clone()));
-            evidence.is_some_and(|it| it.is_confirmed(interval)) && self.allowed.contains(proof)
-        };
-        self.reads.iter().all(|read| {
-            let mut proofs = self.proofs.get(read).into_iter().flatten();
-            match read.source {
-                // What it lists is among the reads.
-                Source::Find(_) => proofs.all(|proof| certain(read, proof)),
-                Source::Value { .. } | Source::Metadata { .. } => {
-                    proofs.any(|proof| certain(read, proof))
-                }
-            }
-        })
-    }
-
-    /// What the brake held may be asked for again.
-    pub(super) fn release(&mut self) {
-        self.held.clear();
-    }
-
     /// A `find` of it matches these now. Returns the reads that it has gained and lost by that.
     pub(super) fn found(&mut self, find: &Read, matches: &[Match]) -> (Vec<Read>, Vec<Read>) {
         let now = matches.iter().map(|found| read_of(find, found));
@@ -627,104 +304,9 @@ impl EntryState {
         self.entry.tolerates(read, finds.map(|(find, _)| find))
     }
 
-    pub(super) fn is_proof(&self, read: &Read) -> bool {
-        self.proofs.values().any(|proofs| proofs.contains(read))
-    }
-
-    pub(super) fn is_in_question(&self, read: &Read) -> bool {
-        self.proofs.contains_key(read)
-    }
-
     /// Whether its content comes from this read.
     pub(super) fn uses(&self, read: &Read) -> bool {
         self.reads.contains(read)
-    }
-
-    /// The reads in question that this one may prove something about.
-    pub(super) fn in_question(&self, proof: &Read) -> Vec<Read> {
-        let proofs = self.proofs.iter();
-        let about = proofs.filter(|(_, proofs)| proofs.contains(proof));
-        about.map(|(read, _)| read.clone()).collect()
-    }
-
-    /// From now on these prove what is in question about `read`. Returns the reads that it has gained and lost by that.
-    pub(super) fn prove(&mut self, read: &Read, proofs: BTreeSet<Read>) -> (Vec<Read>, Vec<Read>) {
-        let before = self.proofs.remove(read).unwrap_or_default();
-        self.evidence
-            .retain(|(about, proof), _| about != read || proofs.contains(proof));
-        let used = |entry: &Self, read: &Read| entry.reads.contains(read) || entry.is_proof(read);
-        let gained = proofs
-            .difference(&before)
-            .filter(|proof| !used(self, proof));
-        let gained = gained.cloned().collect();
-        let lost: Vec<Read> = before.difference(&proofs).cloned().collect();
-        if !proofs.is_empty() {
-            self.proofs.insert(read.clone(), proofs);
-        }
-        let lost = lost.into_iter().filter(|proof| !used(self, proof));
-        (gained, lost.collect())
-    }
-
-    /// A direct read has answered about what is in question.
-    pub(super) fn take_evidence(
-        &mut self,
-        about: &Read,
-        proof: &Read,
-        gone: Option<(Gone, AccountId)>,
-        now: Instant,
-    ) {
-        let key = (about.clone(), proof.clone());
-        let before = self.evidence.remove(&key);
-        if let Some(next) = Evidence::next(before, gone, now) {
-            self.evidence.insert(key, next);
-        }
-    }
-
-    /// What is known of everything that is in question.
-    pub(super) fn all_proofs(&self) -> BTreeMap<Read, Proofs> {
-        let reads = self.proofs.keys();
-        reads
-            .map(|read| (read.clone(), self.proofs_about(read)))
-            .collect()
-    }
-
-    /// What the direct reads say about what was read from `read`. What the brake holds is as good as not certain.
-    pub(super) fn proofs_about(&self, read: &Read) -> Proofs {
-        let interval = self.entry.refresh_interval;
-        let evidence = self.evidence.iter();
-        let about = evidence.filter(|((about, _), _)| about == read);
-        about
-            .map(|((_, proof), evidence)| {
-                let said = match evidence.proof(interval) {
-                    Proof::Confirmed if !self.allowed.contains(proof) => Proof::Held,
-                    said @ (Proof::None | Proof::Confirmed | Proof::Held | Proof::NeverThere) => {
-                        said
-                    }
-                };
-                (proof.clone(), (evidence.gone(), said))
-            })
-            .collect()
-    }
-
-    /// What has become certain since the last time; what no longer is was forgotten.
-    pub(super) fn newly_certain(&mut self) -> BTreeSet<Read> {
-        let interval = self.entry.refresh_interval;
-        let certain = self.evidence.iter();
-        let certain = certain.filter(|(_, evidence)| evidence.is_confirmed(interval));
-        let certain: BTreeSet<Read> = certain.map(|((_, proof), _)| proof.clone()).collect();
-        self.allowed.retain(|proof| certain.contains(proof));
-        self.held.retain(|proof| certain.contains(proof));
-        let known = |proof: &Read| self.allowed.contains(proof) || self.held.contains(proof);
-        certain.into_iter().filter(|proof| !known(proof)).collect()
-    }
-
-    /// What the brake said of what is certain.
-    pub(super) fn brake(&mut self, certain: BTreeSet<Read>, may: bool) {
-        if may {
-            self.allowed.extend(certain);
-        } else {
-            self.held.extend(certain);
-        }
     }
 
     /// A read said that; what now?
