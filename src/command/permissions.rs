@@ -197,7 +197,7 @@ fn content(need: &mut Need<'_>, target: &KubernetesTarget) {
     let verbs = [(Verb::Get, Why::Look), (Verb::Patch, Why::Apply)];
     need.one(Resource::Secret, &target.name, &verbs);
     if target.creation_policy.may_create() {
-        // An apply that makes an object is asked for both verbs, and RBAC knows no name of what is not there yet.
+        // RBAC knows no name of what is not there yet.
         need.all(Resource::Secret, &[(Verb::Create, Why::Make)]);
     }
 }

@@ -173,9 +173,6 @@ impl Reloading {
         let result = self.renew().await;
         let at = clock::now();
         let successful = result.is_ok();
-        self.house
-            .reporter
-            .record(&Fact::Reloaded { successful, at });
         let error = match result {
             Ok(Renewed {
                 added,
@@ -202,6 +199,10 @@ impl Reloading {
             successful,
             error,
         });
+        // Last: whoever sees it counted finds the rest told.
+        self.house
+            .reporter
+            .record(&Fact::Reloaded { successful, at });
         if ready {
             self.notifier.ready(&self.pulse.summary());
         }

@@ -88,6 +88,27 @@ fn deletes_watches_and_restarts_are_needed_where_they_are_asked_for() {
 }
 
 #[test]
+fn what_prunes_by_itself_may_delete_what_it_owns_and_nothing_else() {
+    let target = |policy, at| KubernetesTarget {
+        creation_policy: policy,
+        ..secret(at)
+    };
+    let mut config = with([
+        target(CreationPolicy::Owner, "c/app/owned"),
+        target(CreationPolicy::Orphan, "c/app/left"),
+        target(CreationPolicy::Merge, "c/app/chart"),
+    ]);
+    let deletes = |config: &Config| {
+        let mut needs = listed(config, Watching::EachNamespace);
+        needs.retain(|need| need.contains(" delete "));
+        needs
+    };
+    assert_eq!(deletes(&config), [""; 0]);
+    config.daemon.prune = true;
+    assert_eq!(deletes(&config), ["app secrets delete owned: Prune"]);
+}
+
+#[test]
 fn who_takes_turns_needs_the_lease_in_its_cluster() {
     let mut config = with([]);
     config.daemon.leader = Some(Leader {

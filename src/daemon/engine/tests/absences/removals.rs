@@ -6,6 +6,7 @@ mod orphans;
 use super::*;
 use crate::config::{CreationPolicy, DeletionPolicy, DriftPolicy};
 use crate::daemon::entries::Work;
+use crate::decide::{Drift, Effect};
 use crate::kube::Client;
 use crate::kube::tests::Server;
 use crate::names::{ClusterName, Namespace, ObjectName};
@@ -524,4 +525,21 @@ async fn thirty_deletions_at_once_are_held_until_one_is_let_go() {
     play.proven().await;
     assert_eq!(play.api.deletes().len(), 8);
     assert_eq!(play.scene.state(held[1]), Condition::Fresh);
+}
+
+/// Bug: what was fought over and then went by its policy was called contested until somebody said `sync`.
+#[tokio::test]
+async fn a_fight_is_over_when_its_target_goes() {
+    let mut play = Play::new(Cast::of(1, &[OWNED])).await;
+    let name = EntryName::new("e0").unwrap();
+    let entry = play.scene.engine.entries.get_mut(&name).unwrap();
+    for _ in 0..3 {
+        let drift = Effect::Repaired(Drift::Content);
+        let _ = entry.targets[0].did(drift, INTERVAL, Instant::now());
+    }
+    assert!(entry.targets[0].repairs.is_contested());
+    play.all_goes(0);
+    play.proven().await;
+    assert!(play.away(0).is_some());
+    assert!(!play.scene.entry(0).targets[0].repairs.is_contested());
 }

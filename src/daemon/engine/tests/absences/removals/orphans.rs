@@ -7,6 +7,7 @@ use tokio::sync::oneshot;
 use super::*;
 use crate::daemon::ask::Prune;
 use crate::status::{Leftovers, OrphanFate, PruneEnd};
+use crate::target::kubernetes::removal::Removed;
 
 const RETAINED: (CreationPolicy, DeletionPolicy) = (CreationPolicy::Owner, DeletionPolicy::Retain);
 
@@ -194,4 +195,16 @@ async fn without_its_cluster_an_orphan_stays_and_says_so() {
         "{named:?}"
     );
     whole(&play);
+}
+
+/// Bug: of two who asked at once, the second was told that an entry writes again what the first had removed.
+#[tokio::test]
+async fn what_somebody_else_has_removed_meanwhile_is_gone_and_no_failure() {
+    let play = Play::new(Cast::of(1, &[RETAINED])).await;
+    let mut play = without(play, &[0], None).await;
+    let done = prune(&mut play, Prune::All).await;
+    assert_eq!(ends(&done), ["prod/app/e0-t0: Deleted"]);
+    let state = &play.scene.engine.state;
+    let again = crate::sync::orphan::remove(&part("e0-t0", "e0"), None, state).await;
+    assert_eq!(again, Ok(Removed::AlreadyGone));
 }
