@@ -1,10 +1,12 @@
 //! Another configuration, or another key, on SIGHUP and when a file changes. What is broken changes nothing.
 
 use std::collections::BTreeSet;
+use std::fmt::{self, Write as _};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use sha2::{Digest as _, Sha256};
 use tokio::net::TcpListener;
 use tokio::signal::unix::Signal;
 use tokio::sync::{mpsc, oneshot};
@@ -54,6 +56,8 @@ enum Refused {
 pub(super) struct Reloading {
     main: PathBuf,
     current: Config,
+    /// What was read last, when that was taken.
+    taken: Option<Digest>,
     house: House,
     orders: mpsc::Sender<Order>,
     listening: mpsc::Sender<Listening>,
@@ -75,6 +79,7 @@ impl Reloading {
     ) -> Self {
         Self {
             main,
+            taken: Some(Digest::of(&current)),
             current,
             house,
             orders,
@@ -109,28 +114,23 @@ impl Reloading {
         }
     }
 
+    /// A file that was touched, or written anew with what it held, is no other configuration.
     async fn has_changed(&self) -> bool {
         let main = self.main.clone();
-        let load = move || config::load(&main, &Surroundings::from_process());
-        let Ok(loaded) = spawn_blocking(load).await else {
+        let load = move || {
+            let loaded = config::load(&main, &Surroundings::from_process());
+            loaded.ok().map(|loaded| Digest::of(&loaded.config))
+        };
+        let Ok(there) = spawn_blocking(load).await else {
             return false;
         };
-        let seen = |config: &Config| {
-            let Config {
-                stores,
-                clusters,
-                entries,
-                ..
-            } = config;
-            format!("{:?}", (stores, clusters, entries, config.daemon.listen))
-        };
-        loaded.map_or(true, |loaded| seen(&loaded.config) != seen(&self.current))
+        there.is_none() || there != self.taken
     }
 
     async fn changed(&mut self, changed: BTreeSet<Watched>) {
         let paths: Vec<PathBuf> = changed.iter().map(|it| it.path().to_owned()).collect();
         let about = reload::about(&self.current, &paths);
-        if about.configuration {
+        if about.configuration && self.has_changed().await {
             self.reload("a file of it changed").await;
         }
         if !about.stores.is_empty() || about.access {
@@ -210,6 +210,7 @@ impl Reloading {
 
     /// Everything that may fail comes before anything is changed.
     async fn renew(&mut self) -> Result<Renewed, Refused> {
+        self.taken = None;
         let main = self.main.clone();
         let load = move || config::load(&main, &Surroundings::from_process());
         let loaded = spawn_blocking(load).await.map_err(|_| Refused::Late)?;
@@ -218,6 +219,7 @@ impl Reloading {
             tracing::warn!(place = warning.place(), "{}", warning.message);
         }
         let mut next = loaded.config;
+        let read = Digest::of(&next);
         let accepted = reload::judge(&self.current, &next).map_err(Refused::Vanished)?;
         for key in accepted.at_next_start {
             tracing::warn!("a changed `daemon.{key}` counts from the next start");
@@ -256,7 +258,29 @@ impl Reloading {
         // What is watched from now on is compared with what is delivered from now on.
         self.plans.send_replace(self.house.plan(&self.current));
         self.house.metrics.forget_others(&self.current);
+        self.taken = Some(read);
         Ok(renewed)
+    }
+}
+
+/// Of everything that a configuration says. Equal ones mean the same.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Digest([u8; 32]);
+
+impl Digest {
+    fn of(config: &Config) -> Self {
+        let mut hash = Hashed(Sha256::new());
+        write!(hash, "{config:?}").expect("a hash takes everything");
+        Self(hash.0.finalize().into())
+    }
+}
+
+struct Hashed(Sha256);
+
+impl fmt::Write for Hashed {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.0.update(text);
+        Ok(())
     }
 }
 
