@@ -25,6 +25,7 @@
 //! | [`decide`] | the only judge: what may be done | I/O, time |
 //! | [`target`], [`kube`] | rendering, observing, applying | stores |
 //! | [`sync`] | the order of one run | when it runs |
+//! | [`action`] | what has to run when something was written, and when | what it is made of |
 //! | [`schedule`] | due times over opaque ids; backoff; rhythm | what a secret is |
 //! | [`state`] | what survives a restart | values |
 //! | [`watch`] | the one watcher of files: which paths may have changed | what the paths are for |
@@ -61,6 +62,7 @@ pub mod aws;
 pub mod kube;
 pub mod store;
 
+pub mod action;
 pub mod assemble;
 pub mod decide;
 pub mod target;

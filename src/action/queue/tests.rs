@@ -1,0 +1,144 @@
+use super::*;
+
+type Names = Queue<&'static str, &'static str>;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn change(text: &str) -> Change {
+    text.into()
+}
+
+/// What is due then, by action and sources.
+fn due(queue: &mut Names, now: Instant) -> Vec<(&'static str, Vec<(&'static str, Change)>)> {
+    let due = queue.take_due(now).into_iter();
+    due.map(|(action, marks)| (action, marks.into_iter().collect()))
+        .collect()
+}
+
+fn end(
+    queue: &mut Names,
+    (action, marks): (&'static str, &[(&'static str, &str)]),
+    result: Result<(), Retry>,
+    now: Instant,
+) -> Vec<&'static str> {
+    let marks = marks.iter().map(|(source, text)| (*source, change(text)));
+    let done = queue.ended((&action, &marks.collect()), result, (now, 0.5));
+    done.into_iter().map(|(source, _)| source).collect()
+}
+
+#[test]
+fn what_changes_together_runs_an_action_once() {
+    let (mut queue, start) = (Names::default(), Instant::now());
+    queue.want((&"a", &change("1")), &["api", "web"], SECOND * 2, start);
+    queue.want((&"b", &change("1")), &["api"], SECOND * 2, start + SECOND);
+    assert_eq!(
+        due(&mut queue, start + SECOND * 2),
+        [("web", vec![("a", change("1"))])]
+    );
+    assert_eq!(queue.next(), Some(start + SECOND * 3));
+    assert_eq!(
+        due(&mut queue, start + SECOND * 3),
+        [("api", vec![("a", change("1")), ("b", change("1"))])]
+    );
+    assert_eq!(due(&mut queue, start + SECOND * 9), []);
+    let now = start + SECOND * 4;
+    let done = end(&mut queue, ("web", &[("a", "1")]), Ok(()), now);
+    assert!(done.is_empty(), "`api` has not seen it");
+    let done = end(&mut queue, ("api", &[("a", "1"), ("b", "1")]), Ok(()), now);
+    assert_eq!(done, ["a", "b"]);
+    assert_eq!(queue.next(), None);
+}
+
+#[test]
+fn an_action_whose_secrets_never_rest_waits_no_longer_than_ten_seconds() {
+    let (mut queue, start) = (Names::default(), Instant::now());
+    for second in 0..10 {
+        let (text, now) = (change(&second.to_string()), start + SECOND * second);
+        queue.want((&"a", &text), &["api"], SECOND * 2, now);
+        assert_eq!(
+            queue.next(),
+            Some((now + SECOND * 2).min(start + SECOND * 10))
+        );
+    }
+}
+
+#[test]
+fn the_same_change_told_twice_is_one() {
+    let (mut queue, start) = (Names::default(), Instant::now());
+    queue.want((&"a", &change("1")), &["api"], SECOND * 2, start);
+    queue.want((&"a", &change("1")), &["api"], SECOND * 2, start + SECOND);
+    assert_eq!(queue.next(), Some(start + SECOND * 2));
+}
+
+#[test]
+fn a_change_during_a_run_is_another_run() {
+    let (mut queue, start) = (Names::default(), Instant::now());
+    queue.want((&"a", &change("1")), &["api"], SECOND * 2, start);
+    assert_eq!(due(&mut queue, start + SECOND * 2).len(), 1);
+    queue.want(
+        (&"a", &change("2")),
+        &["api"],
+        SECOND * 2,
+        start + SECOND * 3,
+    );
+    assert_eq!(queue.next(), None, "one at a time");
+    let now = start + SECOND * 4;
+    assert!(end(&mut queue, ("api", &[("a", "1")]), Ok(()), now).is_empty());
+    assert_eq!(
+        due(&mut queue, now + SECOND * 2),
+        [("api", vec![("a", change("2"))])]
+    );
+    let now = now + SECOND * 3;
+    assert_eq!(end(&mut queue, ("api", &[("a", "2")]), Ok(()), now), ["a"]);
+}
+
+#[test]
+fn what_fails_is_tried_again_and_holds_up_no_other() {
+    let (mut queue, start) = (Names::default(), Instant::now());
+    queue.want((&"a", &change("1")), &["api", "web"], SECOND * 2, start);
+    let now = start + SECOND * 2;
+    assert_eq!(due(&mut queue, now).len(), 2);
+    let failed = end(&mut queue, ("api", &[("a", "1")]), Err(Retry::Soon), now);
+    assert!(failed.is_empty());
+    assert!(end(&mut queue, ("web", &[("a", "1")]), Ok(()), now).is_empty());
+    let again = queue.next().unwrap();
+    assert!(
+        again > now && again <= now + SECOND * 2,
+        "{:?}",
+        again - now
+    );
+    // A change does not hurry it.
+    queue.want((&"b", &change("1")), &["api"], SECOND * 2, now);
+    assert_eq!(queue.next(), Some(again));
+    assert_eq!(due(&mut queue, again)[0].1.len(), 2);
+    let done = end(
+        &mut queue,
+        ("api", &[("a", "1"), ("b", "1")]),
+        Ok(()),
+        again,
+    );
+    assert_eq!(done, ["a", "b"]);
+}
+
+#[test]
+fn what_is_forgotten_runs_nothing() {
+    let (mut queue, start) = (Names::default(), Instant::now());
+    queue.want((&"a", &change("1")), &["api"], SECOND * 2, start);
+    queue.want((&"b", &change("1")), &["api", "web"], SECOND * 2, start);
+    queue.forget(&"b");
+    assert_eq!(
+        due(&mut queue, start + SECOND * 2),
+        [("api", vec![("a", change("1"))])]
+    );
+    queue.forget(&"a");
+    assert!(
+        end(
+            &mut queue,
+            ("api", &[("a", "1")]),
+            Ok(()),
+            start + SECOND * 3
+        )
+        .is_empty()
+    );
+    assert_eq!(queue.next(), None);
+}
