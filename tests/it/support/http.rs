@@ -14,7 +14,7 @@ pub fn get(url: &str) -> Option<Page> {
     block_on(async {
         let client = reqwest::Client::builder()
             .no_proxy()
-            .timeout(std::time::Duration::from_secs(5))
+            .timeout(std::time::Duration::from_secs(20))
             .build()
             .unwrap();
         let response = client.get(url).send().await.ok()?;

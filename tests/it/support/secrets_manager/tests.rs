@@ -23,7 +23,7 @@ type Answer = Result<GetSecretValueOutput, Box<SdkError<GetSecretValueError>>>;
 fn client(aws: &SecretsManager) -> Client {
     let http: SharedHttpClient = aws_smithy_http_client::Builder::new().build_http();
     let timeouts = TimeoutConfig::builder()
-        .operation_timeout(Duration::from_secs(1))
+        .operation_timeout(Duration::from_secs(10))
         .build();
     let config = Config::builder()
         .behavior_version(BehaviorVersion::latest())

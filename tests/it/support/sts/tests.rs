@@ -27,7 +27,7 @@ fn assume_as(
     more: impl FnOnce(AssumeRoleProviderBuilder) -> AssumeRoleProviderBuilder,
 ) -> Result {
     let http: SharedHttpClient = aws_smithy_http_client::Builder::new().build_http();
-    let timeouts = TimeoutConfig::builder().operation_timeout(Duration::from_secs(1));
+    let timeouts = TimeoutConfig::builder().operation_timeout(Duration::from_secs(10));
     let config = aws_config::defaults(BehaviorVersion::latest())
         .region(Region::new(REGION))
         .endpoint_url(sts.endpoint())
