@@ -1,13 +1,15 @@
-//! Runs a program that is somebody else's, and takes what it writes to its standard output.
+//! Runs a program that is somebody else's: a credential plugin for what it writes to its standard output; the check of a
+//! file or an action for how it ends, and where that is wanted for the lines that it says.
 //!
 //! No shell; nothing in its environment but what is given; none of our descriptors (each is opened close-on-exec) and none of our
 //! capabilities; a process group of its own. It gets so much time and may write so much: beyond that the whole group is
-//! killed, as it is when nobody waits for it any more. What it says on standard error is nobody's. Knows neither what is
-//! run nor why.
+//! killed, as it is when nobody waits for it any more. Knows neither what is run nor why.
 
+mod lines;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashMap;
 use std::env;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
@@ -15,12 +17,14 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process_group};
 use rustix::thread::clear_ambient_capability_set;
 use tokio::io::AsyncReadExt as _;
 use tokio::process::{Child, Command};
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use zeroize::Zeroizing;
 
@@ -56,6 +60,31 @@ pub enum Trouble {
     Broken,
 }
 
+/// What of a program's writing comes to us; the rest is nobody's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Heard {
+    Output,
+    /// Output and errors.
+    Both,
+    Nothing,
+}
+
+impl Heard {
+    fn output(self) -> Stdio {
+        match self {
+            Self::Output | Self::Both => Stdio::piped(),
+            Self::Nothing => Stdio::null(),
+        }
+    }
+
+    fn errors(self) -> Stdio {
+        match self {
+            Self::Both => Stdio::piped(),
+            Self::Output | Self::Nothing => Stdio::null(),
+        }
+    }
+}
+
 impl fmt::Display for Trouble {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -72,6 +101,17 @@ impl fmt::Display for Trouble {
             Self::Broken => f.write_str("could not be followed to its end"),
         }
     }
+}
+
+/// Starts of one program at a time: a healthy disk needs milliseconds for each.
+const STARTS: usize = 4;
+
+fn seats_of(program: &Path) -> Arc<Semaphore> {
+    static ALL: LazyLock<Mutex<HashMap<PathBuf, Arc<Semaphore>>>> = LazyLock::new(Mutex::default);
+    let mut all = ALL.lock().unwrap_or_else(PoisonError::into_inner);
+    let seats = all.entry(program.to_owned());
+    let seats = seats.or_insert_with(|| Arc::new(Semaphore::new(STARTS)));
+    Arc::clone(seats)
 }
 
 impl fmt::Debug for Program {
@@ -100,6 +140,10 @@ impl Program {
         &self.path
     }
 
+    pub fn arguments(&self) -> &[OsString] {
+        &self.arguments
+    }
+
     /// Sets a variable; the last of one name counts.
     pub fn set(&mut self, name: impl Into<OsString>, value: impl Into<OsString>) {
         self.environment.push((name.into(), value.into()));
@@ -111,18 +155,47 @@ impl Program {
         ended.unwrap_or(Err(Trouble::TooLate(limits.time)))
     }
 
-    async fn to_its_end(&self, most: usize) -> Result<SecretBytes, Trouble> {
-        let program = self.clone();
-        // Both the look at the file and the start of it wait for its file system.
-        let start = move || program.start();
-        let started = tokio::task::spawn_blocking(start).await;
-        started
-            .unwrap_or(Err(Trouble::NotStarted))?
-            .output(most)
-            .await
+    /// Until it has ended well; what it has started may go on. Nobody hears what it writes, however much that is.
+    pub async fn run_unheard(&self, time: Duration) -> Result<(), Trouble> {
+        let ended = timeout(time, async {
+            let mut group = self.begin(Heard::Nothing).await?;
+            let status = group.child.wait().await.map_err(|_| Trouble::Broken)?;
+            judge(status)
+        });
+        ended.await.unwrap_or(Err(Trouble::TooLate(time)))
     }
 
-    fn start(&self) -> Result<Group, Trouble> {
+    /// The same, and `say` gets the lines that it writes: bounded, and as plain text.
+    pub async fn run_heard(
+        &self,
+        time: Duration,
+        mut say: impl FnMut(&str) + Send,
+    ) -> Result<(), Trouble> {
+        let ended = timeout(time, async {
+            let group = self.begin(Heard::Both).await?;
+            group.lines(&mut say).await
+        });
+        ended.await.unwrap_or(Err(Trouble::TooLate(time)))
+    }
+
+    async fn to_its_end(&self, most: usize) -> Result<SecretBytes, Trouble> {
+        self.begin(Heard::Output).await?.output(most).await
+    }
+
+    async fn begin(&self, heard: Heard) -> Result<Group, Trouble> {
+        let program = self.clone();
+        // Both the look at the file and the start of it wait for its file system. Where that hangs, no more threads do
+        // than there are seats, however often it is tried.
+        let seat = seats_of(&self.path).acquire_owned().await;
+        let start = move || {
+            let _seat = seat;
+            program.start(heard)
+        };
+        let started = tokio::task::spawn_blocking(start).await;
+        started.unwrap_or(Err(Trouble::NotStarted))
+    }
+
+    fn start(&self, heard: Heard) -> Result<Group, Trouble> {
         let metadata = self.path.metadata().map_err(|_| Trouble::Absent)?;
         let mode = metadata.permissions().mode();
         if !metadata.is_file() || mode & 0o111 == 0 {
@@ -139,8 +212,8 @@ impl Program {
             .current_dir("/")
             .process_group(0)
             .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            .stdout(heard.output())
+            .stderr(heard.errors())
             .kill_on_drop(true);
         let child = command.spawn().map_err(|_| Trouble::NotStarted)?;
         Ok(Group { child })

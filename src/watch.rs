@@ -4,9 +4,11 @@
 //! through. Where inotify is not told of changes, or cannot be had, stamps are compared instead, and all stamps are
 //! compared from time to time, because events get lost.
 //!
-//! Watches are put on directories, never on files: a file that is replaced by a rename takes its watch with it. A path
-//! may lead through symbolic links (a mounted `ConfigMap` is made of them); the directory of every link on the way is
-//! watched. What moves a directory further up is noticed by the comparison only.
+//! Watches are put on directories: a file that is replaced by a rename takes its watch with it, and many files are one
+//! watch. A path may lead through symbolic links (a mounted `ConfigMap` is made of them); the directory of every link on
+//! the way is watched. What moves a directory further up is noticed by the comparison only. Of a [`Watched::Place`] the
+//! file is watched, too, as far as there are watches to spare: what is done to it by another of its names, and that it
+//! has got one, no directory is told of.
 
 mod debounce;
 mod directories;
@@ -44,12 +46,15 @@ pub enum Watched {
     File(PathBuf),
     /// A directory with everything directly in it. Links in it are looked at, not followed.
     Directory(PathBuf),
+    /// What lies at the path itself: a link there is looked at, not followed. Whom the file and the directory around it
+    /// let in counts, too, and so does how far the way exists.
+    Place(PathBuf),
 }
 
 impl Watched {
     pub fn path(&self) -> &Path {
         match self {
-            Self::File(path) | Self::Directory(path) => path,
+            Self::File(path) | Self::Directory(path) | Self::Place(path) => path,
         }
     }
 }
@@ -70,6 +75,9 @@ pub struct Options {
     pub poll: Duration,
     /// How often all stamps are compared, and inotify is tried again where it could not be had.
     pub compare_all: Duration,
+    /// How long it has to be quiet before changes are told, and after which time they are told all the same.
+    pub silence: Duration,
+    pub at_most: Duration,
 }
 
 impl Default for Options {
@@ -78,6 +86,8 @@ impl Default for Options {
             by: By::Events,
             poll: Duration::from_secs(30),
             compare_all: Duration::from_mins(1),
+            silence: Duration::from_millis(200),
+            at_most: Duration::from_secs(2),
         }
     }
 }
@@ -138,8 +148,7 @@ impl Watch {
 }
 
 impl Changes {
-    /// Waits until some of the paths may have changed: after 200 ms without a further event, at most 2 s after the first. May
-    /// be dropped and called again at any time.
+    /// Waits until some of the paths may have changed, and until it is quiet. May be dropped and called again at any time.
     pub async fn next(&mut self) -> BTreeSet<Watched> {
         tokio::select! {
             biased;
