@@ -6,6 +6,7 @@ pub mod brake;
 pub mod change;
 pub mod changes;
 pub mod contested;
+pub mod directory;
 #[cfg(test)]
 mod exploration;
 pub mod file;

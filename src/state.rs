@@ -12,22 +12,26 @@ mod record;
 mod set_aside;
 
 use std::collections::{HashMap, HashSet};
+use std::ffi::OsStr;
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock};
 
 use jiff::Timestamp;
 
 use crate::clock;
+use crate::decide::kubernetes::restart::ChangeId;
 use crate::decide::kubernetes::{DeliveredSecret, Gone};
 use crate::failure::Failure;
-use crate::names::{EntryName, Uid};
+use crate::names::{EntryName, ResourceVersion, Uid};
 use crate::secret::FingerprintKey;
 
 pub use copy::Copied;
 use directory::{Directory, Lock};
 use ledger::{Change, Ledger};
 pub use record::{
-    Arns, FileDelivery, FileIntent, FileRecord, FoundId, SecretId, SecretPart, Temporary,
+    Arns, FileAdoption, FileDelivery, FileId, FileIntent, FileRecord, FoundId, Generation, Mark,
+    Marks, Placed, SecretId, SecretPart, Temporary,
 };
 
 /// Why the state could not be opened.
@@ -81,6 +85,15 @@ pub enum LeftTarget {
     Secret(SecretId),
 }
 
+impl fmt::Display for LeftTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => path.display().fmt(f),
+            Self::Secret(id) => id.fmt(f),
+        }
+    }
+}
+
 /// Whether a configured target is the very Secret of an orphan, under another name of its cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sameness {
@@ -94,6 +107,7 @@ pub enum Sameness {
 pub struct Configured {
     /// Whatever they write.
     pub entries: HashSet<EntryName>,
+    pub files: HashSet<PathBuf>,
     pub secrets: HashSet<SecretPart>,
 }
 
@@ -148,6 +162,65 @@ impl State {
         self.ledger.record(Change::FileDelivered(delivered))
     }
 
+    /// Says which directories were made for files, so that they are made again when they are gone. Durable when it
+    /// returns. Blocks.
+    pub fn set_directories_made(&self, paths: Vec<PathBuf>) -> Result<(), Failure> {
+        self.ledger.record(Change::DirectoriesMade(paths))
+    }
+
+    /// Whether that directory was made for a file. From memory.
+    pub fn is_made(&self, directory: &Path) -> bool {
+        self.ledger.is_made(directory)
+    }
+
+    /// Says that what is at the path is about to be taken away, by way of that name. Nothing where nothing is known of
+    /// the path. Durable when it returns. Blocks.
+    pub fn set_file_removal(&self, path: PathBuf, aside: Temporary) -> Result<(), Failure> {
+        self.ledger.record(Change::FileRemoval(path, aside))
+    }
+
+    /// Says that what this record tells of is not there any more. What was delivered meanwhile stays known. Durable when
+    /// it returns. Blocks.
+    pub fn forget_file(&self, path: PathBuf, record: FileRecord) -> Result<(), Failure> {
+        self.ledger.record(Change::FileGone(path, record))
+    }
+
+    /// Says that a file of somebody else may be replaced as long as it holds what was found. Durable when it returns.
+    /// Blocks.
+    pub fn adopt_file(&self, adoption: FileAdoption) -> Result<(), Failure> {
+        self.ledger.record(Change::FileAdopted(adoption))
+    }
+
+    /// What is known of the file at this path, where no configured entry writes it. From memory.
+    pub fn orphaned_file(&self, path: &Path) -> Option<FileRecord> {
+        self.ledger.orphaned_file(path)
+    }
+
+    /// The files of that name that the configuration writes, wherever they lie. From memory.
+    pub fn files_called(&self, name: &OsStr) -> Vec<PathBuf> {
+        let mut all = self.configured_files();
+        all.retain(|path| path.file_name() == Some(name));
+        all
+    }
+
+    /// The files and directories that the configuration writes. From memory.
+    pub fn configured_files(&self) -> Vec<PathBuf> {
+        let configured = self
+            .configured
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
+        let files = configured.iter().flat_map(|all| &all.files);
+        files.cloned().collect()
+    }
+
+    /// Says for which changes of which files the action has run. Durable when it returns. Blocks.
+    pub fn set_acted(&self, acted: Vec<(PathBuf, u64)>) -> Result<(), Failure> {
+        if acted.is_empty() {
+            return Ok(());
+        }
+        self.ledger.record(Change::Acted(acted))
+    }
+
     /// Says which files the configuration writes. What is known of every other one no longer makes the file at its path
     /// ours, unless it still holds what we put there, until it is delivered to again. To be said at the start and with
     /// every new configuration. Durable when it returns. Blocks.
@@ -158,6 +231,22 @@ impl State {
     /// What is known of an entry's part in a Secret. From memory.
     pub fn secret(&self, part: &SecretPart) -> Option<DeliveredSecret> {
         self.ledger.secret(part)
+    }
+
+    /// A restart that a part in a Secret makes due and that is not done, as far as that is certain. From memory.
+    pub fn restart(&self, part: &SecretPart) -> Option<ChangeId> {
+        self.ledger.restart(part)
+    }
+
+    /// Says that the restart for that change is done; `states`: how the Secret stood with its record, and without. Durable
+    /// when it returns. Blocks.
+    pub fn set_restarted(
+        &self,
+        part: SecretPart,
+        change: ChangeId,
+        states: Option<(ResourceVersion, ResourceVersion)>,
+    ) -> Result<(), Failure> {
+        self.ledger.record(Change::Restarted(part, change, states))
     }
 
     /// Says which parts of which Secrets the configuration writes. What is known of every other one no longer proves

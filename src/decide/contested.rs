@@ -46,6 +46,26 @@ impl Repairs {
         }
     }
 
+    /// As it was before a restart. Repairs that are long over are no part of a fight that goes on.
+    pub fn recalled(times: Vec<Instant>, contested: bool) -> Self {
+        let skip = times.len().saturating_sub(FIGHT);
+        Self {
+            times: times.into_iter().skip(skip).collect(),
+            contested,
+            in_place: None,
+        }
+    }
+
+    /// When the target was last put back; oldest first.
+    pub fn times(&self) -> &[Instant] {
+        &self.times
+    }
+
+    /// The time in which so many repairs are a fight.
+    pub fn window(interval: Duration) -> Duration {
+        interval.saturating_mul(3).max(AT_LEAST)
+    }
+
     /// When a contested target may be repaired again; `None` for any time.
     pub fn next_repair(&self) -> Option<Instant> {
         let last = self.times.last().filter(|_| self.contested);
@@ -68,15 +88,24 @@ impl Repairs {
             }
             Effect::Repaired(_) => {
                 self.in_place = Some(now);
-                if self.times.len() == FIGHT {
-                    self.times.remove(0);
-                }
-                self.times.push(now);
-                let window = interval.saturating_mul(3).max(AT_LEAST);
-                self.contested |= self.times.len() == FIGHT
-                    && now.saturating_duration_since(self.times[0]) <= window;
+                self.count(now, interval);
             }
         }
+    }
+
+    /// A repair came to nothing, because somebody wrote at the same moment. Whoever is too fast for us fights, too.
+    pub fn overtaken(&mut self, now: Instant, interval: Duration) {
+        self.in_place = None;
+        self.count(now, interval);
+    }
+
+    fn count(&mut self, now: Instant, interval: Duration) {
+        if self.times.len() == FIGHT {
+            self.times.remove(0);
+        }
+        self.times.push(now);
+        self.contested |= self.times.len() == FIGHT
+            && now.saturating_duration_since(self.times[0]) <= Self::window(interval);
     }
 
     /// A look found the target other than we left it.
@@ -202,6 +231,19 @@ mod tests {
         assert!(repairs.is_contested());
         repairs.did(Effect::Unchanged, start + MINUTE * 40, MINUTE);
         assert!(!repairs.is_contested());
+    }
+
+    #[test]
+    fn whoever_is_too_fast_for_us_fights_too() {
+        let start = Instant::now();
+        let mut repairs = Repairs::default();
+        repairs.did(REPAIR, start, MINUTE);
+        repairs.overtaken(start + MINUTE, MINUTE);
+        assert!(!repairs.is_contested());
+        repairs.overtaken(start + MINUTE * 2, MINUTE);
+        assert!(repairs.is_contested());
+        let hour = MINUTE * 62;
+        assert!(!repairs.may(REPAIR, start + hour - MINUTE) && repairs.may(REPAIR, start + hour));
     }
 
     #[test]

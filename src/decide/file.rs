@@ -2,15 +2,22 @@
 //!
 //! Pure. A file is ours when the ledger says that we delivered to its path, or when its content is what we were about
 //! to deliver when a crash came. Where the configuration was without the path for a while, only the content counts:
-//! somebody may have made a file of their own there meanwhile. Anything else belongs to somebody else and is taken over only when it already holds
-//! what we would write, or when the configuration says `adopt = true`.
+//! somebody may have made a file of their own there meanwhile. So it is where a removal was broken off. Anything else
+//! belongs to somebody else and is taken over only when it already holds what we would write, when the configuration
+//! says `adopt = true`, or when a person gave us just that content by the `adopt` command.
+
+pub mod adoption;
+pub mod removal;
+
+mod access;
 
 use std::path::Path;
 
+pub use self::access::{Access, Mend, access_effect, mend};
 use super::{Drift, Effect};
 use crate::failure::{Failure, Reason};
 use crate::secret::Fingerprint;
-use crate::state::FileRecord;
+use crate::state::{FileId, FileRecord};
 
 /// What is at the path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,7 +29,12 @@ pub enum Observed {
         mode: u32,
         /// Whether it has an access ACL, which may let in more people than `mode` tells.
         acl: bool,
+        owner: u32,
+        group: u32,
         links: u32,
+        id: FileId,
+        /// Whether we may read it: a file of another owner may be closed to us.
+        readable: bool,
     },
     Symlink,
     Directory,
@@ -33,7 +45,10 @@ pub enum Observed {
 /// What a regular file holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Content {
+    /// As it was read; of what we may not read, what was delivered, when nobody touched it since.
     Of(Fingerprint),
+    /// Not readable to us, but what the last write that began put there.
+    Staged,
     /// Larger than anything we deliver, or not readable to us. Never what we delivered as it was.
     Unknown,
 }
@@ -42,8 +57,7 @@ pub enum Content {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Wanted {
     pub fingerprint: Fingerprint,
-    /// Permission bits.
-    pub mode: u32,
+    pub access: Access,
     /// Whether somebody else's file may be replaced.
     pub adopt: bool,
 }
@@ -76,7 +90,7 @@ pub fn judge(
     wanted: &Wanted,
 ) -> Result<Verdict, Failure> {
     let delivered = standing(record).and_then(|record| record.delivered);
-    let Some(Plain { content, mode, acl }) = ours_to_touch(path, observed)? else {
+    let Some(content) = ours_to_touch(path, observed, record)? else {
         return Ok(Verdict::Write(match delivered {
             None => Effect::Created,
             Some(before) if before == wanted.fingerprint => Effect::Repaired(Drift::Missing),
@@ -84,13 +98,11 @@ pub fn judge(
         }));
     };
     if content == Content::Of(wanted.fingerprint) {
-        return Ok(if acl {
-            // Whoever the ACL let in may still hold the old inode open.
-            Verdict::Write(mode_effect(record, wanted.mode))
-        } else if mode == wanted.mode {
-            Verdict::Unchanged
-        } else {
-            Verdict::FixMode(mode_effect(record, wanted.mode))
+        let effect = access_effect(record, &wanted.access);
+        return Ok(match mend(observed, record, &wanted.access) {
+            None => Verdict::Unchanged,
+            Some(Mend::InPlace) => Verdict::FixMode(effect),
+            Some(Mend::Afresh) => Verdict::Write(effect),
         });
     }
     if !known(record, content) && !wanted.adopt {
@@ -101,9 +113,11 @@ pub fn judge(
                 path.display()
             ),
         )
-        .with_help(
-            "choose another path, move the file away, or set `adopt = true` to replace it",
-        ));
+        .with_help(format!(
+            "`secretsyncd adopt {0}` says what would change, and with `--apply` replaces it; else move it away, or \
+             choose another path",
+            path.display()
+        )));
     }
     Ok(Verdict::Write(if delivered == Some(wanted.fingerprint) {
         Effect::Repaired(Drift::Content)
@@ -118,40 +132,85 @@ pub fn drift(
     path: &Path,
     observed: &Observed,
     record: Option<&FileRecord>,
-    mode_wanted: u32,
+    wanted: &Access,
 ) -> Result<Option<Drift>, Failure> {
     let Some(record) = record.filter(|record| record.delivered.is_some()) else {
         return Ok(None);
     };
-    let Some(Plain { content, mode, acl }) = ours_to_touch(path, observed)? else {
+    let Some(content) = ours_to_touch(path, observed, Some(record))? else {
         return Ok(Some(Drift::Missing));
     };
-    Ok(if !was_put_there(record, content) {
-        Some(Drift::Content)
-    } else if mode != mode_wanted || acl {
-        Some(Drift::Metadata)
-    } else {
-        None
+    if !was_put_there(record, content) {
+        return Ok(Some(Drift::Content));
+    }
+    let closed = matches!(
+        observed,
+        Observed::Regular {
+            readable: false,
+            ..
+        }
+    );
+    Ok(mend(observed, Some(record), wanted).map(|_| {
+        // Nothing can be copied from what is closed to us, so it takes the value.
+        if closed {
+            Drift::Content
+        } else {
+            Drift::Metadata
+        }
+    }))
+}
+
+/// Whether a file with the right content and the wrong permissions is the one that was put there, as far as is known.
+/// Another one is never touched: whoever put it there may hold it open. A fresh file takes its place.
+pub fn is_recorded(record: Option<&FileRecord>, found: FileId) -> bool {
+    let Some(record) = record else { return true };
+    record
+        .placed
+        .is_none_or(|placed| placed.file().is_same_file(found))
+        || is_staged(record, found)
+}
+
+/// The file of a write whose end nobody saw.
+fn is_staged(record: &FileRecord, found: FileId) -> bool {
+    let staged = record.temporary;
+    staged.is_some_and(|temporary| {
+        let same = temporary.born.is_none() || temporary.born == found.born;
+        temporary.inode == found.inode && same
     })
 }
 
-/// What setting the mode is: putting it back where the ledger says that we had delivered it, else following a change
-/// of the configuration, or taking over a file.
-pub fn mode_effect(record: Option<&FileRecord>, mode_wanted: u32) -> Effect {
-    match standing(record) {
-        Some(record) if record.mode == mode_wanted => Effect::Repaired(Drift::Metadata),
-        _ => Effect::Updated,
-    }
+/// Whether it is certain that this file was delivered.
+fn was_placed(record: Option<&FileRecord>, found: FileId) -> bool {
+    standing(record).is_some_and(|record| {
+        let placed = record.placed;
+        placed.is_some_and(|placed| placed.file().is_same_file(found)) || is_staged(record, found)
+    })
+}
+
+/// Whether directories that are missing on the way may be made: for a first delivery those that its path names, later
+/// only those that were made before. Anything else was somebody's, and would come back with another owner and mode, or
+/// below an empty mount point.
+pub fn may_make(record: Option<&FileRecord>, mut all_made_before: impl FnMut() -> bool) -> bool {
+    let delivered = standing(record).is_some_and(|record| record.delivered.is_some());
+    !delivered || all_made_before()
 }
 
 fn known(record: Option<&FileRecord>, content: Content) -> bool {
     standing(record).is_some_and(|record| record.delivered.is_some())
-        || record.is_some_and(|record| was_put_there(record, content))
+        || record.is_some_and(|record| was_put_there(record, content) || is_given(record, content))
+        || content == Content::Staged
 }
 
-/// The record, as long as the path was written by every configuration since.
-fn standing(record: Option<&FileRecord>) -> Option<&FileRecord> {
-    record.filter(|record| !record.left)
+/// The record, as long as the path was written by every configuration since and nothing was about to be removed there.
+pub(super) fn standing(record: Option<&FileRecord>) -> Option<&FileRecord> {
+    record.filter(|record| !record.left && !record.removing)
+}
+
+/// Whether a person gave us a file with this content.
+fn is_given(record: &FileRecord, content: Content) -> bool {
+    record
+        .adopted
+        .is_some_and(|given| content == Content::Of(given))
 }
 
 /// Whether this is content that we delivered last, or were about to.
@@ -162,18 +221,15 @@ pub fn was_put_there(record: &FileRecord, content: Content) -> bool {
         .any(|fingerprint| content == Content::Of(fingerprint))
 }
 
-struct Plain {
-    content: Content,
-    mode: u32,
-    acl: bool,
-}
-
-/// What a plain file is, nothing for an absent one, a refusal for everything else.
+/// What a plain file holds, nothing for an absent one, a refusal for everything else.
 ///
-/// A further hard link is refused although a rename would not write through it: we never make one, so somebody else
-/// keeps a name for the secret, at a place whose permissions we do not know, and would silently keep the old content.
-/// A person has to know; until then the old file stays as it is.
-fn ours_to_touch(path: &Path, observed: &Observed) -> Result<Option<Plain>, Failure> {
+/// A further hard link to the very file that was delivered is somebody's name for it: a fresh file takes its place, and
+/// that name keeps the old one. To any other file it says that the file is known elsewhere, and not ours to replace.
+fn ours_to_touch(
+    path: &Path,
+    observed: &Observed,
+    record: Option<&FileRecord>,
+) -> Result<Option<Content>, Failure> {
     let refuse = |what: String, help: &'static str| {
         let fact = format!("{} {what}", path.display());
         Err(Failure::new(Reason::Conflict, fact).with_help(help))
@@ -181,11 +237,8 @@ fn ours_to_touch(path: &Path, observed: &Observed) -> Result<Option<Plain>, Fail
     match *observed {
         Observed::Absent => Ok(None),
         Observed::Regular {
-            content,
-            mode,
-            acl,
-            links: 0 | 1,
-        } => Ok(Some(Plain { content, mode, acl })),
+            content, links, id, ..
+        } if links <= 1 || was_placed(record, id) => Ok(Some(content)),
         Observed::Regular { links, .. } => refuse(
             format!("has {links} hard links, of which secretsyncd made one"),
             "find its other names (`find / -xdev -samefile PATH`) and remove them",
@@ -210,9 +263,39 @@ mod tests {
     use super::*;
     use crate::names::EntryName;
 
+    const OURS: FileId = FileId {
+        inode: 7,
+        born: Some((1, 0)),
+    };
+    /// The number of a file that is gone is given to another.
+    const ANOTHER: FileId = FileId {
+        born: Some((2, 0)),
+        ..OURS
+    };
+
+    fn placed(file: FileId) -> crate::state::Placed {
+        crate::state::Placed {
+            inode: file.inode,
+            born: file.born,
+            size: 5,
+            modified: (1, 0),
+            changed: (1, 0),
+            owner: 0,
+            group: 0,
+            owner_named: false,
+            group_named: false,
+        }
+    }
+
     const OLD: Fingerprint = Fingerprint::from_bytes([1; 32]);
     const NEW: Fingerprint = Fingerprint::from_bytes([2; 32]);
     const FOREIGN: Fingerprint = Fingerprint::from_bytes([9; 32]);
+
+    const WANTED: Access = Access {
+        mode: 0o600,
+        owner: None,
+        group: None,
+    };
 
     fn record(delivered: Option<Fingerprint>, intent: Option<Fingerprint>) -> FileRecord {
         FileRecord {
@@ -220,8 +303,14 @@ mod tests {
             delivered,
             intent,
             mode: 0o600,
+            placed: Some(placed(OURS)),
+            inode: None,
             temporary: None,
+            generations: Vec::new(),
             left: false,
+            removing: false,
+            adopted: None,
+            marks: crate::state::Marks::default(),
         }
     }
 
@@ -230,14 +319,18 @@ mod tests {
             content: Content::Of(fingerprint),
             mode: 0o600,
             acl: false,
+            owner: 0,
+            group: 0,
             links: 1,
+            id: OURS,
+            readable: true,
         }
     }
 
     fn judged(observed: Observed, record: Option<&FileRecord>, adopt: bool) -> Option<Verdict> {
         let wanted = Wanted {
             fingerprint: NEW,
-            mode: 0o600,
+            access: WANTED,
             adopt,
         };
         match judge(Path::new("/x"), &observed, record, &wanted) {
@@ -262,7 +355,11 @@ mod tests {
             content: Content::Unknown,
             mode: 0,
             acl: false,
+            owner: 0,
+            group: 0,
             links: 1,
+            id: OURS,
+            readable: false,
         };
         let (never, old, new) = (
             None,
@@ -308,7 +405,11 @@ mod tests {
             content: Content::Of(NEW),
             mode: 0o600,
             acl: false,
+            owner: 0,
+            group: 0,
             links: 2,
+            id: ANOTHER,
+            readable: true,
         };
         for observed in [
             Observed::Symlink,
@@ -318,7 +419,7 @@ mod tests {
         ] {
             let record = Some(record(Some(NEW), None));
             assert_eq!(judged(observed, record.as_ref(), true), None);
-            assert!(drift(Path::new("/x"), &observed, record.as_ref(), 0o600).is_err());
+            assert!(drift(Path::new("/x"), &observed, record.as_ref(), &WANTED).is_err());
         }
     }
 
@@ -328,7 +429,11 @@ mod tests {
             content: Content::Of(NEW),
             mode: 0o644,
             acl: false,
+            owner: 0,
+            group: 0,
             links: 1,
+            id: OURS,
+            readable: true,
         };
         let repair = Verdict::FixMode(Effect::Repaired(Drift::Metadata));
         assert_eq!(
@@ -342,6 +447,104 @@ mod tests {
         assert_eq!(judged(open, Some(&before), false), Some(update));
     }
 
+    /// What was delivered, and then given to somebody, linked, or replaced by a file of the same content.
+    #[test]
+    fn an_owner_and_a_link_are_drift_and_only_the_file_that_was_delivered_is_touched() {
+        let found = |mode, links, owner, id| Observed::Regular {
+            content: Content::Of(NEW),
+            mode,
+            acl: false,
+            owner,
+            group: 0,
+            links,
+            id,
+            readable: true,
+        };
+        let effect = Effect::Repaired(Drift::Metadata);
+        let (fix, fresh) = (Verdict::FixMode(effect), Verdict::Write(effect));
+        let ours = record(Some(NEW), None);
+        for (observed, verdict) in [
+            (found(0o600, 1, 2, OURS), fresh),
+            (found(0o644, 1, 0, OURS), fix),
+            (found(0o600, 2, 0, OURS), fresh),
+            (found(0o644, 1, 0, ANOTHER), fresh),
+            (found(0o600, 1, 2, ANOTHER), fresh),
+            (found(0o600, 1, 0, ANOTHER), Verdict::Unchanged),
+        ] {
+            let case = format!("{observed:?}");
+            assert_eq!(
+                judged(observed, Some(&ours), false),
+                Some(verdict),
+                "{case}"
+            );
+            let drifted = drift(Path::new("/x"), &observed, Some(&ours), &WANTED).unwrap();
+            let expected = (verdict != Verdict::Unchanged).then_some(Drift::Metadata);
+            assert_eq!(drifted, expected, "{case}");
+        }
+        // A new version is no other matter.
+        let old = record(Some(OLD), None);
+        let update = Some(Verdict::Write(Effect::Updated));
+        for (id, verdict) in [(OURS, update), (ANOTHER, None)] {
+            let linked = Observed::Regular {
+                content: Content::Of(OLD),
+                mode: 0o600,
+                acl: false,
+                owner: 0,
+                group: 0,
+                links: 2,
+                id,
+                readable: true,
+            };
+            assert_eq!(judged(linked, Some(&old), true), verdict);
+        }
+    }
+
+    /// A kill came between the swap and the record of it.
+    #[test]
+    fn a_staged_file_that_is_in_place_is_the_one_that_was_delivered() {
+        let mut killed = record(Some(OLD), Some(NEW));
+        let staged = FileId {
+            inode: 9,
+            ..ANOTHER
+        };
+        killed.temporary = Some(crate::state::Temporary {
+            number: 1,
+            inode: staged.inode,
+            born: None,
+        });
+        let found = |mode, links| Observed::Regular {
+            content: Content::Of(NEW),
+            mode,
+            acl: false,
+            owner: 0,
+            group: 0,
+            links,
+            id: staged,
+            readable: true,
+        };
+        let judged = |observed| judged(observed, Some(&killed), false);
+        assert_eq!(judged(found(0o600, 1)), Some(Verdict::Unchanged));
+        assert!(matches!(judged(found(0o644, 1)), Some(Verdict::FixMode(_))));
+        assert!(matches!(judged(found(0o600, 2)), Some(Verdict::Write(_))));
+    }
+
+    #[test]
+    fn directories_are_made_at_first_and_then_only_again() {
+        let ours = record(Some(NEW), None);
+        let mut left = ours.clone();
+        left.left = true;
+        let begun = record(None, Some(NEW));
+        for (record, made, may) in [
+            (None, false, true),
+            (Some(&begun), false, true),
+            (Some(&left), false, true),
+            (Some(&ours), false, false),
+            (Some(&ours), true, true),
+        ] {
+            assert_eq!(may_make(record, || made), may, "{record:?}");
+        }
+    }
+
     /// A file that our content is in, but that an ACL opens to others.
     #[test]
     fn an_acl_is_drift_that_a_fresh_file_mends() {
@@ -349,7 +552,11 @@ mod tests {
             content: Content::Of(content),
             mode: 0o600,
             acl: true,
+            owner: 0,
+            group: 0,
             links: 1,
+            id: OURS,
+            readable: true,
         };
         let ours = record(Some(NEW), None);
         let repair = Verdict::Write(Effect::Repaired(Drift::Metadata));
@@ -357,7 +564,7 @@ mod tests {
         let update = Verdict::Write(Effect::Updated);
         assert_eq!(judged(opened(NEW), None, false), Some(update));
         assert_eq!(judged(opened(FOREIGN), None, false), None);
-        let drifted = drift(Path::new("/x"), &opened(NEW), Some(&ours), 0o600);
+        let drifted = drift(Path::new("/x"), &opened(NEW), Some(&ours), &WANTED);
         assert_eq!(drifted, Ok(Some(Drift::Metadata)));
     }
 
@@ -380,10 +587,30 @@ mod tests {
         assert_eq!(judged(Observed::Absent, Some(&new), false), created);
     }
 
+    /// Killed in between, or a person gave it to us.
+    #[test]
+    fn what_was_being_removed_or_was_given_to_us_is_ours_only_by_its_content() {
+        let updated = Some(Verdict::Write(Effect::Updated));
+        let removing = FileRecord {
+            removing: true,
+            ..record(Some(OLD), None)
+        };
+        assert_eq!(judged(file(OLD), Some(&removing), false), updated);
+        assert_eq!(judged(file(FOREIGN), Some(&removing), false), None);
+        let created = Some(Verdict::Write(Effect::Created));
+        assert_eq!(judged(Observed::Absent, Some(&removing), false), created);
+        let given = FileRecord {
+            adopted: Some(FOREIGN),
+            ..record(None, None)
+        };
+        assert_eq!(judged(file(FOREIGN), Some(&given), false), updated);
+        assert_eq!(judged(file(OLD), Some(&given), false), None);
+    }
+
     #[test]
     fn drift_is_told_without_the_value() {
         let drifted = |observed: Observed, record: &Option<FileRecord>| {
-            drift(Path::new("/x"), &observed, record.as_ref(), 0o600).unwrap()
+            drift(Path::new("/x"), &observed, record.as_ref(), &WANTED).unwrap()
         };
         let ours = &Some(record(Some(OLD), None));
         assert_eq!(drifted(file(OLD), ours), None);
@@ -393,7 +620,11 @@ mod tests {
             content: Content::Of(OLD),
             mode: 0o4600,
             acl: false,
+            owner: 0,
+            group: 0,
             links: 1,
+            id: OURS,
+            readable: true,
         };
         assert_eq!(drifted(open, ours), Some(Drift::Metadata));
         assert_eq!(

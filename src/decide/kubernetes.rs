@@ -9,6 +9,7 @@ mod fields;
 mod fits;
 mod ownership;
 pub mod removal;
+pub mod restart;
 mod takeover;
 #[cfg(test)]
 pub(in crate::decide) mod tests;
@@ -28,6 +29,7 @@ use fields::Difference;
 pub(in crate::decide) use ownership::ESO_PREFIX;
 use ownership::may_own;
 use removal::Author;
+use restart::ChangeId;
 pub(crate) use takeover::made;
 
 /// On every Secret that holds something of ours; watches select by it.
@@ -95,6 +97,8 @@ pub struct DeliveredSecret {
     /// Whether a configuration stood without this part since, or another machine may have written it: from then on people
     /// may write the Secret themselves.
     pub left: bool,
+    /// The restart that this delivery makes due, until it is done.
+    pub restart: Option<ChangeId>,
 }
 
 /// What the ledger of this installation says about one Secret.
@@ -167,7 +171,17 @@ pub enum Verdict {
         judged: Judged,
         force: Force,
         effect: Effect,
+        touches: Touches,
     },
+}
+
+/// What of a Secret an apply changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Touches {
+    /// Values: whoever reads the Secret has to read it again.
+    Data,
+    /// Nothing but labels, annotations or who owns what.
+    Metadata,
 }
 
 impl Verdict {
@@ -358,17 +372,16 @@ fn verdict(live: &LiveSecret, difference: Difference, same_content: bool) -> Ver
     if !difference.content && !difference.metadata {
         return Verdict::Unchanged(judged);
     }
+    let (touches, drift) = if difference.content {
+        (Touches::Data, Drift::Content)
+    } else {
+        (Touches::Metadata, Drift::Metadata)
+    };
     Verdict::Apply {
         judged,
         force: difference.force,
-        effect: effect(
-            same_content,
-            if difference.content {
-                Drift::Content
-            } else {
-                Drift::Metadata
-            },
-        ),
+        effect: effect(same_content, drift),
+        touches,
     }
 }
 

@@ -1,9 +1,12 @@
-//! Who else writes a Secret, as far as the Secret itself says, and how to silence them.
+//! Who else writes a target, as far as the target itself says, and how to silence them.
 //!
 //! Pure. Everything here is a text of others: a name is repeated only where it is a plain word.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fmt;
+
+use jiff::Timestamp;
 
 use crate::decide::kubernetes::{ESO_PREFIX, Wanted};
 use crate::failure::{Failure, Reason};
@@ -30,6 +33,16 @@ enum Rival {
     Named(String),
     /// A client that gives no name.
     Nameless,
+    /// To whom the file belongs that was put in the place of ours, and when it was last written.
+    Owner {
+        id: u32,
+        name: Option<String>,
+        at: Timestamp,
+    },
+    /// Our own file was written into, last at this time.
+    InPlace {
+        at: Timestamp,
+    },
 }
 
 /// Everybody who is known to write it; nobody where it does not say.
@@ -60,6 +73,17 @@ impl Rivals {
         Self(rivals)
     }
 
+    /// From a file that belongs to this user, and that is not the one we left there.
+    pub fn owner(id: u32, name: Option<String>, at: Timestamp) -> Self {
+        let name = name.filter(|name| is_plain(name));
+        Self([Rival::Owner { id, name, at }].into())
+    }
+
+    /// From the file that we left there.
+    pub fn in_place(at: Timestamp) -> Self {
+        Self([Rival::InPlace { at }].into())
+    }
+
     /// What is wrong, by whom, and what to do.
     pub fn failure(&self) -> Failure {
         let names: Vec<String> = self.0.iter().take(NAMED).map(Rival::to_string).collect();
@@ -69,7 +93,7 @@ impl Rivals {
             [first @ .., last] => format!("{} and {last} keep changing it", first.join(", ")),
         };
         let help = self.0.first().map_or(
-            "nothing in it says who: look in the API server's audit log, or on this machine for what writes the file",
+            Cow::Borrowed("nothing in it says who: look in the API server's audit log, or on this machine for what writes the file"),
             Rival::help,
         );
         let fact =
@@ -136,8 +160,8 @@ fn is_plain(name: &str) -> bool {
 }
 
 impl Rival {
-    fn help(&self) -> &'static str {
-        match self {
+    fn help(&self) -> Cow<'static, str> {
+        let help = match self {
             Self::Kes => {
                 "set `spec.controllerId` of its ExternalSecret to another name, or scale kubernetes-external-secrets to 0"
             }
@@ -156,7 +180,20 @@ impl Rival {
                 "a client without a name writes it, as kubernetes-external-secrets does: set `spec.controllerId` of its \
                  ExternalSecret to another name, or scale it to 0"
             }
-        }
+            Self::Owner { at, .. } => {
+                return Cow::Owned(format!(
+                    "the file that was put there belongs to that user and was last written at {at}: stop what puts it \
+                     there, or deliver to another path"
+                ));
+            }
+            Self::InPlace { at } => {
+                return Cow::Owned(format!(
+                    "it was last written at {at}; `fuser -v` with its path, or an audit rule (`auditctl -w PATH -p wa`), \
+                     tells by whom: stop that, or deliver to another path"
+                ));
+            }
+        };
+        Cow::Borrowed(help)
     }
 }
 
@@ -171,6 +208,11 @@ impl fmt::Display for Rival {
             Self::Person(name) => write!(f, "`{name}`"),
             Self::Named(name) => f.write_str(name),
             Self::Nameless => f.write_str("a client without a name"),
+            Self::Owner {
+                name: Some(name), ..
+            } => write!(f, "user `{name}`"),
+            Self::Owner { id, name: None, .. } => write!(f, "user {id}"),
+            Self::InPlace { .. } => f.write_str("whoever writes into the file"),
         }
     }
 }

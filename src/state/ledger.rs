@@ -20,11 +20,15 @@ use jiff::Timestamp;
 use redb::{Database, Durability};
 
 use super::directory::{Directory, LEDGER_FILE};
-use super::record::{Arns, FileDelivery, FileIntent, FileRecord, FoundId, SecretId, SecretPart};
+use super::record::{
+    Arns, FileAdoption, FileDelivery, FileIntent, FileRecord, FoundId, SecretId, SecretPart,
+    Temporary,
+};
 use super::{KnownSecret, LeftBehind, LeftTarget, OpenError, Remember, Remembered, Sameness};
+use crate::decide::kubernetes::restart::ChangeId;
 use crate::decide::kubernetes::{DeliveredSecret, Gone};
 use crate::failure::Failure;
-use crate::names::{EntryName, Uid};
+use crate::names::{EntryName, ResourceVersion, Uid};
 use crate::secret::FingerprintKey;
 
 use checksum::Checksum;
@@ -37,11 +41,26 @@ use records::Records;
 pub(super) enum Change {
     FileIntent(FileIntent),
     FileDelivered(FileDelivery),
+    DirectoriesMade(Vec<PathBuf>),
+    /// What is at the path is about to be taken away, by way of that name.
+    FileRemoval(PathBuf, Temporary),
+    /// Nothing of what the record tells of is there any more.
+    FileGone(PathBuf, FileRecord),
+    FileAdopted(FileAdoption),
+    /// The actions of these files have run for these changes.
+    Acted(Vec<(PathBuf, u64)>),
     /// No other path is written from then on.
     OnlyFiles(HashSet<PathBuf>, Timestamp),
     Secret(SecretPart, DeliveredSecret, Timestamp),
     /// That life of the Secret holds nothing of the part any more.
     SecretGone(SecretPart, Uid),
+    /// The restart for that change of the part is done, by which the Secret has come from one state to the next; `None`:
+    /// by which nothing was written.
+    Restarted(
+        SecretPart,
+        ChangeId,
+        Option<(ResourceVersion, ResourceVersion)>,
+    ),
     /// No other part is written from then on.
     OnlySecrets(HashSet<SecretPart>, Timestamp),
     /// Another machine may have written any Secret since.
@@ -121,10 +140,28 @@ impl Ledger {
         records.files.get(path).map(|kept| kept.record.clone())
     }
 
+    pub(super) fn is_made(&self, directory: &Path) -> bool {
+        let records = self.records.read().unwrap_or_else(PoisonError::into_inner);
+        records.directories.contains(directory)
+    }
+
+    pub(super) fn orphaned_file(&self, path: &Path) -> Option<FileRecord> {
+        let records = self.records.read().unwrap_or_else(PoisonError::into_inner);
+        let kept = records.files.get(path)?;
+        kept.left_at.map(|_| kept.record.clone())
+    }
+
     pub(super) fn secret(&self, part: &SecretPart) -> Option<DeliveredSecret> {
         let records = self.records.read().unwrap_or_else(PoisonError::into_inner);
         let kept = records.secrets.get(part);
         kept.map(|kept| kept.record.clone())
+    }
+
+    /// A restart that is not done, as far as that is certain.
+    pub(super) fn restart(&self, part: &SecretPart) -> Option<ChangeId> {
+        let records = self.records.read().unwrap_or_else(PoisonError::into_inner);
+        let record = &records.secrets.get(part)?.record;
+        record.restart.clone().filter(|_| !record.left)
     }
 
     /// Every entry's part in a Secret, in the order of their names.
@@ -190,7 +227,10 @@ impl Ledger {
 
     pub(super) fn left_behind(&self) -> Vec<LeftBehind> {
         let records = self.records.read().unwrap_or_else(PoisonError::into_inner);
-        let files = records.files.iter().filter_map(|(path, kept)| {
+        // What was adopted and not replaced yet is nothing that we left.
+        let files = records.files.iter();
+        let files = files.filter(|(_, kept)| kept.record.was_written());
+        let files = files.filter_map(|(path, kept)| {
             Some(LeftBehind {
                 target: LeftTarget::File(path.clone()),
                 entry: kept.record.entry.clone(),

@@ -32,6 +32,8 @@ fn delivery(path: &str, content: u8) -> FileDelivery {
         entry: EntryName::new("db").unwrap(),
         fingerprint: Fingerprint::from_bytes([content; 32]),
         mode: 0o640,
+        placed: Some(placed(8)),
+        generations: Vec::new(),
     }
 }
 
@@ -42,7 +44,9 @@ fn intent(path: &str, content: u8) -> FileIntent {
         temporary: Temporary {
             number: 7,
             inode: 8,
+            born: None,
         },
+        mark: None,
     }
 }
 
@@ -149,6 +153,7 @@ fn records_survive() {
         fingerprint: Fingerprint::from_bytes([3; 32]),
         author: None,
         left: false,
+        restart: None,
     };
     let state = State::open(&path).unwrap();
     state.set_file_intent(intent("/a", 1)).unwrap();
@@ -260,6 +265,7 @@ fn a_part_that_is_not_configured_is_marked_until_it_is_delivered_again() {
         fingerprint: Fingerprint::from_bytes([3; 32]),
         author: None,
         left,
+        restart: None,
     };
     let left = |state: &State| ["a", "b"].map(|entry| state.secret(&part(entry)).unwrap().left);
     for entry in ["a", "b"] {
@@ -307,6 +313,7 @@ fn what_another_machine_may_have_written_is_doubted_until_it_is_delivered_again(
         fingerprint: Fingerprint::from_bytes([3; 32]),
         author: None,
         left: false,
+        restart: None,
     };
     state.doubt_secrets().unwrap();
     state.set_secret(part.clone(), delivered.clone()).unwrap();
@@ -364,4 +371,18 @@ fn what_was_found_outlives_a_restart() {
     let found = |question| state.found(&id(question));
     assert_eq!(found("one"), Some(arns));
     assert_eq!((found("two"), found("three")), (Some(Arns::new()), None));
+}
+
+pub(super) fn placed(inode: u64) -> Placed {
+    Placed {
+        inode,
+        born: None,
+        size: 5,
+        modified: (1, 0),
+        changed: (1, 0),
+        owner: 0,
+        group: 0,
+        owner_named: false,
+        group_named: false,
+    }
 }

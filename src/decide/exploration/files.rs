@@ -2,14 +2,45 @@
 
 use std::path::Path;
 
-use crate::decide::file::{Content, Observed, Verdict, Wanted, judge};
+use crate::decide::file::{Access, Content, Observed, Verdict, Wanted, judge};
 use crate::names::EntryName;
 use crate::secret::Fingerprint;
-use crate::state::FileRecord;
+use crate::state::{FileId, FileRecord, Placed};
 
 const OLD: Fingerprint = Fingerprint::from_bytes([1; 32]);
 const NEW: Fingerprint = Fingerprint::from_bytes([2; 32]);
 const FOREIGN: Fingerprint = Fingerprint::from_bytes([9; 32]);
+const INODE: u64 = 7;
+
+/// Whether it was about to be removed, and what a person gave to us.
+const MARKS: [(bool, Option<Fingerprint>); 3] =
+    [(false, None), (true, None), (false, Some(FOREIGN))];
+
+/// The file that the ledger knows, and another one.
+const IDS: [FileId; 2] = [
+    FileId {
+        inode: 7,
+        born: None,
+    },
+    FileId {
+        inode: 8,
+        born: None,
+    },
+];
+const PLACED: Placed = Placed {
+    inode: IDS[0].inode,
+    born: None,
+    size: 5,
+    modified: (1, 0),
+    changed: (1, 0),
+    owner: 0,
+    group: 0,
+    owner_named: false,
+    group_named: false,
+};
+
+const US: u32 = 0;
+const APP: u32 = 7;
 
 fn observed() -> Vec<Observed> {
     let mut all = vec![
@@ -23,17 +54,24 @@ fn observed() -> Vec<Observed> {
         Content::Of(NEW),
         Content::Of(FOREIGN),
         Content::Unknown,
+        Content::Staged,
     ];
     for content in contents {
         for mode in [0o600, 0o644] {
             for acl in [false, true] {
                 for links in [0, 1, 2] {
-                    all.push(Observed::Regular {
-                        content,
-                        mode,
-                        acl,
-                        links,
-                    });
+                    for (owner, readable) in [(US, true), (APP, true), (APP, false)] {
+                        all.extend(IDS.map(|id| Observed::Regular {
+                            content,
+                            mode,
+                            acl,
+                            owner,
+                            group: 0,
+                            links,
+                            id,
+                            readable,
+                        }));
+                    }
                 }
             }
         }
@@ -47,14 +85,22 @@ fn records() -> Vec<Option<FileRecord>> {
         for intent in [None, Some(OLD), Some(NEW)] {
             for mode in [0o600, 0o644] {
                 for left in [false, true] {
-                    all.push(Some(FileRecord {
-                        entry: EntryName::new("db").unwrap(),
-                        delivered,
-                        intent,
-                        mode,
-                        temporary: None,
-                        left,
-                    }));
+                    for (removing, adopted) in MARKS {
+                        all.push(Some(FileRecord {
+                            entry: EntryName::new("db").unwrap(),
+                            delivered,
+                            intent,
+                            mode,
+                            inode: Some(INODE),
+                            placed: delivered.map(|_| PLACED),
+                            temporary: None,
+                            generations: Vec::new(),
+                            left,
+                            removing,
+                            adopted,
+                            marks: crate::state::Marks::default(),
+                        }));
+                    }
                 }
             }
         }
@@ -63,20 +109,30 @@ fn records() -> Vec<Option<FileRecord>> {
 }
 
 /// In the words of design 7.2: one that our ledger does not know is taken when its bytes equal ours, or by `adopt`.
-/// What the ledger knew and was left since is ours by its bytes alone.
+/// What the ledger knew and was left since, or was about to be removed, is ours by its bytes alone, and so is what a
+/// person gave to us. What a write of ours staged is ours.
 fn is_ours(observed: &Observed, record: Option<&FileRecord>, adopt: bool) -> bool {
-    let Observed::Regular { content, links, .. } = observed else {
+    let Observed::Regular {
+        content, links, id, ..
+    } = observed
+    else {
         return false;
     };
-    if *links > 1 {
+    let is_the_one = record.is_some_and(|record| {
+        let known = record.placed.filter(|_| !record.left && !record.removing);
+        known.is_some_and(|known| known.inode == id.inode)
+    });
+    if *links > 1 && !is_the_one {
         return false;
     }
     let bytes = |of: Fingerprint| *content == Content::Of(of);
     let known = record.is_some_and(|record| {
         let written = record.delivered.is_some_and(bytes) || record.intent.is_some_and(bytes);
-        written || (record.delivered.is_some() && !record.left)
+        let given = record.adopted.is_some_and(bytes);
+        let stands = !record.left && !record.removing;
+        written || given || (record.delivered.is_some() && stands)
     });
-    adopt || known || bytes(NEW)
+    adopt || known || bytes(NEW) || *content == Content::Staged
 }
 
 #[test]
@@ -87,7 +143,11 @@ fn no_file_is_replaced_that_is_not_proven_ours() {
             for adopt in [false, true] {
                 let wanted = Wanted {
                     fingerprint: NEW,
-                    mode: 0o600,
+                    access: Access {
+                        mode: 0o600,
+                        owner: Some(APP),
+                        group: None,
+                    },
                     adopt,
                 };
                 let verdict = judge(Path::new("/x"), &observed, record.as_ref(), &wanted);

@@ -105,6 +105,7 @@ impl World {
                 instance: here(),
             })),
             left: true,
+            restart: None,
         }
     }
 

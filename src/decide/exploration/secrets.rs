@@ -245,6 +245,7 @@ impl World {
             fingerprint: Fingerprint::from_bytes([2; 32]),
             author: None,
             left: ledger.life == Life::Left,
+            restart: None,
         })
     }
 

@@ -4,6 +4,7 @@ use crate::decide::changes::{Changes, Delta, Other};
 use crate::kube::{FieldKind, LiveSecret};
 use crate::names::{MetadataKey, SecretKey};
 
+use super::restart::is_record;
 use super::{MANAGED_BY_LABEL, Verdict, Wanted};
 
 /// How a wanted field stands in the Secret.
@@ -37,7 +38,12 @@ pub fn changes(wanted: &Wanted, live: Option<&LiveSecret>, verdict: &Verdict) ->
         let there = there.map(|live| live == value.as_str());
         (key.as_str(), Field::of(there))
     });
-    let annotations = wanted.annotations.iter().map(|(key, value)| {
+    // What is to be restarted is told by its own name.
+    let told = wanted
+        .annotations
+        .iter()
+        .filter(|(key, _)| !is_record(key.as_str()));
+    let annotations = told.map(|(key, value)| {
         let there = live.annotations.get(key.as_str());
         let there = there.map(|live| live.expose() == value.as_bytes());
         (key.as_str(), Field::of(there))
@@ -46,7 +52,7 @@ pub fn changes(wanted: &Wanted, live: Option<&LiveSecret>, verdict: &Verdict) ->
         keys: delta(data),
         labels: delta(labels),
         annotations: delta(annotations),
-        other: None,
+        ..Changes::default()
     };
     let omitted = live
         .data
@@ -59,7 +65,8 @@ pub fn changes(wanted: &Wanted, live: Option<&LiveSecret>, verdict: &Verdict) ->
     let gone = omitted.filter(|key| goes(wanted, live, (FieldKind::Label, key)));
     changes.labels.removed = gone.cloned().collect();
     let omitted = live.annotations.keys();
-    let omitted = omitted.filter(|key| !wanted.annotations.contains_key(key.as_str()));
+    let omitted =
+        omitted.filter(|key| !wanted.annotations.contains_key(key.as_str()) && !is_record(key));
     let gone = omitted.filter(|key| goes(wanted, live, (FieldKind::Annotation, key)));
     changes.annotations.removed = gone.cloned().collect();
     if changes.is_empty() {
@@ -79,7 +86,7 @@ fn made(wanted: &Wanted) -> Changes {
         keys: added(&mut wanted.data.keys().map(SecretKey::as_str)),
         labels: added(&mut wanted.labels.keys().map(MetadataKey::as_str)),
         annotations: added(&mut wanted.annotations.keys().map(MetadataKey::as_str)),
-        other: None,
+        ..Changes::default()
     }
 }
 

@@ -149,6 +149,7 @@ fn ledger(fingerprint: u8) -> DeliveredSecret {
         fingerprint: print(fingerprint),
         author: None,
         left: false,
+        restart: None,
     }
 }
 
@@ -205,6 +206,7 @@ fn apply(
         judged,
         force,
         effect,
+        ..
     } = verdict
     else {
         panic!("{verdict:?}")

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ffi::OsString;
 use std::hash::Hash;
 use std::os::unix::ffi::OsStringExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
@@ -12,10 +12,11 @@ use super::Change;
 use super::error::LedgerError;
 use super::tables::Row;
 use crate::decide::kubernetes::DeliveredSecret;
-use crate::names::{EntryName, Uid};
+use crate::decide::kubernetes::restart::ChangeId;
+use crate::names::{EntryName, ResourceVersion, Uid};
 use crate::state::record::{
-    Arns, FileRecord, FoundId, Kept, SecretId, SecretPart, Writer, arns_from_bytes,
-    file_from_bytes, secret_from_bytes,
+    Arns, FileDelivery, FileRecord, FoundId, Kept, SecretId, SecretPart, Writer, arns_from_bytes,
+    file_from_bytes, made_from_bytes, secret_from_bytes,
 };
 use crate::state::{Remember, Remembered, Sameness};
 
@@ -23,12 +24,16 @@ use crate::state::{Remember, Remembered, Sameness};
 #[derive(Debug, Default)]
 pub(super) struct Records {
     pub(super) files: HashMap<PathBuf, Kept<FileRecord>>,
+    /// Those that were made for files.
+    pub(super) directories: HashSet<PathBuf>,
     pub(super) secrets: HashMap<SecretPart, Kept<DeliveredSecret>>,
     pub(super) found: BTreeMap<FoundId, Arns>,
     /// The parts that the present configuration writes; absent until it is said.
     pub(super) written: Option<HashSet<SecretPart>>,
     /// In what a change makes: the parts that are forgotten with it.
     pub(super) gone_secrets: HashSet<SecretPart>,
+    /// The same of files.
+    pub(super) gone_files: HashSet<PathBuf>,
 }
 
 /// What a commit writes: records that stay in memory, and rows that do not.
@@ -42,6 +47,13 @@ impl Records {
     pub(super) fn put_file(&mut self, key: &[u8], record: &[u8]) -> Result<(), LedgerError> {
         let path = PathBuf::from(OsString::from_vec(key.to_vec()));
         self.files.insert(path, file_from_bytes(record)?);
+        Ok(())
+    }
+
+    pub(super) fn put_directory(&mut self, key: &[u8], record: &[u8]) -> Result<(), LedgerError> {
+        made_from_bytes(record)?;
+        let path = PathBuf::from(OsString::from_vec(key.to_vec()));
+        self.directories.insert(path);
         Ok(())
     }
 
@@ -71,6 +83,9 @@ impl Records {
                 !record.left
                     && [record.delivered, record.intent].contains(&Some(delivery.fingerprint))
             }),
+            Change::DirectoriesMade(paths) => {
+                paths.iter().all(|path| self.directories.contains(path))
+            }
             Change::OnlyFiles(paths, now) => {
                 let mut changed = files_under(self.files.iter(), paths, *now);
                 changed.next().is_none()
@@ -80,10 +95,18 @@ impl Records {
                 changed.next().is_none()
             }
             Change::DoubtSecrets => self.secrets.values().all(|kept| kept.record.left),
+            Change::Acted(acted) => acted.iter().all(|(path, id)| {
+                let kept = self.files.get(path);
+                kept.is_none_or(|kept| kept.acted(*id).is_none())
+            }),
             Change::Remember(changes) => changes.is_empty(),
             Change::FileIntent(_)
+            | Change::FileRemoval(..)
+            | Change::FileGone(..)
+            | Change::FileAdopted(_)
             | Change::Secret(..)
             | Change::SecretGone(..)
+            | Change::Restarted(..)
             | Change::Found(..) => false,
         }
     }
@@ -95,20 +118,29 @@ impl Records {
         for change in changes {
             match change {
                 Change::FileIntent(next) => {
-                    let path = &next.delivery.path;
-                    let before = records.files.get(path).or_else(|| self.files.get(path));
-                    let kept = Kept {
-                        record: FileRecord::intending(before.map(|kept| &kept.record), &next),
-                        left_at: before.and_then(|kept| kept.left_at),
-                    };
-                    records.files.insert(next.delivery.path, kept);
+                    let path = next.delivery.path.clone();
+                    let intending = |before: Option<&_>| Some(FileRecord::intending(before, &next));
+                    self.amend(records, path, intending);
                 }
-                Change::FileDelivered(delivery) => {
-                    let kept = Kept::written(FileRecord::delivered(&delivery));
-                    records.files.insert(delivery.path, kept);
+                Change::FileDelivered(delivery) => self.file_delivered(records, delivery),
+                Change::FileRemoval(path, aside) => {
+                    self.amend(records, path, |before| Some(before?.removing(aside)));
+                }
+                Change::FileGone(path, record) => self.forget_file(records, path, &record),
+                Change::FileAdopted(adoption) => {
+                    let path = adoption.path.clone();
+                    let adopted = |before: Option<&_>| Some(FileRecord::adopted(before, &adoption));
+                    self.amend(records, path, adopted);
+                }
+                Change::DirectoriesMade(paths) => records.directories.extend(paths),
+                Change::Acted(acted) => {
+                    let news = self.acted(records, acted);
+                    records.files.extend(news);
                 }
                 Change::OnlyFiles(paths, now) => {
+                    let gone = &records.gone_files;
                     let all = latest(&self.files, &records.files);
+                    let all = all.filter(|(path, _)| !gone.contains(*path));
                     let news: Vec<_> = files_under(all, &paths, now).collect();
                     records.files.extend(news);
                 }
@@ -117,14 +149,11 @@ impl Records {
                     records.gone_secrets.remove(&part);
                     records.secrets.insert(part, kept);
                 }
-                Change::SecretGone(part, uid) => {
-                    let known = records.secrets.get(&part);
-                    let known = known.or_else(|| self.secrets.get(&part));
-                    // It may have been delivered anew meanwhile.
-                    if known.is_some_and(|kept| kept.record.uid == uid) {
-                        records.secrets.remove(&part);
-                        records.gone_secrets.insert(part);
-                    }
+                Change::SecretGone(part, uid) => self.forget_secret(records, part, &uid),
+                Change::Restarted(part, change, states) => {
+                    records
+                        .secrets
+                        .extend(self.restarted(records, part, (&change, states)));
                 }
                 Change::OnlySecrets(parts, now) => {
                     let gone = &records.gone_secrets;
@@ -134,13 +163,7 @@ impl Records {
                     records.secrets.extend(news);
                     records.written = Some(parts);
                 }
-                Change::DoubtSecrets => {
-                    let all = latest(&self.secrets, &records.secrets);
-                    let news = all.filter(|(_, kept)| !kept.record.left);
-                    let news = news.map(|(part, kept)| (part.clone(), kept.doubted()));
-                    let news: Vec<_> = news.collect();
-                    records.secrets.extend(news);
-                }
+                Change::DoubtSecrets => self.doubt_secrets(records),
                 Change::Found(id, arns) => {
                     records.found.insert(id, arns);
                 }
@@ -148,6 +171,90 @@ impl Records {
             }
         }
         updates
+    }
+
+    fn doubt_secrets(&self, since: &mut Self) {
+        let all = latest(&self.secrets, &since.secrets);
+        let news = all.filter(|(_, kept)| !kept.record.left);
+        let news = news.map(|(part, kept)| (part.clone(), kept.doubted()));
+        let news: Vec<_> = news.collect();
+        since.secrets.extend(news);
+    }
+
+    fn file_delivered(&self, since: &mut Self, delivery: FileDelivery) {
+        let before = self.file(since, &delivery.path);
+        let before = before.map(|kept| &kept.record);
+        let kept = Kept::written(FileRecord::delivered(before, &delivery));
+        since.put(delivery.path, kept);
+    }
+
+    /// It may have been delivered anew meanwhile.
+    fn forget_secret(&self, since: &mut Self, part: SecretPart, uid: &Uid) {
+        let known = since.secrets.get(&part);
+        let known = known.or_else(|| self.secrets.get(&part));
+        if known.is_some_and(|kept| kept.record.uid == *uid) {
+            since.secrets.remove(&part);
+            since.gone_secrets.insert(part);
+        }
+    }
+
+    /// Another record of a file; whether an entry writes it stays as it is.
+    fn amend(
+        &self,
+        since: &mut Self,
+        path: PathBuf,
+        record: impl FnOnce(Option<&FileRecord>) -> Option<FileRecord>,
+    ) {
+        let before = self.file(since, &path);
+        let left_at = before.and_then(|kept| kept.left_at);
+        if let Some(record) = record(before.map(|kept| &kept.record)) {
+            since.put(path, Kept { record, left_at });
+        }
+    }
+
+    /// It may have been delivered anew meanwhile.
+    fn forget_file(&self, since: &mut Self, path: PathBuf, record: &FileRecord) {
+        let known = self.file(since, &path);
+        if known.is_some_and(|kept| kept.record.is_same_life(record)) {
+            since.files.remove(&path);
+            since.gone_files.insert(path);
+        }
+    }
+
+    /// The file as it is known after `since`.
+    fn file<'a>(&'a self, since: &'a Self, path: &Path) -> Option<&'a Kept<FileRecord>> {
+        if since.gone_files.contains(path) {
+            return None;
+        }
+        since.files.get(path).or_else(|| self.files.get(path))
+    }
+
+    fn put(&mut self, path: PathBuf, kept: Kept<FileRecord>) {
+        self.gone_files.remove(&path);
+        self.files.insert(path, kept);
+    }
+
+    fn acted(&self, since: &Self, acted: Vec<(PathBuf, u64)>) -> Vec<(PathBuf, Kept<FileRecord>)> {
+        let news = acted.into_iter().filter_map(|(path, id)| {
+            let next = self.file(since, &path)?.acted(id)?;
+            Some((path, next))
+        });
+        news.collect()
+    }
+
+    /// A part whose restart is done, where that is news of one that is known.
+    fn restarted(
+        &self,
+        since: &Self,
+        part: SecretPart,
+        (change, states): (&ChangeId, Option<(ResourceVersion, ResourceVersion)>),
+    ) -> Option<(SecretPart, Kept<DeliveredSecret>)> {
+        if since.gone_secrets.contains(&part) {
+            return None;
+        }
+        let known = since.secrets.get(&part).or_else(|| self.secrets.get(&part));
+        let next = known?.restarted(change, states)?;
+        Some((part, next))
     }
 
     /// What was just delivered. A late write of what is not configured any more proves no more than an earlier one.
@@ -174,7 +281,11 @@ impl Records {
     }
 
     pub(super) fn extend(&mut self, committed: Self) {
+        for path in &committed.gone_files {
+            self.files.remove(path);
+        }
         self.files.extend(committed.files);
+        self.directories.extend(committed.directories);
         for part in &committed.gone_secrets {
             self.secrets.remove(part);
         }

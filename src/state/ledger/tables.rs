@@ -11,7 +11,9 @@ use super::checksum::{Checksum, Sum, Tag};
 use super::error::LedgerError;
 use super::records::{Records, Updates};
 use crate::state::Remembered;
-use crate::state::record::{FoundId, SecretPart, arns_to_bytes, file_to_bytes, secret_to_bytes};
+use crate::state::record::{
+    FoundId, SecretPart, arns_to_bytes, file_to_bytes, made_to_bytes, secret_to_bytes,
+};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Table(&'static str);
@@ -24,6 +26,8 @@ impl Table {
 
 /// By the bytes of the path.
 const FILES: Table = Table("files");
+/// The directories that were made for files, by the bytes of the path.
+const DIRECTORIES: Table = Table("directories");
 /// By `cluster/namespace/name`, a zero, and entry.
 const SECRETS: Table = Table("secrets by entry");
 /// By entry, a zero, and question.
@@ -31,8 +35,9 @@ const FOUND: Table = Table("found by entry");
 const REMEMBERED_ENTRIES: Table = Table("remembered entries");
 const REMEMBERED_READS: Table = Table("remembered reads");
 const META: Table = Table("meta");
-const RECORDS: [Table; 6] = [
+const RECORDS: [Table; 7] = [
     FILES,
+    DIRECTORIES,
     SECRETS,
     FOUND,
     REMEMBERED_ENTRIES,
@@ -116,6 +121,9 @@ pub(super) fn read(
     let mut rows =
         |table, put: &mut Put<'_>| read_table(&transaction, table, checksum, &mut sum, put);
     rows(FILES, &mut |key, record| records.put_file(key, record))?;
+    rows(DIRECTORIES, &mut |key, record| {
+        records.put_directory(key, record)
+    })?;
     rows(SECRETS, &mut |key, record| records.put_secret(key, record))?;
     rows(FOUND, &mut |key, record| records.put_found(key, record))?;
     rows(REMEMBERED_ENTRIES, &mut |key, record| {
@@ -223,6 +231,13 @@ pub(super) fn rows(updates: Updates) -> (Records, Vec<Row>) {
     for (path, kept) in &records.files {
         let key = path.as_os_str().as_bytes();
         rows.push(Row::new(FILES, key, Some(file_to_bytes(kept))));
+    }
+    for path in &records.directories {
+        let key = path.as_os_str().as_bytes();
+        rows.push(Row::new(DIRECTORIES, key, Some(made_to_bytes())));
+    }
+    for path in &records.gone_files {
+        rows.push(Row::new(FILES, path.as_os_str().as_bytes(), None));
     }
     let key_of = |SecretPart { id, entry }: &SecretPart| format!("{id}\0{}", entry.as_str());
     for (part, kept) in &records.secrets {

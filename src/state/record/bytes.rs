@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Arns, FileRecord, Kept, Temporary, Unreadable};
+use super::{Arns, FileRecord, Generation, Kept, Mark, Marks, Placed, Temporary, Unreadable};
 use crate::config::CreationPolicy;
 use crate::decide::kubernetes::removal::Author;
+use crate::decide::kubernetes::restart::ChangeId;
 use crate::decide::kubernetes::{DeliveredSecret, Wrote};
 use crate::kube::FieldManager;
 use crate::names::{EntryName, Expected, Instance, MetadataKey, ResourceVersion, SecretKey, Uid};
@@ -28,12 +29,33 @@ struct RawFile {
     intent: Option<String>,
     mode: u32,
     #[serde(default)]
+    inode: Option<u64>,
+    #[serde(default)]
     temporary: Option<Temporary>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    generations: Vec<RawGeneration>,
+    #[serde(default)]
+    placed: Option<Placed>,
     #[serde(default)]
     left: bool,
+    #[serde(default)]
+    removing: bool,
+    #[serde(default)]
+    adopted: Option<String>,
     /// In seconds.
     #[serde(default)]
     left_at: Option<i64>,
+    #[serde(default)]
+    pending: Option<Mark>,
+    #[serde(default)]
+    intended: Option<Mark>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct RawGeneration {
+    name: String,
+    inode: u64,
+    keys: Vec<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -55,12 +77,19 @@ struct RawSecret {
     /// In seconds.
     #[serde(default)]
     left_at: Option<i64>,
+    #[serde(default)]
+    restart: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]
 struct RawAuthor {
     policy: String,
     instance: String,
+}
+
+#[derive(Serialize, Deserialize)]
+struct RawMade {
+    version: u32,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -75,8 +104,14 @@ pub(in crate::state) fn file_to_bytes(kept: &Kept<FileRecord>) -> Vec<u8> {
         delivered,
         intent,
         mode,
+        inode,
         temporary,
+        placed,
+        generations,
         left,
+        removing,
+        adopted,
+        marks,
     } = &kept.record;
     encode(&RawFile {
         version: VERSION,
@@ -84,25 +119,61 @@ pub(in crate::state) fn file_to_bytes(kept: &Kept<FileRecord>) -> Vec<u8> {
         delivered: delivered.as_ref().map(hex),
         intent: intent.as_ref().map(hex),
         mode: *mode,
+        inode: *inode,
         temporary: *temporary,
+        placed: *placed,
+        generations: generations.iter().map(generation_to_raw).collect(),
         left: *left,
+        removing: *removing,
+        adopted: adopted.as_ref().map(hex),
         left_at: kept.left_at.map(Timestamp::as_second),
+        pending: marks.pending,
+        intended: marks.intended,
     })
 }
 
 pub(in crate::state) fn file_from_bytes(bytes: &[u8]) -> Result<Kept<FileRecord>, Unreadable> {
     let raw: RawFile = decode(bytes)?;
+    let generations = raw.generations.into_iter().map(generation_of_raw);
     let record = FileRecord {
         entry: EntryName::new(raw.entry).map_err(|_| Unreadable::Damaged)?,
         delivered: raw.delivered.as_deref().map(unhex).transpose()?,
         intent: raw.intent.as_deref().map(unhex).transpose()?,
         mode: raw.mode,
+        inode: raw.inode,
         temporary: raw.temporary,
+        placed: raw.placed,
+        generations: generations.collect::<Result<_, _>>()?,
         left: raw.left,
+        removing: raw.removing,
+        adopted: raw.adopted.as_deref().map(unhex).transpose()?,
+        marks: Marks {
+            pending: raw.pending,
+            intended: raw.intended,
+        },
     };
     Ok(Kept {
         record,
         left_at: time(raw.left_at)?,
+    })
+}
+
+fn generation_to_raw(generation: &Generation) -> RawGeneration {
+    RawGeneration {
+        name: generation.name.clone(),
+        inode: generation.inode,
+        keys: generation.keys.iter().map(ToString::to_string).collect(),
+    }
+}
+
+fn generation_of_raw(raw: RawGeneration) -> Result<Generation, Unreadable> {
+    let keys = raw.keys.into_iter().map(SecretKey::new);
+    Ok(Generation {
+        name: raw.name,
+        inode: raw.inode,
+        keys: keys
+            .collect::<Result<_, _>>()
+            .map_err(|_| Unreadable::Damaged)?,
     })
 }
 
@@ -116,6 +187,7 @@ pub(in crate::state) fn secret_to_bytes(kept: &Kept<DeliveredSecret>) -> Vec<u8>
         fingerprint,
         author,
         left,
+        restart,
     } = &kept.record;
     encode(&RawSecret {
         version: VERSION,
@@ -130,6 +202,7 @@ pub(in crate::state) fn secret_to_bytes(kept: &Kept<DeliveredSecret>) -> Vec<u8>
         author: author.as_deref().map(author_to_raw),
         left: *left,
         left_at: kept.left_at.map(Timestamp::as_second),
+        restart: restart.as_ref().map(|it| it.as_str().to_owned()),
     })
 }
 
@@ -190,11 +263,24 @@ pub(in crate::state) fn secret_from_bytes(
         fingerprint: unhex(&raw.fingerprint)?,
         author: raw.author.map(author_of_raw).transpose()?.map(Box::new),
         left: raw.left,
+        restart: match &raw.restart {
+            Some(text) => Some(ChangeId::read(text).ok_or(Unreadable::Damaged)?),
+            None => None,
+        },
     };
     Ok(Kept {
         record,
         left_at: time(raw.left_at)?,
     })
+}
+
+/// That we made a directory is all there is to say of it.
+pub(in crate::state) fn made_to_bytes() -> Vec<u8> {
+    encode(&RawMade { version: VERSION })
+}
+
+pub(in crate::state) fn made_from_bytes(bytes: &[u8]) -> Result<(), Unreadable> {
+    decode(bytes).map(|RawMade { .. }| ())
 }
 
 pub(in crate::state) fn arns_to_bytes(arns: &Arns) -> Vec<u8> {

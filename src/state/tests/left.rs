@@ -23,6 +23,7 @@ fn delivered() -> DeliveredSecret {
         fingerprint: Fingerprint::from_bytes([3; 32]),
         author: None,
         left: false,
+        restart: None,
     }
 }
 
@@ -111,8 +112,14 @@ fn being_left_counts_from_the_last_time_it_was_configured() {
         delivered: None,
         intent: None,
         mode: 0o600,
+        inode: None,
         temporary: None,
+        placed: None,
+        generations: Vec::new(),
         left: false,
+        removing: false,
+        adopted: None,
+        marks: Marks::default(),
     };
     let written = Kept::written(record);
     assert_eq!(written.under(Writer::Itself, at(1)), None);
@@ -149,6 +156,7 @@ fn parts_of_entries_that_are_gone_are_told_from_those_of_entries_that_only_write
     let entries = ["here", "other"].map(|it| EntryName::new(it).unwrap());
     state.set_configured(Configured {
         entries: entries.into(),
+        files: HashSet::new(),
         secrets: [part("other")].into(),
     });
     assert!(state.is_shared(&part("here")));

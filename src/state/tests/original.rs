@@ -59,6 +59,7 @@ fn fill(state: &State, content: u8) {
             fingerprint: Fingerprint::from_bytes([content; 32]),
             author: None,
             left: false,
+            restart: None,
         };
         state.set_secret(part(number), delivered).unwrap();
         let arns = [format!("arn:{content}:{number}")].into();

@@ -40,6 +40,7 @@ fn delivered(policy: CreationPolicy) -> DeliveredSecret {
             instance: instance("here"),
         })),
         left: true,
+        restart: None,
     }
 }
 

@@ -4,6 +4,13 @@ fn entry() -> EntryName {
     EntryName::new("team/db").unwrap()
 }
 
+fn mark(id: u64) -> Mark {
+    Mark {
+        id,
+        since: Timestamp::from_second(1_790_000_000).unwrap(),
+    }
+}
+
 #[test]
 fn records_come_back_as_they_were() {
     let file = FileRecord {
@@ -11,17 +18,57 @@ fn records_come_back_as_they_were() {
         delivered: Some(Fingerprint::from_bytes([0xab; 32])),
         intent: None,
         mode: 0o640,
+        inode: Some(u64::MAX),
+        placed: Some(Placed {
+            born: Some((-1, 2)),
+            inode: 5,
+            size: 9,
+            modified: (-1, 2),
+            changed: (3, 4),
+            owner: 1000,
+            group: 33,
+            owner_named: true,
+            group_named: false,
+        }),
         temporary: Some(Temporary {
             number: u64::MAX,
             inode: 17,
+            born: None,
         }),
+        generations: vec![Generation {
+            name: "..secretsyncd-1".to_owned(),
+            inode: 18,
+            keys: [SecretKey::new("tls.crt").unwrap()].into(),
+        }],
         left: true,
+        removing: true,
+        adopted: Some(Fingerprint::from_bytes([0xcd; 32])),
+        marks: Marks {
+            pending: Some(mark(u64::MAX)),
+            intended: Some(mark(0)),
+        },
     };
     let file = Kept {
         record: file,
         left_at: Some(Timestamp::from_second(1_790_000_000).unwrap()),
     };
-    assert_eq!(file_from_bytes(&file_to_bytes(&file)), Ok(file));
+    assert_eq!(file_from_bytes(&file_to_bytes(&file)), Ok(file.clone()));
+    // Earlier releases did not know of inodes, removals, adoption and actions.
+    let bytes = String::from_utf8(file_to_bytes(&file)).unwrap();
+    let mut older: serde_json::Map<String, serde_json::Value> =
+        serde_json::from_str(&bytes).unwrap();
+    for unknown in ["inode", "removing", "adopted", "pending", "intended"] {
+        older.remove(unknown).unwrap();
+    }
+    let older = serde_json::to_vec(&older).unwrap();
+    let record = FileRecord {
+        inode: None,
+        removing: false,
+        adopted: None,
+        marks: Marks::default(),
+        ..file.record.clone()
+    };
+    assert_eq!(file_from_bytes(&older), Ok(Kept { record, ..file }));
 }
 
 #[test]
@@ -42,6 +89,7 @@ fn records_of_secrets_come_back_and_so_do_those_of_earlier_releases() {
             instance: Instance::new("default").unwrap(),
         })),
         left: true,
+        restart: ChangeId::read("2026-11-26T18:30:00Z.00000000000000ff"),
     };
     let secret = Kept {
         record: secret,

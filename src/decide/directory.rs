@@ -1,0 +1,322 @@
+//! What may be done to a directory that holds a whole set of files.
+//!
+//! Pure. As for one file (see [`super::file`]), with two differences. A directory may hold what is somebody else's beside
+//! what is ours; that is never in question, unless it stands where a key has to be. And what readers see is put together
+//! from links and one generation, so content can be right while a link is missing: mending that needs no value.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use super::file::{Content, Verdict, standing, was_put_there};
+use super::{Drift, Effect};
+use crate::failure::{Failure, Reason};
+use crate::names::SecretKey;
+use crate::secret::Fingerprint;
+use crate::state::FileRecord;
+
+/// What is at the path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Observed {
+    Absent,
+    Directory(Found),
+    Symlink,
+    /// A file, a FIFO, a socket or a device.
+    Other,
+}
+
+/// What is in a directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    pub live: Live,
+    /// What stands at names that a key may have, and is no link of ours.
+    pub beside: BTreeMap<SecretKey, Beside>,
+    /// Whether there is anything else that we did not make.
+    pub others: bool,
+    /// Those of the directory and of everything in its generation; absent where they are not alike.
+    pub modes: Option<Modes>,
+    pub access: Access,
+    /// Whether every file of the generation has its link, and no link of ours leads to nothing.
+    pub linked: bool,
+}
+
+/// What `..data` leads to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Live {
+    /// It is not there.
+    Nothing,
+    /// What is called so is no symbolic link.
+    Blocked,
+    Generation {
+        content: Content,
+        /// A file in it that has a second name elsewhere.
+        hard_linked: Option<SecretKey>,
+    },
+}
+
+/// Who may reach the content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Whom the modes let in.
+    ByModes,
+    /// Others, too: by an access ACL, or as the owner of a file.
+    Opened,
+}
+
+/// Something at a key's name that is no link of ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Beside {
+    /// A regular file with one name, and the fingerprint of its value.
+    File(Content),
+    /// Nothing that may be replaced.
+    Other,
+}
+
+/// Permission bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Modes {
+    pub file: u32,
+    pub directory: u32,
+}
+
+impl Modes {
+    /// As the one number that the ledger has room for.
+    pub fn recorded(self) -> u32 {
+        self.directory << 12 | self.file
+    }
+}
+
+/// What the directory should hold.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted<'a> {
+    /// Of the whole set.
+    pub set: Fingerprint,
+    /// Of each value.
+    pub values: &'a BTreeMap<SecretKey, Fingerprint>,
+    pub modes: Modes,
+    /// Whether somebody else's files may be replaced.
+    pub adopt: bool,
+}
+
+/// What setting the modes is: putting them back where the ledger says that we had delivered them, else following a
+/// change of the configuration, or taking over.
+pub fn modes_effect(record: Option<&FileRecord>, wanted: u32) -> Effect {
+    match standing(record) {
+        Some(record) if record.mode == wanted => Effect::Repaired(Drift::Metadata),
+        _ => Effect::Updated,
+    }
+}
+
+/// Decides what a directory that should be `wanted` needs. A [`Verdict::FixMode`] puts links right, too.
+pub fn judge(
+    path: &Path,
+    observed: &Observed,
+    record: Option<&FileRecord>,
+    wanted: &Wanted<'_>,
+) -> Result<Verdict, Failure> {
+    let delivered = standing(record).and_then(|record| record.delivered);
+    let Some(found) = ours_to_touch(path, observed, |key| wanted.values.contains_key(key))? else {
+        return Ok(Verdict::Write(made(delivered, wanted)));
+    };
+    let stands = wanted
+        .values
+        .keys()
+        .find(|key| found.beside.contains_key(*key));
+    if found.content() == Some(Content::Of(wanted.set)) && stands.is_none() {
+        let effect = modes_effect(record, wanted.modes.recorded());
+        return Ok(if found.access == Access::Opened {
+            // Whoever was let in may still hold the old files open.
+            Verdict::Write(effect)
+        } else if found.linked && found.modes == Some(wanted.modes) {
+            Verdict::Unchanged
+        } else {
+            Verdict::FixMode(effect)
+        });
+    }
+    if !wanted.adopt {
+        may_replace(path, found, record, wanted)?;
+    }
+    let is_new = found.live == Live::Nothing && stands.is_none();
+    Ok(Verdict::Write(if is_new {
+        made(delivered, wanted)
+    } else if delivered == Some(wanted.set) {
+        Effect::Repaired(Drift::Content)
+    } else {
+        Effect::Updated
+    }))
+}
+
+/// How the directory differs from what was delivered, as far as that can be told without the values.
+pub fn drift(
+    path: &Path,
+    observed: &Observed,
+    record: Option<&FileRecord>,
+    modes: Modes,
+) -> Result<Option<Drift>, Failure> {
+    let Some(record) = record.filter(|record| record.delivered.is_some()) else {
+        return Ok(None);
+    };
+    let made = made_keys(record);
+    let Some(found) = ours_to_touch(path, observed, |key| made.contains(key))? else {
+        return Ok(Some(Drift::Missing));
+    };
+    let Some(content) = found.content() else {
+        return Ok(Some(Drift::Missing));
+    };
+    let covered = made.into_iter().any(|key| found.beside.contains_key(key));
+    Ok(if covered || !was_put_there(record, content) {
+        Some(Drift::Content)
+    } else if found.access == Access::Opened || !found.linked || found.modes != Some(modes) {
+        Some(Drift::Metadata)
+    } else {
+        None
+    })
+}
+
+impl Found {
+    fn content(&self) -> Option<Content> {
+        match self.live {
+            Live::Nothing | Live::Blocked => None,
+            Live::Generation { content, .. } => Some(content),
+        }
+    }
+
+    /// Whether nobody made anything in it.
+    fn is_empty(&self) -> bool {
+        self.live == Live::Nothing && self.beside.is_empty() && !self.others
+    }
+
+    /// Whether it is a plain directory with just the files that are wanted.
+    fn is_plainly(&self, wanted: &Wanted<'_>) -> bool {
+        self.live == Live::Nothing
+            && !self.others
+            && self.beside.len() == wanted.values.len()
+            && self.beside.iter().all(|(key, it)| it.holds(key, wanted))
+    }
+}
+
+impl Beside {
+    fn holds(self, key: &SecretKey, wanted: &Wanted<'_>) -> bool {
+        match (self, wanted.values.get(key)) {
+            (Self::File(content), Some(value)) => content == Content::Of(*value),
+            (Self::File(_), None) | (Self::Other, _) => false,
+        }
+    }
+}
+
+fn made(delivered: Option<Fingerprint>, wanted: &Wanted<'_>) -> Effect {
+    match delivered {
+        None => Effect::Created,
+        Some(before) if before == wanted.set => Effect::Repaired(Drift::Missing),
+        Some(_) => Effect::Updated,
+    }
+}
+
+/// The keys of the generation that was delivered last. One that is only intended proves nothing about what stands at its
+/// keys' names.
+fn made_keys(record: &FileRecord) -> BTreeSet<&SecretKey> {
+    let intended = usize::from(record.intent.is_some());
+    let delivered = record.generations.iter().rev().nth(intended);
+    delivered.into_iter().flat_map(|it| &it.keys).collect()
+}
+
+/// Whether what is there is ours, or is what we would write.
+fn may_replace(
+    path: &Path,
+    found: &Found,
+    record: Option<&FileRecord>,
+    wanted: &Wanted<'_>,
+) -> Result<(), Failure> {
+    if found.is_empty() || found.is_plainly(wanted) {
+        return Ok(());
+    }
+    let standing = standing(record).filter(|record| record.delivered.is_some());
+    let content = found.content();
+    let known = standing.is_some()
+        || content == Some(Content::Of(wanted.set))
+        || record
+            .zip(content)
+            .is_some_and(|(it, content)| was_put_there(it, content));
+    if !known {
+        let fact = format!(
+            "{} exists with other content and was not written by secretsyncd",
+            path.display()
+        );
+        return Err(Failure::new(Reason::Conflict, fact).with_help(
+            "choose another path, move the directory away, or set `adopt = true` to take it over",
+        ));
+    }
+    let ours = standing.map(made_keys).unwrap_or_default();
+    let theirs = found.beside.iter().find(|(key, it)| {
+        wanted.values.contains_key(*key) && !ours.contains(key) && !it.holds(key, wanted)
+    });
+    match theirs {
+        None => Ok(()),
+        Some((key, _)) => Err(Failure::new(
+            Reason::Conflict,
+            format!(
+                "{} exists with other content and was not written by secretsyncd",
+                path.join(key.as_str()).display()
+            ),
+        )
+        .with_help("move the file away, or set `adopt = true` to replace it")),
+    }
+}
+
+/// What is in the directory, nothing where there is none, a refusal for what is not to be replaced. `needed` says which
+/// names we have to have.
+fn ours_to_touch<'f>(
+    path: &Path,
+    observed: &'f Observed,
+    needed: impl Fn(&SecretKey) -> bool,
+) -> Result<Option<&'f Found>, Failure> {
+    let refuse = |fact: String, help: &'static str| {
+        Err(Failure::new(Reason::Conflict, fact).with_help(help))
+    };
+    let shown = path.display();
+    let found = match observed {
+        Observed::Absent => return Ok(None),
+        Observed::Directory(found) => found,
+        Observed::Symlink => {
+            return refuse(
+                format!("{shown} is a symbolic link, and secretsyncd never writes through one"),
+                "remove it, or set `path` to the directory it points to",
+            );
+        }
+        Observed::Other => {
+            return refuse(
+                format!("{shown} is no directory, and one is wanted there"),
+                "remove it, or choose another path",
+            );
+        }
+    };
+    let in_the_way = found.beside.iter().find(|(key, it)| match it {
+        Beside::Other => needed(key),
+        Beside::File(_) => false,
+    });
+    if let Some((key, _)) = in_the_way {
+        return refuse(
+            format!(
+                "{} is neither a link of ours nor a plain file",
+                path.join(key.as_str()).display()
+            ),
+            "remove it, or choose another path",
+        );
+    }
+    match &found.live {
+        Live::Blocked => refuse(
+            format!("{shown}/..data is no symbolic link"),
+            "remove it: the name is needed to swap the whole set at once",
+        ),
+        Live::Generation {
+            hard_linked: Some(key),
+            ..
+        } => refuse(
+            format!("{shown}/{key} has a second hard link, which secretsyncd did not make"),
+            "find its other names (`find / -xdev -samefile PATH`) and remove them",
+        ),
+        Live::Nothing | Live::Generation { .. } => Ok(Some(found)),
+    }
+}
+
+#[cfg(test)]
+mod tests;
