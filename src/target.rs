@@ -80,7 +80,7 @@ impl Target {
     pub fn deletion_policy(&self) -> DeletionPolicy {
         match self {
             Self::Kubernetes(target, _) => target.spec().deletion_policy,
-            Self::File(_) => DeletionPolicy::Retain,
+            Self::File(target) => target.deletion_policy(),
         }
     }
 

@@ -15,11 +15,12 @@ use crate::assemble::Content;
 use crate::config;
 use crate::decide::Effect;
 use crate::decide::kubernetes::removal::Author;
-use crate::decide::kubernetes::{DeliveredSecret, Judged, Verdict, Wanted};
+use crate::decide::kubernetes::restart::{self, ChangeId};
+use crate::decide::kubernetes::{DeliveredSecret, Judged, Touches, Verdict, Wanted, field_manager};
 use crate::failure::{Failure, Reason};
 use crate::kube::{
-    Applied, Apply, ApplyError, Client, FieldTrouble, Force, LiveSecret, Ownership, Run, Tenure,
-    Visit,
+    Applied, Apply, ApplyError, Client, FieldManager, FieldTrouble, Force, LiveSecret, Ownership,
+    Record, Run, Struck, Tenure, Visit,
 };
 use crate::names::{EntryName, Instance, SecretKey};
 use crate::secret::FingerprintKey;
@@ -148,6 +149,7 @@ impl KubernetesTarget {
                 mut judged,
                 force,
                 effect,
+                touches: Touches::Data | Touches::Metadata,
             } => {
                 let applied = self.send(wanted, (&judged, force), Run::Real).await;
                 let Some(applied) = written(wanted, applied)? else {
@@ -177,6 +179,22 @@ impl KubernetesTarget {
     /// Its turn among all targets of the cluster.
     pub async fn turn(&self) -> Result<Visit, Failure> {
         self.client.visit().await
+    }
+
+    /// Takes the record of a restart off the Secret, where it still is the record of that change.
+    pub async fn strike(&self, change: &ChangeId) -> Result<Struck, Failure> {
+        let manager = self.manager();
+        let record = Record {
+            key: restart::record_key(&manager),
+            change: change.as_str(),
+        };
+        let place = (&self.spec.namespace, &self.spec.name);
+        self.client.strike(place, &record, &manager).await
+    }
+
+    /// In whose name it is written.
+    pub fn manager(&self) -> FieldManager {
+        field_manager(self.spec.creation_policy, &self.instance, &self.entry)
     }
 
     pub fn hasten(&self) {
@@ -245,6 +263,7 @@ fn done(wanted: &Wanted, effect: Effect, judged: Judged) -> Outcome {
                 instance: wanted.instance.clone(),
             })),
             left: false,
+            restart: restart::recorded(wanted),
         }),
         foreign: judged.foreign,
     }

@@ -10,6 +10,8 @@ use rustix::fs;
 use rustix::io::Errno;
 
 const ACCESS: &str = "system.posix_acl_access";
+/// What new files in a directory begin with; a directory that is made in it inherits it, too.
+const DEFAULT: &str = "system.posix_acl_default";
 
 /// Whether there is one.
 pub(super) fn is_there(descriptor: impl AsFd) -> Result<bool, Errno> {
@@ -22,7 +24,17 @@ pub(super) fn is_there(descriptor: impl AsFd) -> Result<bool, Errno> {
 
 /// Leaves the permission bits alone to say who may do what.
 pub(super) fn remove(descriptor: impl AsFd) -> Result<(), Errno> {
-    match fs::fremovexattr(descriptor, ACCESS) {
+    remove_named(descriptor, ACCESS)
+}
+
+/// The same of a directory, and of what will be made in it.
+pub(super) fn remove_from_directory(descriptor: impl AsFd) -> Result<(), Errno> {
+    remove_named(&descriptor, DEFAULT)?;
+    remove_named(&descriptor, ACCESS)
+}
+
+fn remove_named(descriptor: impl AsFd, name: &str) -> Result<(), Errno> {
+    match fs::fremovexattr(descriptor, name) {
         Err(errno) if !means_none(errno) => Err(errno),
         _ => Ok(()),
     }

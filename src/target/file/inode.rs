@@ -5,12 +5,15 @@ use std::fs::File;
 use std::io::Read;
 use std::os::fd::AsFd;
 
+use jiff::Timestamp;
 use rustix::fs::{self, AtFlags, FileType, StatxFlags};
 use rustix::io::Errno;
 
 use super::format::MAX_FILE_BYTES;
+use super::ownership::Ownership;
 use crate::decide::file::Content;
 use crate::secret::{FingerprintKey, SecretBytes};
+use crate::state::{FileId, Placed};
 
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Inode {
@@ -20,6 +23,7 @@ pub(super) struct Inode {
     pub(super) owner: u32,
     pub(super) group: u32,
     pub(super) links: u32,
+    born: Option<(i64, u32)>,
     pub(super) stamp: Stamp,
 }
 
@@ -54,7 +58,7 @@ impl Inode {
     }
 
     fn stat(at: impl AsFd, name: &OsStr, flags: AtFlags) -> Result<Self, Errno> {
-        let found = fs::statx(at, name, flags, StatxFlags::BASIC_STATS)?;
+        let found = fs::statx(at, name, flags, StatxFlags::BASIC_STATS | StatxFlags::BTIME)?;
         let mode = u32::from(found.stx_mode);
         Ok(Self {
             kind: FileType::from_raw_mode(mode),
@@ -62,6 +66,8 @@ impl Inode {
             owner: found.stx_uid,
             group: found.stx_gid,
             links: found.stx_nlink,
+            born: (found.stx_mask & StatxFlags::BTIME.bits() != 0)
+                .then_some((found.stx_btime.tv_sec, found.stx_btime.tv_nsec)),
             stamp: Stamp {
                 id: Id {
                     device: (found.stx_dev_major, found.stx_dev_minor),
@@ -77,6 +83,14 @@ impl Inode {
     pub(super) fn id(&self) -> Id {
         self.stamp.id
     }
+
+    /// Which file it is, for longer than this machine runs.
+    pub(super) fn file(&self) -> FileId {
+        FileId {
+            inode: self.id().inode(),
+            born: self.born,
+        }
+    }
 }
 
 impl Id {
@@ -87,9 +101,53 @@ impl Id {
 }
 
 impl Stamp {
+    /// When the content was last written.
+    pub(super) fn modified(&self) -> Option<Timestamp> {
+        Timestamp::from_second(self.modified.0).ok()
+    }
+
+    pub(super) fn id(&self) -> Id {
+        self.id
+    }
+
     /// The same file with the same content, although it may have been renamed, which counts as a change of the inode.
     pub(super) fn is_unwritten_since(&self, before: &Self) -> bool {
         (self.id, self.size, self.modified) == (before.id, before.size, before.modified)
+    }
+}
+
+impl Inode {
+    /// What the ledger keeps of a delivered file.
+    pub(super) fn placed(&self, ownership: &Ownership) -> Placed {
+        let Stamp {
+            id,
+            size,
+            modified,
+            changed,
+        } = self.stamp;
+        Placed {
+            inode: id.inode,
+            born: self.born,
+            size,
+            modified,
+            changed,
+            owner: self.owner,
+            group: self.group,
+            owner_named: ownership.owner().is_some(),
+            group_named: ownership.group().is_some(),
+        }
+    }
+
+    /// Whether nobody touched it since it was delivered: its times cannot be set to what they were, and the last of them
+    /// not at all.
+    pub(super) fn is_as_placed(&self, placed: &Placed) -> bool {
+        self.was_placed(placed) && self.stamp.changed == placed.changed
+    }
+
+    /// Whether it is what was delivered, by all that a rename leaves alone.
+    pub(super) fn was_placed(&self, placed: &Placed) -> bool {
+        (self.stamp.id.inode, self.stamp.size, self.stamp.modified)
+            == (placed.inode, placed.size, placed.modified)
     }
 }
 

@@ -1,13 +1,14 @@
 //! The way from `/` to a file's directory, one component at a time and never through a symbolic link.
 //!
-//! Whoever may write to a directory on the way can put another one in its place, so each has to belong to root or to
-//! us and to be writable by nobody else. Two kinds of directory that others may write are fine: sticky ones, where
-//! only the owner of an entry can rename it, and our own ones that our private group may write (user and group of one
-//! number, as Debian and Fedora make them, and no ACL, whose names would show as the group's bits). Never root's: its
-//! group has members. That nobody was added to our private group is taken on trust.
+//! Whoever may write to a directory on the way can put another one in its place, so each has to belong to root, to us or
+//! to the file's `owner`, and to be writable by nobody else. Two kinds of directory that others may write are fine: sticky
+//! ones, where only the owner of an entry can rename it, and those of ours or the `owner`'s that the private group of one
+//! of the two may write (user and group of one number, as Debian and Fedora make them, and no ACL, whose names would show
+//! as the group's bits). Never root's: its group has members. That nobody was added to a private group is taken on trust.
 
 use std::ffi::{OsStr, OsString};
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Component, Path, PathBuf};
 
 use rustix::fs::{self, Access, AtFlags, FileType, Mode, OFlags, RenameFlags};
@@ -16,6 +17,7 @@ use rustix::process::geteuid;
 
 use super::acl;
 use super::inode::Inode;
+use super::ownership::Ownership;
 use super::refusal::refused;
 use super::staged::PREFIX;
 use crate::failure::{Failure, Reason};
@@ -24,7 +26,10 @@ use crate::failure::{Failure, Reason};
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Missing {
     Stop,
-    Make { mode: u32 },
+    /// With these permission bits. It stays ours, and gets the group that the file gets.
+    Make {
+        mode: u32,
+    },
 }
 
 /// How far the way exists.
@@ -63,19 +68,22 @@ pub(super) fn split(path: &Path) -> Result<(PathBuf, OsString), Failure> {
 }
 
 /// Opens the directory in which `path` lies.
-pub(super) fn open(path: &Path, missing: Missing) -> Result<Way, Failure> {
+pub(super) fn open(path: &Path, missing: Missing, file: &Ownership) -> Result<Way, Failure> {
     let (parent, _) = split(path)?;
     let mut here = PathBuf::from("/");
     let mut directory = fs::open("/", FLAGS, Mode::empty())
         .map_err(|errno| refused("open directory", &here, errno))?;
-    check(&directory, &here)?;
+    let trusted = Trusted {
+        us: geteuid().as_raw(),
+        owner: file.owner(),
+    };
+    check(trusted, &directory, &here)?;
     for name in parent.components().filter_map(normal) {
         let next = here.join(name);
         let opened = match (open_directory(&directory, name), missing) {
             (Err(Errno::NOENT), Missing::Stop) => return Ok(Way::Until(directory, here)),
             (Err(Errno::NOENT), Missing::Make { mode }) => {
-                make(&directory, name, mode)
-                    .map_err(|errno| refused("make directory", &next, errno))?;
+                make(&directory, (name, &next), mode, &file.of_parents())?;
                 open_directory(&directory, name)
             }
             (opened, _) => opened,
@@ -84,10 +92,19 @@ pub(super) fn open(path: &Path, missing: Missing) -> Result<Way, Failure> {
             Errno::NOTDIR | Errno::LOOP => in_the_way(&directory, name, &next, path),
             errno => refused("open directory", &next, errno),
         })?;
-        check(&directory, &next)?;
+        check(trusted, &directory, &next)?;
         here = next;
     }
     Ok(Way::Whole(directory))
+}
+
+/// The directories on the way to `path` that lie below `here`, the outermost first.
+pub(super) fn below(here: &Path, path: &Path) -> Vec<PathBuf> {
+    let on_the_way = path.ancestors().skip(1);
+    let below = on_the_way.take_while(|directory| *directory != here);
+    let mut below: Vec<_> = below.map(Path::to_owned).collect();
+    below.reverse();
+    below
 }
 
 /// Whether a name could be made in this directory.
@@ -125,53 +142,117 @@ fn normal(component: Component<'_>) -> Option<&OsStr> {
     }
 }
 
-/// Made closed and then given its mode, whatever the umask; lasting before anything is put into it.
-fn make(directory: &OwnedFd, name: &OsStr, mode: u32) -> Result<(), Errno> {
-    let unfinished = format!("{PREFIX}{:016x}", fastrand::u64(..));
-    fs::mkdirat(directory, &unfinished, Mode::RWXU)?;
-    let finished = finish(directory, &unfinished, mode).and_then(|()| {
-        let put = |flags| fs::renameat_with(directory, &unfinished, directory, name, flags);
-        match put(RenameFlags::NOREPLACE) {
-            // Without the flag an empty directory may be replaced, which loses nothing, and no other.
-            Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => put(RenameFlags::empty()),
-            put => put,
-        }
-    });
-    if finished.is_err() {
+/// Made closed and then given its group and mode, whatever the umask; lasting before anything is put into it.
+pub(super) fn make(
+    directory: &OwnedFd,
+    (name, path): (&OsStr, &Path),
+    mode: u32,
+    ownership: &Ownership,
+) -> Result<(), Failure> {
+    let failed = |errno| refused("make directory", path, errno);
+    let unfinished = unfinished(name);
+    match fs::mkdirat(directory, &unfinished, Mode::RWXU) {
+        // A kill left it, or another target of ours makes it too: whoever is later finishes it.
+        Ok(()) | Err(Errno::EXIST) => {}
+        Err(errno) => return Err(failed(errno)),
+    }
+    let finished = finish(directory, (&unfinished, path), mode, ownership)
+        .and_then(|()| put(directory, &unfinished, name).map_err(failed));
+    if finished != Ok(Put::InPlace) {
         // What cannot be taken away again is empty and named as ours.
         let _ = fs::unlinkat(directory, &unfinished, AtFlags::REMOVEDIR);
     }
-    match finished {
-        // Another target of ours made it first.
-        Err(Errno::EXIST | Errno::NOTEMPTY) => return Ok(()),
-        finished => finished?,
+    match finished? {
+        Put::AnotherCameFirst => return Ok(()),
+        Put::InPlace => {}
     }
     match reopen(directory) {
-        Ok(parent) => fs::fsync(parent),
+        Ok(parent) => fs::fsync(parent).map_err(failed),
         // Not readable to us, so it cannot be synced either; the file system does it in its own time.
         Err(Errno::ACCESS) => Ok(()),
+        Err(errno) => Err(failed(errno)),
+    }
+}
+
+/// Access, group and mode before the directory has its name: a kill in between would leave one that is never put right.
+fn finish(
+    directory: &OwnedFd,
+    (unfinished, path): (&OsStr, &Path),
+    mode: u32,
+    ownership: &Ownership,
+) -> Result<(), Failure> {
+    let failed = |errno| refused("make directory", path, errno);
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let descriptor = fs::openat(directory, unfinished, flags, Mode::empty()).map_err(failed)?;
+    acl::remove_from_directory(&descriptor).map_err(failed)?;
+    ownership.give(&descriptor, path)?;
+    // The set-group-ID bit, which a parent hands on, says whose group what is in it gets.
+    let inherited = Inode::of_descriptor(&descriptor).map_err(failed)?.mode & 0o2000;
+    set_mode(&descriptor, mode, inherited).map_err(failed)
+}
+
+/// With the inherited set-group-ID bit where that may be set: systemd's `RestrictSUIDSGID=` forbids it, and everything
+/// that we make is given its group anyway.
+pub(super) fn set_mode(directory: &OwnedFd, mode: u32, inherited: u32) -> Result<(), Errno> {
+    match fs::fchmod(directory, Mode::from_raw_mode(mode | inherited)) {
+        Err(Errno::PERM) if inherited != 0 => fs::fchmod(directory, Mode::from_raw_mode(mode)),
+        set => set,
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Put {
+    InPlace,
+    /// Another target of ours made it first.
+    AnotherCameFirst,
+}
+
+fn put(directory: &OwnedFd, unfinished: &OsStr, name: &OsStr) -> Result<Put, Errno> {
+    let rename = |flags| fs::renameat_with(directory, unfinished, directory, name, flags);
+    let put = match rename(RenameFlags::NOREPLACE) {
+        // Without the flag an empty directory may be replaced, which loses nothing, and no other.
+        Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => rename(RenameFlags::empty()),
+        put => put,
+    };
+    match put {
+        Ok(()) => Ok(Put::InPlace),
+        Err(Errno::EXIST | Errno::NOTEMPTY | Errno::NOENT) => Ok(Put::AnotherCameFirst),
         Err(errno) => Err(errno),
     }
 }
 
-/// Mode and access before the directory has its name: a kill in between would leave one that is never put right.
-fn finish(directory: &OwnedFd, unfinished: &str, mode: u32) -> Result<(), Errno> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let descriptor = fs::openat(directory, unfinished, flags, Mode::empty())?;
-    acl::remove(&descriptor)?;
-    fs::fchmod(&descriptor, Mode::from_raw_mode(mode))
+/// Always the same for a name, so that what a killed process left is found again.
+fn unfinished(name: &OsStr) -> OsString {
+    const LONGEST: usize = 255 - PREFIX.len();
+    let rest = &name.as_bytes()[..name.len().min(LONGEST)];
+    OsString::from_vec([PREFIX.as_bytes(), rest].concat())
 }
 
-fn check(directory: &OwnedFd, path: &Path) -> Result<(), Failure> {
-    check_for(geteuid().as_raw(), directory, path)
+/// Who may write to directories on the way, beside root.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Trusted {
+    pub(super) us: u32,
+    /// To whom the file is given.
+    pub(super) owner: Option<u32>,
 }
 
-/// Whether nobody but root and the user `us` can put something else there.
-pub(super) fn check_for(us: u32, directory: &OwnedFd, path: &Path) -> Result<(), Failure> {
+impl Trusted {
+    fn has(self, user: u32) -> bool {
+        user == self.us || Some(user) == self.owner
+    }
+
+    /// Whether it is the private group of one of them.
+    fn has_group(self, group: u32) -> bool {
+        group != 0 && self.has(group)
+    }
+}
+
+/// Whether nobody but root and who is trusted can put something else there.
+pub(super) fn check(trusted: Trusted, directory: &OwnedFd, path: &Path) -> Result<(), Failure> {
     let inode = Inode::of_descriptor(directory)
         .map_err(|errno| refused("examine directory", path, errno))?;
     let shown = path.display();
-    if inode.owner != 0 && inode.owner != us {
+    if inode.owner != 0 && !trusted.has(inode.owner) {
         return Err(Failure::new(
             Reason::TargetDenied,
             format!(
@@ -180,12 +261,16 @@ pub(super) fn check_for(us: u32, directory: &OwnedFd, path: &Path) -> Result<(),
             ),
         )
         .with_help(format!(
-            "`chown` it to root or to user {us}, or choose another path"
+            "`chown` it to root or to user {}, or choose another path",
+            trusted.us
         )));
     }
     let sticky = inode.mode & 0o1000 != 0;
     let by_group = inode.mode & 0o020 != 0
-        && !(belongs_to_private_group_of(us, &inode) && has_no_acl(directory));
+        && !(trusted.has(inode.owner)
+            && inode.owner != 0
+            && trusted.has_group(inode.group)
+            && has_no_acl(directory));
     let by_others = inode.mode & 0o002 != 0;
     if sticky || !(by_group || by_others) {
         return Ok(());
@@ -203,10 +288,6 @@ pub(super) fn check_for(us: u32, directory: &OwnedFd, path: &Path) -> Result<(),
         ),
     )
     .with_help(format!("`chmod {bits} {shown}`, or choose another path")))
-}
-
-fn belongs_to_private_group_of(us: u32, inode: &Inode) -> bool {
-    us != 0 && inode.owner == us && inode.group == us
 }
 
 /// A directory that we may not look at may have one.

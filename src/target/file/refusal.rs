@@ -66,6 +66,12 @@ const SITUATIONS: &[(&[Errno], Reason, &str, &str)] = &[
         "mount its directory instead of the file",
     ),
     (
+        &[Errno::XDEV],
+        Reason::Conflict,
+        "the file is on another file system than its directory",
+        "mount its directory instead of the file",
+    ),
+    (
         &[Errno::NAMETOOLONG],
         Reason::Invalid,
         "the name is too long for the file system",

@@ -1,20 +1,24 @@
 //! The new content before it is in place: a temporary file beside the target, and its swap.
 //!
-//! The ledger knows the temporary file's name and inode before its first byte is written. That is how what a killed
-//! process left is told from files of other people, whatever their names: nothing else is ever removed.
+//! The ledger knows the temporary file's name and inode before its first byte is written, and, where the file system can
+//! make a file without a name, before it has its name: a kill at any moment leaves nothing that the ledger does not know.
+//! That is how what a killed process left is told from files of other people, whatever their names: nothing else is ever
+//! removed.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::Write;
-use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rustix::fs::{self, AtFlags, FileType, Mode, OFlags, RenameFlags};
+use rustix::fs::{self, Access, AtFlags, FileType, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
 use super::acl;
 use super::inode::{Id, Inode, Stamp};
+use super::label::Label;
+use super::ownership::Ownership;
 use super::refusal::refused;
 use crate::failure::{Failure, Reason};
 use crate::secret::SecretBytes;
@@ -34,28 +38,76 @@ pub(super) struct Staged<'a> {
     file: File,
     id: Id,
     temporary: Temporary,
+    has_name: bool,
     in_place: bool,
 }
 
+/// What a file has beside its content.
+#[derive(Debug)]
+pub(super) struct Attributes<'a> {
+    pub(super) mode: u32,
+    pub(super) ownership: &'a Ownership,
+    /// That of the file that is to be replaced.
+    pub(super) label: Option<Label>,
+}
+
+impl Attributes<'_> {
+    /// The ACL first: where there is one, the mode's group bits would open it. The mode last: until then only the owner
+    /// can open the file, and no other group gets what is meant for the one that it is to have.
+    fn give(&self, file: &File, target: &Path) -> Result<(), Failure> {
+        let failed = |errno| refused("make a temporary file for", target, errno);
+        acl::remove(file).map_err(failed)?;
+        if let Some(label) = &self.label {
+            label
+                .put_on(file)
+                .map_err(|errno| no_label(target, errno))?;
+        }
+        self.ownership.give(file, target)?;
+        fs::fchmod(file, Mode::from_raw_mode(self.mode)).map_err(failed)
+    }
+}
+
+fn no_label(target: &Path, errno: Errno) -> Failure {
+    let fact = "give SELinux's label of the file that is replaced to the new content of";
+    refused(fact, target, errno).with_help(
+        "look for denials of `relabelfrom` and `relabelto` in the audit log, and allow them; or `restorecon` the file",
+    )
+}
+
+/// A new file that nobody but us may open, and whether it has its name already: without one where that can be.
+fn make(directory: &OwnedFd, name: &OsStr) -> Result<(File, bool), Errno> {
+    let (flags, mode) = (OFlags::RDWR | OFlags::CLOEXEC, Mode::RUSR | Mode::WUSR);
+    match fs::openat(directory, ".", flags | OFlags::TMPFILE, mode) {
+        // What cannot be named later would be of no use.
+        Ok(descriptor) if proc_of(&descriptor).is_ok() => {
+            return Ok((File::from(descriptor), false));
+        }
+        Ok(_) | Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL | Errno::NOSYS) => {}
+        Err(errno) => return Err(errno),
+    }
+    let flags = flags | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW;
+    let descriptor = fs::openat(directory, name, flags, mode)?;
+    Ok((File::from(descriptor), true))
+}
+
 impl<'a> Staged<'a> {
-    /// An empty file that already has its mode: there is no moment at which content is there and the mode is not.
+    /// An empty file that already has its owner and mode: there is no moment at which content is there and they are not.
     pub(super) fn create(
         directory: &'a OwnedFd,
         target: &'a Path,
-        mode: u32,
+        attributes: &Attributes<'_>,
     ) -> Result<Self, Failure> {
         let failed = |errno| refused("make a temporary file for", target, errno);
         for _ in 0..ATTEMPTS {
             let number = fastrand::u64(..);
             let name = name_of(number);
-            let flags =
-                OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-            let file = match fs::openat(directory, &name, flags, Mode::RUSR | Mode::WUSR) {
-                Ok(descriptor) => File::from(descriptor),
+            let (file, has_name) = match make(directory, &name) {
+                Ok(file) => file,
                 Err(Errno::EXIST) => continue,
                 Err(errno) => return Err(failed(errno)),
             };
-            let id = Inode::of_descriptor(&file).map_err(failed)?.id();
+            let inode = Inode::of_descriptor(&file).map_err(failed)?;
+            let id = inode.id();
             let staged = Self {
                 directory,
                 target,
@@ -65,16 +117,27 @@ impl<'a> Staged<'a> {
                 temporary: Temporary {
                     number,
                     inode: id.inode(),
+                    born: inode.file().born,
                 },
+                has_name,
                 in_place: false,
             };
-            // The ACL first: where there is one, the mode's group bits would open it.
-            acl::remove(&staged.file)
-                .and_then(|()| fs::fchmod(&staged.file, Mode::from_raw_mode(mode)))
-                .map_err(failed)?;
+            attributes.give(&staged.file, target)?;
             return Ok(staged);
         }
         Err(changed(target))
+    }
+
+    /// Where it is until its swap.
+    pub(super) fn path(&self) -> PathBuf {
+        self.target.with_file_name(&self.name)
+    }
+
+    /// Which file it is, in which condition.
+    pub(super) fn stamp(&self) -> Result<Stamp, Failure> {
+        let inode = Inode::of_descriptor(&self.file)
+            .map_err(|errno| refused("examine the new content of", self.target, errno))?;
+        Ok(inode.stamp)
     }
 
     /// What the ledger has to know before there is content.
@@ -91,7 +154,7 @@ impl<'a> Staged<'a> {
                 let errno = Errno::from_io_error(&error).unwrap_or(Errno::IO);
                 refused("write the new content of", self.target, errno)
             })?;
-        match self.is_named() {
+        match self.name_it().and_then(|()| self.is_named()) {
             Ok(true) => Ok(()),
             Ok(false) => Err(changed(self.target)),
             Err(errno) => Err(refused("examine the new content of", self.target, errno)),
@@ -99,7 +162,8 @@ impl<'a> Staged<'a> {
     }
 
     /// Puts the file in place of what was seen there. What came since is left alone.
-    pub(super) fn swap(self, name: &OsStr, seen: Option<Stamp>) -> Result<(), Failure> {
+    /// Returns how it lies there.
+    pub(super) fn swap(self, name: &OsStr, seen: Option<Stamp>) -> Result<Inode, Failure> {
         let failed = |errno| refused("replace", self.target, errno);
         let present = Inode::of_name(self.directory, name).map_err(failed)?;
         if present.map(|inode| inode.stamp) != seen {
@@ -109,7 +173,7 @@ impl<'a> Staged<'a> {
     }
 
     /// The swap itself, exact also where somebody writes between the look and the rename.
-    pub(super) fn put(mut self, name: &OsStr, seen: Option<Stamp>) -> Result<(), Failure> {
+    pub(super) fn put(mut self, name: &OsStr, seen: Option<Stamp>) -> Result<Inode, Failure> {
         let flag = match seen {
             Some(_) => RenameFlags::EXCHANGE,
             None => RenameFlags::NOREPLACE,
@@ -129,7 +193,20 @@ impl<'a> Staged<'a> {
         }
         self.in_place = true;
         fs::fsync(self.directory)
-            .map_err(|errno| refused("make lasting the new name of", self.target, errno))
+            .map_err(|errno| refused("make lasting the new name of", self.target, errno))?;
+        self.in_place_as(name)
+    }
+
+    /// The name has to lead to what was written: a directory that is swapped meanwhile, or a file system that is not
+    /// what it seems, would make a lie of "delivered".
+    pub(super) fn in_place_as(&self, name: &OsStr) -> Result<Inode, Failure> {
+        let failed = |errno| refused("examine the new content of", self.target, errno);
+        let named = Inode::of_name(self.directory, name).map_err(failed)?;
+        let written = Inode::of_descriptor(&self.file).map_err(failed)?;
+        match named {
+            Some(named) if named.id() == written.id() => Ok(written),
+            _ => Err(changed(self.target)),
+        }
     }
 
     /// After an exchange, the temporary name holds what was in place. It goes when it is what was seen; else it is
@@ -160,6 +237,17 @@ impl<'a> Staged<'a> {
         fs::renameat_with(self.directory, &self.name, self.directory, name, flags)
     }
 
+    /// Gives the file the name that the ledger knows.
+    fn name_it(&mut self) -> Result<(), Errno> {
+        if !self.has_name {
+            let nameless = proc_of(&self.file)?;
+            let follow = AtFlags::SYMLINK_FOLLOW;
+            fs::linkat(fs::CWD, &nameless, self.directory, &self.name, follow)?;
+            self.has_name = true;
+        }
+        Ok(())
+    }
+
     fn is_named(&self) -> Result<bool, Errno> {
         let present = Inode::of_name(self.directory, &self.name)?;
         Ok(present.is_some_and(|inode| inode.id() == self.id && inode.links == 1))
@@ -168,7 +256,7 @@ impl<'a> Staged<'a> {
 
 impl Drop for Staged<'_> {
     fn drop(&mut self) {
-        if !self.in_place && self.is_named().unwrap_or(false) {
+        if self.has_name && !self.in_place && self.is_named().unwrap_or(false) {
             // What cannot be removed now is removed before the next write.
             let _ = fs::unlinkat(self.directory, &self.name, AtFlags::empty());
         }
@@ -184,11 +272,11 @@ pub(super) enum Leftover {
 }
 
 /// Removes what is left of a temporary file: the file itself whatever it holds, or what it was exchanged for when
-/// `is_ours` knows it.
+/// `is_ours` knows it, which is not given what we may not read.
 pub(super) fn remove_leftover(
     directory: &OwnedFd,
     temporary: Temporary,
-    is_ours: impl FnOnce(&File, &Inode) -> bool,
+    is_ours: impl FnOnce(Option<&File>, &Inode) -> bool,
 ) -> Result<Leftover, Errno> {
     let name = name_of(temporary.number);
     let Some(inode) = Inode::of_name(directory, &name)? else {
@@ -197,8 +285,11 @@ pub(super) fn remove_leftover(
     let made_by_us = || inode.id().inode() == temporary.inode;
     let known = || {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        fs::openat(directory, &name, flags, Mode::empty())
-            .is_ok_and(|file| is_ours(&File::from(file), &inode))
+        match fs::openat(directory, &name, flags, Mode::empty()) {
+            Ok(file) => is_ours(Some(&File::from(file)), &inode),
+            Err(Errno::ACCESS | Errno::PERM) => is_ours(None, &inode),
+            Err(_) => false,
+        }
     };
     if inode.kind != FileType::RegularFile || !(made_by_us() || known()) {
         return Ok(Leftover::NotOurs(name));
@@ -209,7 +300,13 @@ pub(super) fn remove_leftover(
     }
 }
 
-fn name_of(number: u64) -> OsString {
+/// A path to what is open, if there is one: `/proc` may be absent.
+fn proc_of(descriptor: impl AsFd) -> Result<String, Errno> {
+    let path = format!("/proc/self/fd/{}", descriptor.as_fd().as_raw_fd());
+    fs::access(&path, Access::EXISTS).map(|()| path)
+}
+
+pub(super) fn name_of(number: u64) -> OsString {
     format!("{PREFIX}{number:016x}").into()
 }
 

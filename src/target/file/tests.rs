@@ -1,21 +1,30 @@
+mod ownership;
+
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use std::io::Write;
 use std::os::fd::OwnedFd;
 use std::sync::mpsc::channel;
+use std::time::Duration;
 
 use futures_util::future::join_all;
 use rustix::fs::{XattrFlags, fgetxattr_query, mkfifoat, setxattr};
 use rustix::io::Errno;
 use tempfile::TempDir;
 
+use super::waiting::LIMIT;
 use super::*;
 use crate::config::FileFormat;
+use crate::failure::Reason;
 use crate::names::SecretKey;
 use crate::state::{FileDelivery, FileIntent, Temporary};
+
+mod adoption;
+mod killed;
+mod readers;
+mod removal;
 
 /// A state and a directory for targets, both gone at the end.
 struct Lab {
@@ -58,7 +67,12 @@ impl Lab {
             },
             mode: 0o640,
             dir_mode: 0o750,
+            owner: None,
+            group: None,
             adopt: false,
+            deletion_policy: config::DeletionPolicy::Delete,
+            check: None,
+            on_change: None,
         }
     }
 
@@ -79,9 +93,12 @@ impl Lab {
                 entry: EntryName::new("db").unwrap(),
                 fingerprint: self.state.fingerprint_key().of([content]),
                 mode: 0o640,
+                placed: None,
+                generations: Vec::new(),
             },
             found: None,
             temporary,
+            mark: None,
         };
         self.state.set_file_intent(intent).unwrap();
     }
@@ -171,40 +188,6 @@ async fn nothing_is_touched_when_nothing_changed() {
     assert_eq!(lab.names(), ["file"]);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_reader_never_sees_less_than_a_whole_file() {
-    let lab = Lab::in_memory();
-    let target = lab.target("file");
-    deliver(&target, &[b'a'; 4096]).await.unwrap();
-    let (stop, path) = (Arc::new(AtomicBool::new(false)), lab.path("file"));
-    let reader = std::thread::spawn({
-        let stop = Arc::clone(&stop);
-        move || {
-            let (mut reads, mut kinds) = (0_u32, [false; 26]);
-            while !stop.load(Ordering::Relaxed) {
-                let bytes = fs::read(&path).expect("the file is always there");
-                assert_eq!(bytes.len(), 4096);
-                assert!(bytes.iter().all(|byte| *byte == bytes[0]), "mixed");
-                assert_eq!(mode_of(&path), 0o640);
-                kinds[usize::from(bytes[0] - b'a')] = true;
-                reads += 1;
-            }
-            (reads, kinds.iter().filter(|kind| **kind).count())
-        }
-    });
-    for turn in 1..=2000_u32 {
-        let letter = b'a' + u8::try_from(turn % 26).unwrap();
-        assert_eq!(deliver(&target, &[letter; 4096]).await, Ok(Effect::Updated));
-    }
-    stop.store(true, Ordering::Relaxed);
-    let (reads, kinds) = reader.join().unwrap();
-    assert!(
-        reads > 100 && kinds > 5,
-        "{reads} reads of {kinds} contents"
-    );
-    assert_eq!(lab.names(), ["file"]);
-}
-
 #[tokio::test]
 async fn a_file_of_somebody_else_is_left_alone() {
     let lab = Lab::new();
@@ -262,18 +245,113 @@ async fn what_is_no_plain_file_is_refused() {
 }
 
 #[tokio::test]
-async fn a_second_name_for_our_file_is_refused_and_the_old_content_stays() {
+async fn a_second_name_for_our_file_keeps_the_old_one() {
     let lab = Lab::new();
     let target = lab.target("file");
     deliver(&target, b"old").await.unwrap();
-    fs::hard_link(lab.path("file"), lab.path("second")).unwrap();
-    let failure = refusal(&target).await;
-    assert!(failure.fact.contains("2 hard links"), "{failure}");
-    assert_eq!(target.drift().await.unwrap_err().reason, Reason::Conflict);
-    assert_eq!(target.probe().await.unwrap_err().reason, Reason::Conflict);
-    assert_eq!(fs::read(lab.path("file")).unwrap(), b"old");
-    fs::remove_file(lab.path("second")).unwrap();
-    assert_eq!(deliver(&target, b"new").await, Ok(Effect::Updated));
+    let repaired = Ok(Effect::Repaired(Drift::Metadata));
+    for (without_value, next) in [(true, "old"), (false, "new")] {
+        fs::hard_link(lab.path("file"), lab.path("second")).unwrap();
+        assert_eq!(target.drift().await, Ok(Some(Drift::Metadata)));
+        assert_eq!(target.probe().await, Ok(()));
+        if without_value {
+            assert_eq!(target.repair_mode().await, repaired);
+        } else {
+            assert_eq!(deliver(&target, b"new").await, Ok(Effect::Updated));
+        }
+        assert_eq!(fs::read(lab.path("second")).unwrap(), b"old");
+        assert_eq!(fs::read(lab.path("file")).unwrap(), next.as_bytes());
+        fs::remove_file(lab.path("second")).unwrap();
+        assert_eq!(target.drift().await, Ok(None));
+    }
+    assert_eq!(lab.names(), ["file"]);
+}
+
+/// It was put there by whoever has the other names.
+#[tokio::test]
+async fn another_file_with_two_names_is_refused() {
+    let lab = Lab::new();
+    let target = lab.target("file");
+    deliver(&target, b"old").await.unwrap();
+    for content in ["old", "theirs"] {
+        fs::write(lab.path("theirs"), content).unwrap();
+        fs::remove_file(lab.path("file")).unwrap();
+        fs::hard_link(lab.path("theirs"), lab.path("file")).unwrap();
+        let failure = refusal(&target).await;
+        assert!(failure.fact.contains("2 hard links"), "{failure}");
+        assert_eq!(target.drift().await.unwrap_err().reason, Reason::Conflict);
+        assert_eq!(target.probe().await.unwrap_err().reason, Reason::Conflict);
+        assert_eq!(fs::read(lab.path("theirs")).unwrap(), content.as_bytes());
+        fs::remove_file(lab.path("file")).unwrap();
+        deliver(&target, b"old").await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn permissions_are_put_back_on_the_file_that_was_delivered_and_on_no_other() {
+    let lab = Lab::new();
+    let target = lab.target("file");
+    deliver(&target, b"value").await.unwrap();
+    let inode = |name: &str| fs::metadata(lab.path(name)).unwrap().ino();
+    let ours = inode("file");
+    let repaired = Ok(Effect::Repaired(Drift::Metadata));
+    let owner = fs::metadata(lab.path("file")).unwrap().uid();
+    if owner == 0 {
+        chown(lab.path("file"), Some(4711), Some(4712)).unwrap();
+        assert_eq!(target.drift().await, Ok(Some(Drift::Metadata)));
+        assert_eq!(target.repair_mode().await, repaired);
+        let found = fs::metadata(lab.path("file")).unwrap();
+        assert_eq!((found.uid(), found.gid()), (0, 0));
+        assert_ne!(found.ino(), ours, "whom it was given to may hold it open");
+        chown(lab.path("file"), Some(4711), None).unwrap();
+        assert_eq!(deliver(&target, b"value").await, repaired);
+        assert_eq!(fs::metadata(lab.path("file")).unwrap().uid(), 0);
+    }
+    let ours = inode("file");
+    mode(&lab.path("file"), 0o666);
+    assert_eq!(target.repair_mode().await, repaired);
+    assert_eq!(inode("file"), ours);
+    // The same content in another file, which is still open.
+    let mut theirs = fs::File::create(lab.path("theirs")).unwrap();
+    theirs.write_all(b"value").unwrap();
+    fs::rename(lab.path("theirs"), lab.path("file")).unwrap();
+    mode(&lab.path("file"), 0o666);
+    assert_eq!(target.repair_mode().await, repaired);
+    theirs.write_all(b" and more").unwrap();
+    assert_eq!(fs::read(lab.path("file")).unwrap(), b"value");
+    assert_eq!(mode_of(&lab.path("file")), 0o640);
+    assert_eq!(target.drift().await, Ok(None));
+}
+
+#[tokio::test]
+async fn directories_are_made_again_when_we_made_them() {
+    let lab = Lab::new();
+    fs::create_dir(lab.path("theirs")).unwrap();
+    let ours = lab.target("theirs/ours/file");
+    deliver(&ours, b"value").await.unwrap();
+    fs::remove_dir_all(lab.path("theirs/ours")).unwrap();
+    assert_eq!(ours.drift().await, Ok(Some(Drift::Missing)));
+    assert_eq!(ours.probe().await, Ok(()));
+    let repaired = Ok(Effect::Repaired(Drift::Missing));
+    assert_eq!(deliver(&ours, b"value").await, repaired);
+
+    fs::remove_dir_all(lab.path("theirs")).unwrap();
+    let name = lab.path("theirs").display().to_string();
+    for failure in [
+        ours.drift().await.unwrap_err(),
+        ours.probe().await.unwrap_err(),
+        deliver(&ours, b"value").await.unwrap_err(),
+    ] {
+        assert_eq!(failure.reason, Reason::TargetMissing);
+        assert!(
+            failure.fact.contains(&format!("{name} is gone")),
+            "{failure}"
+        );
+    }
+    assert!(!lab.path("theirs").exists());
+    // A file that was never delivered makes its way, and the other goes with it.
+    deliver(&lab.target("theirs/new"), b"value").await.unwrap();
+    assert_eq!(deliver(&ours, b"value").await, repaired);
 }
 
 #[tokio::test]
@@ -385,6 +463,7 @@ async fn only_what_the_ledger_recorded_is_removed_as_a_leftover() {
     let temporary = Temporary {
         number: 0xabc,
         inode,
+        born: None,
     };
     lab.was_killed("file", b"half a secret", temporary);
     deliver(&lab.target("file"), b"new").await.unwrap();
@@ -406,7 +485,15 @@ async fn displaced_content_goes_only_when_it_is_ours() {
         fs::write(lab.path("file"), "new").unwrap();
         mode(&lab.path("file"), 0o640);
         let inode = fs::metadata(lab.path("file")).unwrap().ino();
-        lab.was_killed("file", b"new", Temporary { number, inode });
+        lab.was_killed(
+            "file",
+            b"new",
+            Temporary {
+                number,
+                inode,
+                born: None,
+            },
+        );
         assert_eq!(deliver(&target, b"new").await, Ok(Effect::Unchanged));
         assert_eq!(lab.path(&displaced).exists(), stays, "{held}");
     }
@@ -435,11 +522,16 @@ fn what_is_written_between_the_last_look_and_the_rename_is_put_back() {
     let lab = Lab::new();
     let (path, directory) = (lab.path("file"), lab.directory());
     let stamp = || {
-        let inode = inode::Inode::of_name(&directory, "file".as_ref()).unwrap();
+        let inode = Inode::of_name(&directory, "file".as_ref()).unwrap();
         inode.map(|inode| inode.stamp)
     };
     let put = |seen| {
-        let mut staged = staged::Staged::create(&directory, &path, 0o640).unwrap();
+        let attributes = staged::Attributes {
+            mode: 0o640,
+            ownership: &Ownership::default(),
+            label: None,
+        };
+        let mut staged = staged::Staged::create(&directory, &path, &attributes).unwrap();
         staged.fill(&SecretBytes::new(b"ours".to_vec())).unwrap();
         staged.put("file".as_ref(), seen)
     };
@@ -474,6 +566,7 @@ async fn content_that_was_in_place_before_the_ledger_said_so_is_ours() {
     let temporary = Temporary {
         number: 1,
         inode: 2,
+        born: None,
     };
     lab.was_killed("file", b"first", temporary);
     fs::write(lab.path("file"), "first").unwrap();
@@ -492,6 +585,7 @@ async fn two_interrupted_first_deliveries_do_not_make_the_file_somebody_elses() 
     let temporary = Temporary {
         number: 1,
         inode: 2,
+        born: None,
     };
     lab.was_killed("file", b"first", temporary);
     fs::write(lab.path("file"), "first").unwrap();
@@ -572,7 +666,10 @@ fn a_private_group_is_trusted_only_without_an_acl_and_never_roots() {
         return;
     };
     mode(&path, 0o775);
-    let check = |us| parents::check_for(us, &lab.directory(), &path);
+    let check = |us| {
+        let trusted = parents::Trusted { us, owner: None };
+        parents::check(trusted, &lab.directory(), &path)
+    };
     assert_eq!(check(us), Ok(()));
     if let_in_a_stranger(&path, "access") {
         assert_eq!(check(us).unwrap_err().reason, Reason::TargetDenied);
@@ -595,6 +692,9 @@ async fn a_default_acl_of_the_directory_does_not_open_the_file() {
     deliver(&target, b"value").await.unwrap();
     for (name, bits) in [("sub", 0o750), ("sub/file", 0o640)] {
         assert!(!has_acl(&lab.path(name)), "{name}");
+        let opened = fs::File::open(lab.path(name)).unwrap();
+        let inherited = fgetxattr_query(&opened, "system.posix_acl_default");
+        assert!(inherited.is_err(), "{name} hands on {inherited:?}");
         assert_eq!(mode_of(&lab.path(name)), bits);
     }
     assert_eq!(target.drift().await, Ok(None));
@@ -729,4 +829,38 @@ async fn a_dead_disk_holds_no_more_than_its_share_of_threads() {
     assert_eq!(elsewhere.drift().await, Ok(None));
     drop(hanging);
     assert_eq!(one_more.drift().await, Ok(None));
+}
+
+#[tokio::test]
+async fn a_change_that_was_cut_short_came_about_where_its_content_is_in_place() {
+    let lab = Lab::new();
+    let target = lab.target("f");
+    let mark = Mark {
+        id: 7,
+        since: jiff::Timestamp::UNIX_EPOCH,
+    };
+    let intent = FileIntent {
+        delivery: FileDelivery {
+            path: lab.path("f"),
+            entry: EntryName::new("db").unwrap(),
+            fingerprint: lab.state.fingerprint_key().of([b"new".as_slice()]),
+            mode: 0o640,
+            placed: None,
+            generations: Vec::new(),
+        },
+        found: None,
+        temporary: Temporary {
+            number: 1,
+            inode: 2,
+            born: None,
+        },
+        mark: Some(mark),
+    };
+    lab.state.set_file_intent(intent).unwrap();
+    assert_eq!(target.cut_short().await.unwrap(), None, "it is not there");
+    fs::write(lab.path("f"), "old").unwrap();
+    assert_eq!(target.cut_short().await.unwrap(), None);
+    fs::write(lab.path("f"), "new").unwrap();
+    assert_eq!(target.cut_short().await.unwrap(), Some(mark));
+    assert_eq!(target.marks().pending, None, "looking says nothing");
 }

@@ -62,6 +62,7 @@ fn update() -> Verdict {
         judged: judged(),
         force: Force::No,
         effect: Effect::Updated,
+        touches: Touches::Data,
     }
 }
 

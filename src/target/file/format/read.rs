@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::{dotenv, json, properties, set, yaml};
 use crate::config::FileFormat;
 use crate::names::SecretKey;
 use crate::secret::{Payload, SecretBytes};
@@ -23,8 +24,17 @@ pub fn read(format: &FileFormat, bytes: &SecretBytes) -> Option<Contents> {
             values.insert(key.clone(), bytes.clone());
             Some(Contents::of(values))
         }
-        FileFormat::Json => json(bytes).map(Contents::of),
-        FileFormat::Dotenv => dotenv(bytes),
+        FileFormat::Dotenv(_) => dotenv::read(bytes),
+        FileFormat::Json => json::read(bytes).map(Contents::of),
+        FileFormat::Yaml => yaml::read(bytes).map(Contents::of),
+        FileFormat::Properties => properties::read(bytes).map(Contents::of),
+        FileFormat::Directory => set::unpack(bytes).map(|values| {
+            let mut payload = Payload::default();
+            for (key, value) in values {
+                payload.insert(key, value);
+            }
+            Contents::of(payload)
+        }),
     }
 }
 
@@ -37,11 +47,11 @@ impl Contents {
     }
 }
 
-fn json(bytes: &SecretBytes) -> Option<Payload> {
-    let object: BTreeMap<String, String> = serde_json::from_slice(bytes.expose()).ok()?;
+/// What a library or our own reading gave, as a payload; nothing where a name is none that we would have written.
+pub(super) fn payload(members: BTreeMap<String, String>) -> Option<Payload> {
     // All are wiped, wherever the reading stops.
-    let object = object.into_iter();
-    let members: Vec<_> = object
+    let members: Vec<_> = members
+        .into_iter()
         .map(|(key, value)| (key, SecretBytes::new(value.into_bytes())))
         .collect();
     let mut values = Payload::default();
@@ -51,21 +61,11 @@ fn json(bytes: &SecretBytes) -> Option<Payload> {
     Some(values)
 }
 
-/// A value of several lines may hold what looks like a key: one too many only makes us more careful.
-fn dotenv(bytes: &SecretBytes) -> Option<Contents> {
-    let text = std::str::from_utf8(bytes.expose()).ok()?;
-    let names = text.lines().filter_map(|line| line.split_once('='));
-    let keys = names.filter_map(|(name, _)| SecretKey::new(name.trim()).ok());
-    Some(Contents {
-        keys: keys.collect(),
-        values: None,
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::render;
     use super::*;
+    use crate::config::Dialect;
 
     fn key(name: &str) -> SecretKey {
         SecretKey::new(name).unwrap()
@@ -80,18 +80,26 @@ mod tests {
     }
 
     #[test]
-    fn json_gives_back_what_was_rendered() {
-        let bytes = render(&FileFormat::Json, &payload()).unwrap();
-        let contents = read(&FileFormat::Json, &bytes).unwrap();
-        assert_eq!(contents.values, Some(payload()));
-        let foreign = SecretBytes::new(b"[1]".to_vec());
-        assert_eq!(read(&FileFormat::Json, &foreign), None);
+    fn what_was_rendered_is_given_back_and_what_is_no_such_file_is_not() {
+        for (format, foreign) in [
+            (FileFormat::Json, "[1]"),
+            (FileFormat::Yaml, "- 1\n"),
+            (FileFormat::Yaml, "a: {b: c}\n"),
+            (FileFormat::Properties, "a=\\u12"),
+            (FileFormat::Properties, "a\\ b=c"),
+        ] {
+            let bytes = render(&format, &payload()).unwrap();
+            let contents = read(&format, &bytes).unwrap();
+            assert_eq!(contents.values, Some(payload()));
+            let foreign = SecretBytes::new(foreign.into());
+            assert_eq!(read(&format, &foreign), None, "{format:?}");
+        }
     }
 
     #[test]
     fn dotenv_tells_at_least_its_keys() {
-        let bytes = render(&FileFormat::Dotenv, &payload()).unwrap();
-        let contents = read(&FileFormat::Dotenv, &bytes).unwrap();
+        let bytes = render(&FileFormat::Dotenv(Dialect::Shell), &payload()).unwrap();
+        let contents = read(&FileFormat::Dotenv(Dialect::Shell), &bytes).unwrap();
         assert!(contents.keys.contains(&key("A")) && contents.keys.contains(&key("B")));
         assert_eq!(contents.values, None);
     }

@@ -4,7 +4,9 @@ use std::process::{Command, Stdio};
 
 use proptest::prelude::*;
 
+use super::dotenv::shell::not_for_all_readers;
 use super::*;
+use crate::config::Dialect;
 
 fn payload(pairs: &[(&str, &[u8])]) -> Payload {
     let mut payload = Payload::default();
@@ -60,7 +62,7 @@ fn json_is_one_sorted_line() {
 fn dotenv_quotes_by_the_rule() {
     assert_eq!(
         rendered(
-            &FileFormat::Dotenv,
+            &FileFormat::Dotenv(Dialect::Shell),
             &[
                 ("PLAIN", b"a b#c"),
                 ("EMPTY", b""),
@@ -84,18 +86,121 @@ fn dotenv_refuses_what_not_every_reader_takes() {
         ("NONCHARACTER", "hunter2\u{ffff}"),
         ("LONG", &"hunter2".repeat(20_000)),
     ] {
-        let failure = refused(&FileFormat::Dotenv, &[(key, value.as_bytes())]);
+        let failure = refused(
+            &FileFormat::Dotenv(Dialect::Shell),
+            &[(key, value.as_bytes())],
+        );
         assert_eq!(failure.reason, Reason::Invalid);
         assert!(failure.fact.contains(&format!("`{key}`")), "{failure}");
         assert!(!format!("{failure:?}").contains("hunter2"));
     }
-    let failure = refused(&FileFormat::Dotenv, &[("BYTES", b"\xff")]);
+    let failure = refused(&FileFormat::Dotenv(Dialect::Shell), &[("BYTES", b"\xff")]);
     assert!(failure.fact.contains("`BYTES`"));
 }
 
 #[test]
+fn docker_takes_every_value_as_it_is_or_not_at_all() {
+    let format = FileFormat::Dotenv(Dialect::Docker);
+    assert_eq!(
+        rendered(
+            &format,
+            &[
+                ("spring.name", b" \"a\" #b "),
+                ("EMPTY", b""),
+                ("ODD", b"a\rb'$X`y`\\"),
+                ("IFS", b"\xef\xbb\xbf"),
+            ]
+        ),
+        "EMPTY=\nIFS=\u{feff}\nODD=a\rb'$X`y`\\\nspring.name= \"a\" #b \n"
+    );
+    let fits = vec![b'x'; 65_533];
+    assert!(render(&format, &payload(&[("A", &fits)])).is_ok());
+    let long = [b"hunter2", &fits[..65_527]].concat();
+    for value in [
+        &b"hunter2\n"[..],
+        b"hunter2\r",
+        b"\0hunter2",
+        &long,
+        b"\xffhunter2",
+    ] {
+        let failure = refused(&format, &[("GOOD", b"x"), ("KEY", value)]);
+        assert_eq!(failure.reason, Reason::Invalid);
+        assert!(failure.fact.contains("`KEY`"), "{failure}");
+        assert!(!format!("{failure:?}").contains("hunter2"));
+    }
+}
+
+#[test]
+fn yaml_is_quoted_whatever_it_says() {
+    assert_eq!(
+        rendered(
+            &FileFormat::Yaml,
+            &[
+                ("yes", b"no"),
+                ("1.5", b"~"),
+                (
+                    "odd",
+                    "\"\\\t\r\n\0\u{7f}\u{85}é\u{2028}\u{feff}\u{ffff}🔑".as_bytes()
+                ),
+            ]
+        ),
+        "\"1.5\": \"~\"\n\"odd\": \"\\\"\\\\\\t\\r\\n\\u0000\\u007F\\u0085\\u00E9\\u2028\\uFEFF\\uFFFF\\U0001F511\"\n\"yes\": \"no\"\n"
+    );
+}
+
+#[test]
+fn properties_are_ascii_as_java_writes_them() {
+    assert_eq!(
+        rendered(
+            &FileFormat::Properties,
+            &[
+                ("b", b"  a b  "),
+                ("a", "=:#!\\\t\n\u{c}\r\0\u{7f}é\u{2028}🔑".as_bytes()),
+                ("blank", b" "),
+            ]
+        ),
+        "a=\\=\\:\\#\\!\\\\\\t\\n\\f\\r\\u0000\\u007F\\u00E9\\u2028\\uD83D\\uDD11\n\
+         b=\\u0020\\u0020a b\\u0020\\u0020\nblank=\\u0020\n"
+    );
+}
+
+#[test]
+fn bytes_that_are_no_text_are_named_by_their_key() {
+    for format in [FileFormat::Yaml, FileFormat::Properties] {
+        let failure = refused(&format, &[("good", b"x"), ("bad", b"\xffhunter2")]);
+        assert!(failure.fact.contains("`bad`"), "{failure}");
+        assert!(!format!("{failure:?}").contains("hunter2"));
+    }
+}
+
+/// A name that nobody wrote must not say what a program loads; written ones are data as all others.
+#[test]
+fn loader_variables_are_refused_in_every_dialect_when_they_were_found() {
+    for dialect in [Dialect::Shell, Dialect::Docker] {
+        for name in ["LD_PRELOAD", "BASH_ENV", "PATH"] {
+            let format = FileFormat::Dotenv(dialect);
+            let mut found = Payload::default();
+            found.insert_found(
+                SecretKey::new(name).unwrap(),
+                SecretBytes::new(b"/x".to_vec()),
+            );
+            let failure = render(&format, &found).unwrap_err();
+            assert!(failure.fact.contains(name), "{failure}");
+            assert!(render(&format, &payload(&[(name, b"/x")])).is_ok());
+        }
+    }
+}
+
+#[test]
 fn nothing_is_written_empty_or_huge() {
-    for format in [raw_of("a"), FileFormat::Dotenv, FileFormat::Json] {
+    for format in [
+        raw_of("a"),
+        FileFormat::Dotenv(Dialect::Shell),
+        FileFormat::Dotenv(Dialect::Docker),
+        FileFormat::Json,
+        FileFormat::Yaml,
+        FileFormat::Properties,
+    ] {
         for pairs in [&[][..], &[("a", &b""[..])]] {
             let failure = refused(&format, pairs);
             assert_eq!(failure.reason, Reason::Invalid);
@@ -144,6 +249,24 @@ fn read_as_systemd(text: &str) -> BTreeMap<String, String> {
     }
 }
 
+/// Docker's rule as its documentation and source have it, for what is in our files.
+fn read_as_docker(file: &[u8]) -> BTreeMap<String, String> {
+    let mut found = BTreeMap::new();
+    let file = file.strip_prefix(b"\xef\xbb\xbf").unwrap_or(file);
+    for line in file.split(|byte| *byte == b'\n') {
+        assert!(line.len() < 64 << 10, "docker stops reading");
+        let line = str::from_utf8(line.strip_suffix(b"\r").unwrap_or(line)).unwrap();
+        let line = line.trim_start();
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        let (key, value) = line.split_once('=').expect("a value for every key");
+        assert!(!key.is_empty() && !key.contains([' ', '\t']));
+        found.insert(key.to_owned(), value.to_owned());
+    }
+    found
+}
+
 /// What `shell` has in the variables after `.`, or nothing where it is not installed.
 fn read_as_shell(shell: &str, file: &[u8], keys: &[&String]) -> Option<Vec<String>> {
     let directory = tempfile::tempdir().unwrap();
@@ -183,6 +306,31 @@ fn variables() -> impl Strategy<Value = BTreeMap<String, String>> {
         .prop_filter("blank", |map| map.values().any(|value| !value.is_empty()))
 }
 
+/// All keys and all text, what only the dotenv dialects refuse too.
+fn everything() -> impl Strategy<Value = BTreeMap<String, String>> {
+    let value = prop_oneof![
+        value(),
+        any::<String>(),
+        prop::sample::select(vec![
+            "yes",
+            "0x1",
+            "1_000",
+            "~",
+            "2024-01-01",
+            "\0",
+            "\u{2028}\u{feff}",
+            "\u{ffff}"
+        ])
+        .prop_map(str::to_owned),
+    ];
+    let key = prop_oneof![
+        "[A-Za-z0-9_-][A-Za-z0-9_.-]{0,6}",
+        prop::sample::select(vec!["yes", "null", "1e3", "-", "---", "0x1"]).prop_map(str::to_owned),
+    ];
+    prop::collection::btree_map(key, value, 1..12)
+        .prop_filter("blank", |map| map.values().any(|value| !value.is_empty()))
+}
+
 fn payload_of(map: &BTreeMap<String, String>) -> Payload {
     let pairs: Vec<_> = map
         .iter()
@@ -203,8 +351,30 @@ proptest! {
     }
 
     #[test]
+    fn docker_reads_back_what_it_is_given(map in variables()) {
+        let rendered = render(&FileFormat::Dotenv(Dialect::Docker), &payload_of(&map));
+        let fits = |value: &String| !value.contains(['\n', '\0']) && !value.ends_with('\r');
+        prop_assert_eq!(rendered.is_ok(), map.values().all(fits));
+        if let Ok(bytes) = rendered {
+            prop_assert_eq!(read_as_docker(bytes.expose()), map);
+        }
+    }
+
+    #[test]
+    fn yaml_and_properties_read_back_and_are_ascii(map in everything()) {
+        for format in [FileFormat::Yaml, FileFormat::Properties] {
+            let bytes = render(&format, &payload_of(&map)).unwrap();
+            let plain = |byte: &u8| *byte == b'\n' || (b' '..=b'~').contains(byte);
+            prop_assert!(bytes.expose().iter().all(plain));
+            prop_assert_eq!(bytes.expose().split(|byte| *byte == b'\n').count(), map.len() + 1);
+            let values = read::read(&format, &bytes).unwrap().values;
+            prop_assert_eq!(values, Some(payload_of(&map)));
+        }
+    }
+
+    #[test]
     fn dotenv_reads_back_as_systemd_documents(map in variables()) {
-        let bytes = render(&FileFormat::Dotenv, &payload_of(&map)).unwrap();
+        let bytes = render(&FileFormat::Dotenv(Dialect::Shell), &payload_of(&map)).unwrap();
         prop_assert_eq!(read_as_systemd(str::from_utf8(bytes.expose()).unwrap()), map);
     }
 }
@@ -214,7 +384,7 @@ proptest! {
 
     #[test]
     fn dotenv_reads_back_in_shells(map in variables()) {
-        let bytes = render(&FileFormat::Dotenv, &payload_of(&map)).unwrap();
+        let bytes = render(&FileFormat::Dotenv(Dialect::Shell), &payload_of(&map)).unwrap();
         let keys: Vec<_> = map.keys().collect();
         let values: Vec<_> = map.values().cloned().collect();
         for shell in ["/bin/sh", "/bin/bash"] {

@@ -1,0 +1,209 @@
+//! Readers beside swaps: whoever holds `..data` sees one generation, whoever opens by path sees a whole file.
+
+use std::io::ErrorKind;
+use std::io::Read;
+use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use rustix::fs::{CWD, Mode, OFlags, openat};
+
+use super::*;
+
+const SWAPS: u64 = 10_000;
+const OPENS: u64 = 1_000_000;
+/// There in every version; `even` is not.
+const KEYS: [&str; 3] = ["ca", "crt", "key"];
+const SIZE: usize = 600;
+
+fn value(version: u64) -> String {
+    format!("{version:0>SIZE$}")
+}
+
+fn payload_of(version: u64) -> Payload {
+    let value = value(version);
+    let even = version.is_multiple_of(2).then_some("even");
+    let all: Vec<_> = KEYS
+        .into_iter()
+        .chain(even)
+        .map(|name| (name, &*value))
+        .collect();
+    payload(&all)
+}
+
+#[derive(Debug, Default)]
+struct Seen {
+    opens: u64,
+    missing: u64,
+    torn: u64,
+    mixed: u64,
+    /// Whoever is not given a processor while two swaps pass reads what is gone, as is written.
+    overtaken: u64,
+}
+
+struct Reader {
+    path: PathBuf,
+    swaps: Arc<Swaps>,
+    seen: Seen,
+}
+
+/// Which swaps have begun, and which are over; each is of the version of its number.
+#[derive(Debug, Default)]
+struct Swaps {
+    begun: AtomicU64,
+    done: AtomicU64,
+}
+
+impl Swaps {
+    /// The earliest version that can be there now.
+    fn done(&self) -> u64 {
+        self.done.load(Ordering::SeqCst)
+    }
+
+    /// Whether a generation of that version may be gone.
+    fn has_passed(&self, version: u64) -> bool {
+        self.begun.load(Ordering::SeqCst) >= version + 2
+    }
+}
+
+impl Reader {
+    /// The version that a file holds.
+    fn open(&mut self, at: impl AsFd, path: &Path, since: u64) -> Option<u64> {
+        self.seen.opens += 1;
+        let opened = openat(at, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
+        let mut text = String::with_capacity(SIZE + 1);
+        let read = opened
+            .map_err(std::io::Error::from)
+            .and_then(|file| fs::File::from(file).read_to_string(&mut text));
+        match read {
+            Ok(SIZE) => match text.parse() {
+                Ok(version) => return Some(version),
+                Err(_) => self.seen.torn += 1,
+            },
+            Ok(_) => self.seen.torn += 1,
+            Err(error) if error.kind() == ErrorKind::NotFound => self.missed(since),
+            Err(error) => panic!("{error}"),
+        }
+        None
+    }
+
+    fn missed(&mut self, since: u64) {
+        if self.swaps.has_passed(since) {
+            self.seen.overtaken += 1;
+        } else {
+            self.seen.missing += 1;
+        }
+    }
+
+    fn by_path(&mut self) {
+        for key in KEYS {
+            let since = self.swaps.done();
+            let path = self.path.join(key);
+            self.open(CWD, &path, since);
+        }
+    }
+
+    fn by_descriptor(&mut self) {
+        let mut since = self.swaps.done();
+        self.seen.opens += 1;
+        let Ok(held) = fs::File::open(self.path.join("..data")) else {
+            return self.missed(since);
+        };
+        let mut versions = Vec::new();
+        for key in KEYS {
+            if let Some(version) = self.open(&held, Path::new(key), since) {
+                since = version;
+                versions.push(version);
+            }
+        }
+        let Some(version) = versions.first() else {
+            return;
+        };
+        let even = held.as_fd();
+        let has_even = rustix::fs::accessat(
+            even,
+            "even",
+            rustix::fs::Access::EXISTS,
+            rustix::fs::AtFlags::empty(),
+        );
+        let fits = has_even.is_ok() == (version % 2 == 0);
+        let undisturbed = !self.swaps.has_passed(*version);
+        if versions.iter().any(|other| other != version) || (undisturbed && !fits) {
+            self.seen.mixed += 1;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn readers_see_whole_files_of_one_generation_across_ten_thousand_swaps() {
+    let lab = Lab::in_memory();
+    beside_swaps(&lab, SWAPS, OPENS).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn so_they_do_on_a_disk() {
+    let lab =
+        Lab::on(tempfile::tempdir_in(env!("CARGO_MANIFEST_DIR").to_owned() + "/target").unwrap());
+    beside_swaps(&lab, 100, 10_000).await;
+}
+
+async fn beside_swaps(lab: &Lab, swaps: u64, opens: u64) {
+    let target = lab.target();
+    let swap = async |version| {
+        let rendered = target.render(&payload_of(version)).unwrap();
+        let seen = target.observe().await.unwrap();
+        let verdict = target.judge(&rendered, &seen).unwrap();
+        target.apply(&rendered, &seen, verdict).await.unwrap()
+    };
+    assert_eq!(swap(0).await, Effect::Created);
+    let stop = Arc::new(AtomicBool::new(false));
+    let (passing, opened) = (Arc::new(Swaps::default()), Arc::new(AtomicU64::new(0)));
+    let readers: Vec<_> = [Reader::by_path, Reader::by_descriptor]
+        .into_iter()
+        .map(|way| {
+            let (stop, swaps, opened) = (stop.clone(), passing.clone(), opened.clone());
+            let path = lab.path("");
+            std::thread::spawn(move || {
+                let seen = Seen::default();
+                let mut reader = Reader { path, swaps, seen };
+                while !stop.load(Ordering::Relaxed) {
+                    let before = reader.seen.opens;
+                    way(&mut reader);
+                    opened.fetch_add(reader.seen.opens - before, Ordering::Relaxed);
+                }
+                reader.seen
+            })
+        })
+        .collect();
+    let mut version = 0;
+    while version < swaps || opened.load(Ordering::Relaxed) < opens {
+        version += 1;
+        passing.begun.store(version, Ordering::SeqCst);
+        assert_eq!(swap(version).await, Effect::Updated);
+        passing.done.store(version, Ordering::SeqCst);
+        assert!(version < 20 * swaps, "readers do not get on");
+    }
+    stop.store(true, Ordering::Relaxed);
+    let seen: Vec<_> = readers
+        .into_iter()
+        .map(|reader| reader.join().unwrap())
+        .collect();
+    eprintln!("{version} swaps beside {seen:?}");
+    for seen in seen {
+        let Seen {
+            missing,
+            torn,
+            mixed,
+            ..
+        } = seen;
+        assert_eq!((missing, torn, mixed), (0, 0, 0), "{seen:?}");
+        assert!(seen.overtaken * 100 <= seen.opens, "{seen:?}");
+    }
+    assert_eq!(lab.names(), expected_names(version));
+}
+
+fn expected_names(version: u64) -> Vec<&'static str> {
+    let mut names = vec!["..data", "GEN", "GEN", "ca", "crt"];
+    names.extend(version.is_multiple_of(2).then_some("even"));
+    names.push("key");
+    names
+}

@@ -1,0 +1,149 @@
+//! What is there already.
+
+use super::*;
+
+#[tokio::test]
+async fn a_directory_that_was_made_beforehand_and_is_empty_is_filled() {
+    let lab = Lab::new();
+    fs::create_dir(lab.path("")).unwrap();
+    mode(&lab.path(""), 0o2700);
+    assert_eq!(deliver(&lab.target(), ONE).await, Ok(Effect::Created));
+    assert_eq!(
+        mode_of(&lab.path("")),
+        0o2750,
+        "whose group is in it stays as it was set up"
+    );
+    assert_eq!(mode_of(&lab.live()), 0o2750);
+    assert_eq!(lab.target().drift().await, Ok(None));
+}
+
+#[tokio::test]
+async fn files_with_our_bytes_are_taken_and_others_are_not() {
+    let lab = Lab::new();
+    fs::create_dir(lab.path("")).unwrap();
+    for (name, value) in ONE {
+        fs::write(lab.path(name), value).unwrap();
+    }
+    let target = lab.target();
+    for (name, value) in [("key", "theirs"), ("more", "theirs")] {
+        let before = fs::read(lab.path(name)).ok();
+        fs::write(lab.path(name), value).unwrap();
+        let failure = deliver(&target, ONE).await.unwrap_err();
+        assert_eq!(failure.reason, Reason::Conflict);
+        assert!(failure.help().contains("adopt"));
+        assert_eq!(fs::read(lab.path(name)).unwrap(), b"theirs");
+        assert!(!lab.names().contains(&"..data".to_owned()));
+        match before {
+            Some(before) => fs::write(lab.path(name), before).unwrap(),
+            None => fs::remove_file(lab.path(name)).unwrap(),
+        }
+    }
+    assert_eq!(deliver(&target, ONE).await, Ok(Effect::Updated));
+    assert_eq!(lab.seen(), set(ONE));
+    assert!(fs::symlink_metadata(lab.path("key")).unwrap().is_symlink());
+    assert_eq!(mode_of(&lab.path("")), 0o750, "it is ours alone now");
+    assert_eq!(target.drift().await, Ok(None));
+}
+
+#[tokio::test]
+async fn adopt_takes_the_keys_and_leaves_the_rest() {
+    let lab = Lab::new();
+    fs::create_dir(lab.path("")).unwrap();
+    mode(&lab.path(""), 0o755);
+    fs::write(lab.path("key"), "theirs").unwrap();
+    fs::write(lab.path("more"), "theirs").unwrap();
+    let adopting = lab.target_of(config::FileTarget {
+        adopt: true,
+        ..lab.spec()
+    });
+    let rendered = adopting.render(&payload(ONE)).unwrap();
+    let seen = adopting.observe().await.unwrap();
+    assert!(adopting.is_adopted(&rendered, &seen));
+    assert_eq!(deliver(&adopting, ONE).await, Ok(Effect::Updated));
+    let mut expected = set(ONE);
+    expected.insert("more".into(), "theirs".into());
+    assert_eq!(lab.seen(), expected);
+    assert_eq!(mode_of(&lab.path("")), 0o755);
+    assert_eq!(lab.names(), ["..data", "GEN", "crt", "key", "more", "old"]);
+}
+
+/// As kubelet makes them, or an earlier life of ours whose ledger is gone.
+#[tokio::test]
+async fn a_volume_with_our_bytes_is_taken_whatever_its_generation_is_called() {
+    let lab = Lab::new();
+    fs::create_dir(lab.path("")).unwrap();
+    let generation = lab.path("..2026_11_23_16_25_01.123456789");
+    fs::create_dir(&generation).unwrap();
+    for (name, value) in ONE {
+        fs::write(generation.join(name), value).unwrap();
+        symlink(format!("..data/{name}"), lab.path(name)).unwrap();
+    }
+    symlink("..2026_11_23_16_25_01.123456789", lab.path("..data")).unwrap();
+    let target = lab.target();
+    let failure = deliver(&target, TWO).await.unwrap_err();
+    assert_eq!(failure.reason, Reason::Conflict);
+    assert_eq!(deliver(&target, ONE).await, Ok(Effect::Updated));
+    assert_eq!(lab.live(), generation, "only its modes were wrong");
+    assert_eq!(mode_of(&generation.join("key")), 0o640);
+    deliver(&target, TWO).await.unwrap();
+    deliver(&target, ONE).await.unwrap();
+    assert!(!generation.exists());
+}
+
+#[tokio::test]
+async fn what_is_no_directory_or_leads_elsewhere_is_refused() {
+    let lab = Lab::new();
+    let elsewhere = lab.root.path().join("elsewhere");
+    fs::create_dir(&elsewhere).unwrap();
+    let adopting = lab.target_of(config::FileTarget {
+        adopt: true,
+        ..lab.spec()
+    });
+    symlink(&elsewhere, lab.spec().path).unwrap();
+    let failure = deliver(&adopting, ONE).await.unwrap_err();
+    assert!(failure.fact.contains("symbolic link"), "{failure}");
+    fs::remove_file(lab.spec().path).unwrap();
+    fs::write(lab.spec().path, "theirs").unwrap();
+    let failure = deliver(&adopting, ONE).await.unwrap_err();
+    assert!(failure.fact.contains("no directory"), "{failure}");
+    fs::remove_file(lab.spec().path).unwrap();
+
+    fs::create_dir(lab.spec().path).unwrap();
+    symlink(elsewhere.join("x"), lab.path("key")).unwrap();
+    let failure = deliver(&adopting, ONE).await.unwrap_err();
+    assert!(failure.fact.contains("/set/key is neither"), "{failure}");
+    fs::remove_file(lab.path("key")).unwrap();
+    fs::create_dir(lab.path("..data")).unwrap();
+    let failure = deliver(&adopting, ONE).await.unwrap_err();
+    assert!(
+        failure.fact.contains("..data is no symbolic link"),
+        "{failure}"
+    );
+    fs::remove_dir(lab.path("..data")).unwrap();
+    // A link out of the directory is replaced, never followed.
+    symlink(&elsewhere, lab.path("..data")).unwrap();
+    assert_eq!(deliver(&adopting, ONE).await, Ok(Effect::Updated));
+    assert_eq!(fs::read_dir(&elsewhere).unwrap().count(), 0);
+    assert_eq!(lab.seen(), set(ONE));
+}
+
+#[tokio::test]
+async fn a_directory_of_others_is_refused_by_what_they_could_do() {
+    let lab = Lab::new();
+    fs::create_dir(lab.path("")).unwrap();
+    fs::write(lab.path("theirs"), "").unwrap();
+    mode(&lab.path(""), 0o777);
+    let adopting = lab.target_of(config::FileTarget {
+        adopt: true,
+        ..lab.spec()
+    });
+    let failure = deliver(&adopting, ONE).await.unwrap_err();
+    assert_eq!(failure.reason, Reason::TargetDenied);
+    assert_eq!(lab.names(), ["theirs"]);
+    if rustix::process::geteuid().is_root() {
+        std::os::unix::fs::chown(lab.path(""), Some(12), None).unwrap();
+        mode(&lab.path(""), 0o755);
+        let failure = deliver(&adopting, ONE).await.unwrap_err();
+        assert!(failure.fact.contains("belongs to user 12"), "{failure}");
+    }
+}

@@ -1,0 +1,287 @@
+//! What is done to a directory, each a whole operation that waits for the disk.
+
+use std::os::fd::OwnedFd;
+
+use std::fs::File;
+
+use rustix::fs::{self, FileType, Mode};
+
+use super::generation::Staged;
+use super::look::{INHERITED, Inside, Sight, inside, look, open_file};
+use super::{links, place, sweep};
+use crate::decide;
+use crate::decide::directory::{Access, Found, Modes, Observed};
+use crate::decide::file::{Content, Verdict, was_put_there};
+use crate::decide::{Drift, Effect};
+use crate::failure::Failure;
+use crate::secret::Fingerprint;
+use crate::state::{FileDelivery, FileIntent, Generation};
+use crate::target::file::Rendered;
+use crate::target::file::format::set;
+use crate::target::file::inode::Inode;
+use crate::target::file::on_disk::OnDisk;
+use crate::target::file::parents::{self, Missing, Way};
+use crate::target::file::refusal::refused;
+use crate::target::file::staged::changed;
+
+/// Does what was judged, provided that the directory is still as it was seen.
+pub(in crate::target::file) fn apply(
+    disk: &OnDisk,
+    rendered: &Rendered,
+    seen: &Sight,
+    verdict: Verdict,
+) -> Result<Effect, Failure> {
+    match verdict {
+        Verdict::Unchanged => settle(disk, rendered.fingerprint, seen).map(|()| Effect::Unchanged),
+        Verdict::FixMode(effect) => mend(disk, rendered.fingerprint, seen).map(|()| effect),
+        Verdict::Write(effect) => write(disk, rendered, seen).map(|()| effect),
+    }
+}
+
+/// Of the set that is in place, where it can be read.
+pub(in crate::target::file) fn fingerprint(disk: &OnDisk) -> Result<Option<Fingerprint>, Failure> {
+    let seen = look(&disk.path, &disk.state, &disk.ownership)?;
+    Ok(match seen.content() {
+        Some(Content::Of(found)) => Some(found),
+        Some(Content::Unknown | Content::Staged) | None => None,
+    })
+}
+
+/// Replaces the whole set in one step.
+fn write(disk: &OnDisk, content: &Rendered, seen: &Sight) -> Result<(), Failure> {
+    let path = &disk.path;
+    let values = set::unpack(&content.bytes).ok_or_else(|| changed(path))?;
+    let keys = values.keys().cloned().collect();
+    let directory = place::ready(disk, seen, &keys)?;
+    // What this write replaces is not for the next look to remove.
+    disk.first_look.take();
+    sweep::all(&directory, path, disk.state.file(path).as_ref())?;
+    let staged = Staged::create(&directory, disk, &values)?;
+    let own = seen
+        .live
+        .as_ref()
+        .and_then(|live| own(disk, live, content.fingerprint));
+    let mut generations: Vec<_> = own.into_iter().collect();
+    generations.push(staged.generation().clone());
+    let delivery = delivery(disk, content.fingerprint, generations);
+    disk.state.set_file_intent(FileIntent {
+        delivery: delivery.clone(),
+        found: match seen.content() {
+            Some(Content::Of(found)) => Some(found),
+            Some(Content::Unknown | Content::Staged) | None => None,
+        },
+        temporary: staged.temporary(),
+        mark: disk.mark_of(seen.content() != Some(Content::Of(content.fingerprint))),
+    })?;
+    staged.fill(&values)?;
+    check(disk, (&directory, &staged.generation().name), content)?;
+    let number = staged.number();
+    staged.swap(seen.data.as_ref())?;
+    links::put_right((&directory, path), &keys, &seen.files, number)?;
+    tell_of_others(disk, seen);
+    disk.state.set_file_delivered(delivery)
+}
+
+/// The generation that is replaced, where we made it or take it over. Any other stays where it is.
+fn own(disk: &OnDisk, live: &Inside, wanted: Fingerprint) -> Option<Generation> {
+    let found = live.generation();
+    let record = disk.state.file(&disk.path);
+    let mut known = record.iter().flat_map(|record| &record.generations);
+    if let Some(known) = known.find(|it| (&it.name, it.inode) == (&found.name, found.inode)) {
+        return Some(known.clone());
+    }
+    let taken = live.content == Content::Of(wanted)
+        || record.is_some_and(|record| was_put_there(&record, live.content));
+    taken.then_some(found)
+}
+
+/// Runs the check on a generation that nobody reads yet, which has to leave it as it was.
+fn check(
+    disk: &OnDisk,
+    (directory, name): (&OwnedFd, &str),
+    content: &Rendered,
+) -> Result<(), Failure> {
+    if disk.check.is_none() {
+        return Ok(());
+    }
+    disk.run_check(&disk.path.join(name))?;
+    let failed = |errno| refused("read the new content of", &disk.path, errno);
+    let seen = (&*disk.state, disk.ownership.group());
+    let found = inside(directory, name, seen).map_err(failed)?;
+    if found.is_some_and(|found| found.is_just(content.fingerprint, disk.mode)) {
+        return Ok(());
+    }
+    Err(disk.changed_by_check())
+}
+
+/// Puts modes and links right around content that was seen to be `fingerprint`.
+fn mend(disk: &OnDisk, fingerprint: Fingerprint, seen: &Sight) -> Result<(), Failure> {
+    let path = &disk.path;
+    let Some(live) = &seen.live else {
+        return Err(changed(path));
+    };
+    let keys = live.files.keys().cloned().collect();
+    let directory = place::ready(disk, seen, &keys)?;
+    set_modes(disk, &directory, live)?;
+    links::put_right((&directory, path), &keys, &seen.files, fastrand::u64(..))?;
+    record(disk, &directory, fingerprint, live)
+}
+
+fn set_modes(disk: &OnDisk, directory: &OwnedFd, live: &Inside) -> Result<(), Failure> {
+    let failed = |errno| refused("set the modes in", &disk.path, errno);
+    let generation = place::open_directory(directory, live.name.as_ref()).map_err(failed)?;
+    let inode = Inode::of_descriptor(&generation).map_err(failed)?;
+    if inode.id() != live.id {
+        return Err(changed(&disk.path));
+    }
+    if inode.mode & !INHERITED != disk.dir_mode {
+        parents::set_mode(&generation, disk.dir_mode, inode.mode & INHERITED).map_err(failed)?;
+    }
+    for (key, stamp) in &live.files {
+        let file = File::from(open_file(&generation, key.as_str().as_ref()).map_err(failed)?);
+        let inode = Inode::of_descriptor(&file).map_err(failed)?;
+        if inode.kind != FileType::RegularFile || inode.stamp != *stamp {
+            return Err(changed(&disk.path));
+        }
+        if inode.mode != disk.mode {
+            fs::fchmod(&file, Mode::from_raw_mode(disk.mode))
+                .and_then(|()| fs::fsync(&file))
+                .map_err(failed)?;
+        }
+    }
+    fs::fsync(&generation).map_err(failed)
+}
+
+/// Records what was found to be in place already, unless the ledger says so.
+fn settle(disk: &OnDisk, fingerprint: Fingerprint, seen: &Sight) -> Result<(), Failure> {
+    let Some(live) = &seen.live else {
+        return Err(changed(&disk.path));
+    };
+    sweep_once(disk)?;
+    let settled = disk.state.file(&disk.path).is_some_and(|record| {
+        record.entry == disk.entry
+            && record.delivered == Some(fingerprint)
+            && record.intent.is_none()
+            && record.mode == modes(disk).recorded()
+            && record.generations.iter().any(|it| it.name == live.name)
+            && !record.left
+    });
+    if settled {
+        return Ok(());
+    }
+    match place::find(&disk.path, &disk.ownership)? {
+        place::Place::Directory(directory, _) => record(disk, &directory, fingerprint, live),
+        place::Place::Absent | place::Place::Symlink | place::Place::Other => {
+            Err(changed(&disk.path))
+        }
+    }
+}
+
+/// Records what is in place, when nothing of an earlier write is left beside it.
+fn record(
+    disk: &OnDisk,
+    directory: &OwnedFd,
+    fingerprint: Fingerprint,
+    live: &Inside,
+) -> Result<(), Failure> {
+    sweep::all(directory, &disk.path, disk.state.file(&disk.path).as_ref())?;
+    let generations = vec![live.generation()];
+    disk.state
+        .set_file_delivered(delivery(disk, fingerprint, generations))
+}
+
+/// How the directory differs from what was delivered. The first look of a process also removes what an earlier one left:
+/// its last swap is long over for whoever read across it.
+pub(in crate::target::file) fn drift(disk: &OnDisk) -> Result<Option<Drift>, Failure> {
+    sweep_once(disk)?;
+    let seen = look(&disk.path, &disk.state, &disk.ownership)?;
+    drift_of(disk, &seen)
+}
+
+fn drift_of(disk: &OnDisk, seen: &Sight) -> Result<Option<Drift>, Failure> {
+    let record = disk.state.file(&disk.path);
+    let modes = modes(disk);
+    decide::directory::drift(&disk.path, &seen.observed, record.as_ref(), modes)
+}
+
+fn sweep_once(disk: &OnDisk) -> Result<(), Failure> {
+    let record = disk.state.file(&disk.path);
+    if !disk.first_look.take() || record.as_ref().is_none_or(|record| record.left) {
+        return Ok(());
+    }
+    match place::find(&disk.path, &disk.ownership)? {
+        place::Place::Directory(directory, _) => {
+            sweep::all(&directory, &disk.path, record.as_ref())
+        }
+        place::Place::Absent | place::Place::Symlink | place::Place::Other => Ok(()),
+    }
+}
+
+/// Puts back modes, links and access where nothing else drifted.
+pub(in crate::target::file) fn repair(disk: &OnDisk) -> Result<Effect, Failure> {
+    let seen = look(&disk.path, &disk.state, &disk.ownership)?;
+    let access = match (drift_of(disk, &seen)?, &seen.observed) {
+        (Some(Drift::Metadata), Observed::Directory(Found { access, .. })) => *access,
+        (None, _) => return Ok(Effect::Unchanged),
+        _ => return Err(changed(&disk.path)),
+    };
+    let Some(Content::Of(content)) = seen.content() else {
+        return Err(changed(&disk.path));
+    };
+    let record = disk.state.file(&disk.path);
+    let effect = decide::directory::modes_effect(record.as_ref(), modes(disk).recorded());
+    if access == Access::Opened {
+        let bytes = super::bytes(disk)?;
+        let bytes = bytes.filter(|(_, found)| *found == Content::Of(content));
+        let (bytes, _) = bytes.ok_or_else(|| changed(&disk.path))?;
+        write(disk, &Rendered::of(bytes, content), &seen)?;
+    } else {
+        mend(disk, content, &seen)?;
+    }
+    Ok(effect)
+}
+
+pub(in crate::target::file) fn probe(disk: &OnDisk) -> Result<(), Failure> {
+    let (parent, _) = parents::split(&disk.path)?;
+    match place::find(&disk.path, &disk.ownership)? {
+        place::Place::Directory(directory, _) => {
+            parents::check_writable(&directory, &disk.path)?;
+        }
+        place::Place::Absent => {
+            return match disk.way(Missing::Stop)? {
+                Way::Whole(directory) => parents::check_writable(&directory, &parent),
+                Way::Until(directory, path) => parents::check_writable(&directory, &path),
+            };
+        }
+        place::Place::Symlink | place::Place::Other => {}
+    }
+    let seen = look(&disk.path, &disk.state, &disk.ownership)?;
+    drift_of(disk, &seen).map(|_| ())
+}
+
+fn tell_of_others(disk: &OnDisk, seen: &Sight) {
+    if !seen.others.is_empty() {
+        tracing::info!(
+            entry = %disk.entry, path = %disk.path.display(), names = ?seen.others,
+            "what is not ours in the directory was left as it is"
+        );
+    }
+}
+
+pub(in crate::target::file) fn modes(disk: &OnDisk) -> Modes {
+    Modes {
+        file: disk.mode,
+        directory: disk.dir_mode,
+    }
+}
+
+fn delivery(disk: &OnDisk, fingerprint: Fingerprint, generations: Vec<Generation>) -> FileDelivery {
+    FileDelivery {
+        path: disk.path.clone(),
+        entry: disk.entry.clone(),
+        fingerprint,
+        mode: modes(disk).recorded(),
+        placed: None,
+        generations,
+    }
+}
