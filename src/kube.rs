@@ -15,6 +15,7 @@ mod lease;
 mod ownership;
 mod pauses;
 mod place;
+mod record;
 mod rehearse;
 mod review;
 mod secret;
@@ -28,6 +29,7 @@ mod traffic;
 mod watch;
 mod way;
 mod wire;
+mod workload;
 
 pub use client::{Applied, Apply, Client, Force, Run};
 pub use create::Create;
@@ -37,12 +39,14 @@ pub use lease::{Lease, LeaseError, LeaseRecord};
 pub use ownership::Ownership;
 pub use pauses::{Paused, Pauses};
 pub use place::Resource;
+pub use record::{Record, Struck};
 pub use rehearse::Rehearsed;
 pub use review::Access;
 pub use secret::{
     Controller, FieldKind, FieldManager, LiveMetadata, LiveSecret, Manager, Operation,
 };
-pub use survey::{NamedFile, Survey, SurveyedAccess, survey};
+pub use survey::{NamedFile, PLUGIN, Survey, SurveyedAccess, survey};
 pub use tenure::{Tenure, Term};
 pub use traffic::Visit;
 pub use watch::{Collection, Event, Object};
+pub use workload::Restarted;

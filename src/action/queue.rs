@@ -117,6 +117,29 @@ impl<A: Clone + Ord, S: Clone + Ord> Queue<A, S> {
         }
     }
 
+    pub fn is_empty(&self) -> bool {
+        self.actions.is_empty()
+    }
+
+    /// Every action that waits or is under way, with its marks.
+    pub fn waiting(&self) -> impl Iterator<Item = (&A, &BTreeMap<S, Change>)> {
+        self.actions.iter().map(|(action, it)| (action, &it.marks))
+    }
+
+    /// Whether each action that waits has failed before.
+    pub fn is_tried(&self) -> bool {
+        let mut waiting = self.actions.values();
+        waiting.all(|it| it.failures > 0 && !it.under_way)
+    }
+
+    /// Those of these that failed and wait are due now: what they failed for may be over.
+    pub fn hasten(&mut self, now: Instant, which: impl Fn(&A, &BTreeMap<S, Change>) -> bool) {
+        let failed = self.actions.iter_mut().filter(|(_, it)| it.failures > 0);
+        for (_, waiting) in failed.filter(|(action, it)| which(action, &it.marks)) {
+            waiting.due = waiting.due.min(now);
+        }
+    }
+
     pub fn next(&self) -> Option<Instant> {
         let waiting = self.actions.values().filter(|it| !it.under_way);
         waiting.map(|it| it.due).min()
@@ -133,6 +156,15 @@ impl<A: Clone + Ord, S: Clone + Ord> Queue<A, S> {
             (action.clone(), waiting.marks.clone())
         })
         .collect()
+    }
+
+    /// The action that is due first and is by now, with its marks. Told to [`Self::ended`] once.
+    pub fn take_next(&mut self, now: Instant) -> Option<(A, BTreeMap<S, Change>)> {
+        let waiting = self.actions.iter_mut();
+        let due = waiting.filter(|(_, it)| !it.under_way && it.due <= now);
+        let (action, waiting) = due.min_by_key(|(_, it)| it.due)?;
+        waiting.under_way = true;
+        Some((action.clone(), waiting.marks.clone()))
     }
 
     /// A run has ended: the sources whose actions have all run for their change now.

@@ -202,7 +202,7 @@ impl Client {
         self.get(asked, PARTIAL, wire::metadata).await
     }
 
-    async fn get<T>(
+    pub(super) async fn get<T>(
         &self,
         asked: Asked<'_>,
         accept: HeaderValue,

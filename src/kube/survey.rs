@@ -24,6 +24,9 @@ pub struct SurveyedAccess {
     pub files: Vec<NamedFile>,
 }
 
+/// What a [`NamedFile`] is that is run, not read.
+pub const PLUGIN: &str = "credential plugin";
+
 /// A file that is read because the kubeconfig names it.
 #[derive(Debug, PartialEq, Eq)]
 pub struct NamedFile {
@@ -70,7 +73,7 @@ impl SurveyedAccess {
             }
             Login::Plugin(plugin) => {
                 let program = Source::File(plugin.path().to_owned());
-                files.push(named("credential plugin", false, Some(program)));
+                files.push(named(PLUGIN, false, Some(program)));
             }
             Login::Eks => {}
         }

@@ -79,6 +79,20 @@ pub(super) fn metadata(body: &[u8], asked: Asked<'_>) -> Result<LiveMetadata, Ma
     object.metadata.seen(asked)
 }
 
+/// The same, and its annotations: text of others that may hold values.
+pub(super) fn annotated(
+    body: &[u8],
+    asked: Asked<'_>,
+) -> Result<(LiveMetadata, BTreeMap<String, SecretBytes>), Malformed> {
+    let object: Partial = serde_json::from_slice(body).map_err(|_| NOT_AN_OBJECT)?;
+    if object.kind != "PartialObjectMetadata" {
+        return Err(NOT_AN_OBJECT);
+    }
+    let seen = object.metadata.seen(asked)?;
+    let annotations = object.metadata.annotations.unwrap_or_default().into_iter();
+    Ok((seen, annotations.map(|(key, text)| (key, text.0)).collect()))
+}
+
 /// A refusal in the API server's own form; `None` when something else answers.
 pub(super) fn status(body: &[u8]) -> Option<Status> {
     let status: Status = serde_json::from_slice(body).ok()?;

@@ -142,3 +142,50 @@ fn what_is_forgotten_runs_nothing() {
     );
     assert_eq!(queue.next(), None);
 }
+
+#[test]
+fn what_is_due_first_is_taken_first_and_alone() {
+    let (mut queue, start) = (Names::default(), Instant::now());
+    queue.want((&"a", &change("1")), &["api"], SECOND * 2, start);
+    queue.want((&"b", &change("1")), &["web"], SECOND, start);
+    assert_eq!(queue.take_next(start), None);
+    let now = start + SECOND * 3;
+    let mut next = || queue.take_next(now).map(|(action, _)| action);
+    assert_eq!([next(), next(), next()], [Some("web"), Some("api"), None]);
+}
+
+#[test]
+fn what_failed_is_tried_at_once_where_somebody_wants_it() {
+    let (mut queue, start) = (Names::default(), Instant::now());
+    queue.want((&"a", &change("1")), &["api"], SECOND, start);
+    let now = start + SECOND;
+    assert!(queue.take_next(now).is_some());
+    assert!(end(&mut queue, ("api", &[("a", "1")]), Err(Retry::Rarely), now).is_empty());
+    assert!(queue.take_next(now).is_none());
+    queue.hasten(now, |action, _| *action == "api");
+    assert!(queue.take_next(now).is_some());
+}
+
+#[test]
+fn what_failed_can_be_hastened_and_what_waits_for_others_can_not() {
+    let (mut queue, start) = (Names::default(), Instant::now());
+    queue.want((&"a", &change("1")), &["api"], SECOND * 2, start);
+    assert!(!queue.is_tried());
+    queue.hasten(start, |_, _| true);
+    assert_eq!(queue.next(), Some(start + SECOND * 2));
+    let now = start + SECOND * 2;
+    assert_eq!(due(&mut queue, now).len(), 1);
+    assert!(!queue.is_tried(), "it is under way");
+    end(&mut queue, ("api", &[("a", "1")]), Err(Retry::Rarely), now);
+    assert!(queue.is_tried());
+    assert_eq!(queue.next(), Some(now + LONGEST));
+    queue.hasten(now, |action, _| *action == "web");
+    assert_eq!(queue.next(), Some(now + LONGEST));
+    queue.hasten(now + SECOND, |_, marks| marks.contains_key("a"));
+    assert_eq!(queue.next(), Some(now + SECOND));
+    assert_eq!(queue.waiting().count(), 1);
+    let now = now + SECOND;
+    assert_eq!(due(&mut queue, now).len(), 1);
+    assert_eq!(end(&mut queue, ("api", &[("a", "1")]), Ok(()), now), ["a"]);
+    assert!(queue.is_empty() && queue.is_tried());
+}
