@@ -10,7 +10,7 @@ mod protocol;
 mod server;
 mod socket;
 
-pub use self::client::{NotAsked, prune, status, sync};
+pub use self::client::{NotAsked, adopt, prune, status, sync};
 pub use self::protocol::{Prune, Which};
 pub use self::server::serve;
 pub use self::socket::{Door, Socket, open};

@@ -5,6 +5,7 @@
 
 mod ask;
 mod configured;
+mod delivered;
 mod engine;
 mod entries;
 mod following;
@@ -36,7 +37,7 @@ use self::house::House;
 pub(crate) use self::house::{aws, client};
 use self::leading::Leading;
 pub use self::planning::{Plan, Planned, plan};
-use self::reloading::{Listening, Reloading};
+use self::reloading::{Listening, Plans, Reloading};
 use self::territory::selected_in;
 use crate::aws::Aws;
 use crate::config::Config;
@@ -46,7 +47,7 @@ use crate::metrics::Metrics;
 use crate::names::EntryName;
 use crate::server;
 use crate::state::OpenError;
-use crate::status::{EntryStatus, LeaderStatus, Leftovers, Status};
+use crate::status::{Adoption, EntryStatus, LeaderStatus, Leftovers, Status};
 use crate::systemd::Notifier;
 
 /// Questions to the engine that wait for their turn; one more asker waits.
@@ -110,6 +111,8 @@ pub async fn run(config: Config, main: PathBuf) -> Result<(), Stopped> {
         asks: asks.clone(),
     };
     tell_started(&config);
+    // Before the engine looks at any file: from then on all that happens is told.
+    let delivered = delivered::begin(House::delivered(&config)).await;
     let grace = config.daemon.shutdown_grace;
     let mut vital = JoinSet::new();
     vital.spawn(keep_fresh(Arc::clone(&house.aws)));
@@ -124,7 +127,7 @@ pub async fn run(config: Config, main: PathBuf) -> Result<(), Stopped> {
     });
     vital.spawn(control::serve(control, asks, server_stop.clone()));
     let mut server = site.serve(&mut vital, listener, &server_stop);
-    let plans = following::begin(&mut vital, house.plan(&config), &orders);
+    let plans = Plans::begin(&mut vital, (house.plan(&config), delivered), &orders);
     let reloading = Reloading::new(
         (main, config),
         house,
@@ -352,6 +355,15 @@ pub async fn prune(config: &Config, what: Prune) -> Result<Leftovers, Stopped> {
         leads.end(&mut tasks).await;
     }
     leftovers.ok_or(Stopped::VitalTask("the removal"))
+}
+
+/// Takes over what others wrote at the targets that go by these names, where no daemon holds the state.
+pub async fn adopt(config: &Config, names: Vec<String>) -> Result<Adoption, Stopped> {
+    let (mut house, _) = House::open(config)?;
+    tell_configured(&house.state, config, &house.territory)?;
+    let mut engine = Engine::new(house.parts(config, Mode::Once));
+    let adoption = engine.adopt_alone(names).await;
+    adoption.ok_or(Stopped::VitalTask("the adoption"))
 }
 
 /// Once it is known who leads, or that it cannot be known now.

@@ -25,13 +25,14 @@
 //! | [`decide`] | the only judge: what may be done | I/O, time |
 //! | [`target`], [`kube`] | rendering, observing, applying | stores |
 //! | [`sync`] | the order of one run | when it runs |
-//! | [`action`] | what has to run when something was written, and when | what it is made of |
+//! | [`action`] | what has to run when something was written, when, and how | what it is made of |
 //! | [`schedule`] | due times over opaque ids; backoff; rhythm | what a secret is |
 //! | [`state`] | what survives a restart | values |
-//! | [`watch`] | the one watcher of files: which paths may have changed | what the paths are for |
+//! | [`watch`] | the one watcher of files, for what is read and what is delivered: which paths may have changed | what the paths are for |
 //! | [`daemon`] | builds everything, owns every task, stops in order | |
 //! | [`reload`] | whether another configuration may take the place of the present one | how it is read |
 //! | [`leader`] | which of several machines leads, by a Lease's record and a clock | I/O, what is written |
+//! | [`account`] | users and groups of this machine, by number or name | what they own |
 //! | [`memory`] | keeps what is in memory from others | |
 //! | [`process`] | runs a program under limits | what it is run for |
 //! | [`control`] | the socket over which commands ask a running daemon | what an entry is made of |
@@ -54,6 +55,7 @@ pub mod config;
 pub mod names;
 pub mod selector;
 
+pub mod account;
 pub mod clock;
 pub mod failure;
 pub mod secret;

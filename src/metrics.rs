@@ -187,6 +187,30 @@ impl Metrics {
                 .drift_repairs
                 .with_label_values(&[target.as_str(), drift.as_str()])
                 .inc(),
+            Fact::Action { kind, result, took } => {
+                f.actions
+                    .with_label_values(&[kind.as_str(), result.as_str()])
+                    .inc();
+                observe(&f.stage_duration, &[Stage::Action.as_str()], took);
+            }
+            Fact::ActionsPending {
+                kind,
+                count,
+                oldest,
+            } => {
+                let labels = [kind.as_str()];
+                f.actions_pending
+                    .with_label_values(&labels)
+                    .set(whole(count));
+                match oldest {
+                    Some(at) => f
+                        .actions_oldest
+                        .with_label_values(&labels)
+                        .set(unix_seconds(at)),
+                    // An error only says that it was absent already.
+                    None => drop(f.actions_oldest.remove_label_values(&labels)),
+                }
+            }
             Fact::EntryCondition {
                 entry,
                 store,

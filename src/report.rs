@@ -72,6 +72,18 @@ pub enum Fact<'a> {
         target: TargetKind,
         drift: Drift,
     },
+    /// An action ran to its end, or to where it failed.
+    Action {
+        kind: ActionKind,
+        result: ActionResult,
+        took: Duration,
+    },
+    /// The actions of a kind that have to run, and since when the first of them has.
+    ActionsPending {
+        kind: ActionKind,
+        count: usize,
+        oldest: Option<Timestamp>,
+    },
     /// An entry's condition; `None` for what is not (yet, or any more) there.
     EntryCondition {
         entry: &'a EntryName,
@@ -185,6 +197,19 @@ words! {
     TargetKind {
         Kubernetes = "kubernetes",
         File = "file",
+    }
+    /// What runs when a target has changed.
+    ActionKind {
+        ReloadUnit = "reload_unit",
+        RestartUnit = "restart_unit",
+        Signal = "signal",
+        Command = "command",
+        /// Of a workload.
+        Restart = "restart",
+    }
+    ActionResult {
+        Succeeded = "succeeded",
+        Failed = "failed",
     }
     WriteResult {
         Created = "created",

@@ -22,6 +22,9 @@ pub struct Status {
     /// Null where no Lease is configured: this machine alone writes.
     #[serde(default)]
     pub leader: Option<LeaderStatus>,
+    /// Clusters that nothing is asked of but a probe.
+    #[serde(default)]
+    pub paused_clusters: Vec<PausedCluster>,
     pub entries: Vec<EntryStatus>,
 }
 
@@ -39,6 +42,17 @@ pub struct LeaderStatus {
     pub holder: Option<String>,
     /// Why the Lease cannot be had, or be read.
     pub error: Option<Trouble>,
+}
+
+/// A cluster whose trouble is everybody's there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PausedCluster {
+    pub cluster: String,
+    /// RFC 3339.
+    pub since: Timestamp,
+    pub next_probe: Timestamp,
+    pub error: Trouble,
 }
 
 /// How the last reload ended.
@@ -83,6 +97,22 @@ pub struct TargetStatus {
     /// It is not this machine's turn to write it: pending, and not counted.
     #[serde(default)]
     pub waits: bool,
+    /// What has to run for its last change. Null while nothing has.
+    #[serde(default)]
+    pub action: Option<ActionStatus>,
+    pub error: Option<Trouble>,
+}
+
+/// An action that has not run for the last change, or that failed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ActionStatus {
+    pub kind: Cow<'static, str>,
+    /// What it does, without arguments.
+    pub action: String,
+    /// RFC 3339.
+    pub pending_since: Timestamp,
+    /// Why it failed when it last ran.
     pub error: Option<Trouble>,
 }
 
@@ -126,8 +156,6 @@ pub enum OrphanFate {
     Release,
     /// Its cluster is not configured.
     NoCluster,
-    /// Files are not removed yet.
-    NotYet,
 }
 
 /// Removals of an entry that the brake holds.
@@ -151,7 +179,7 @@ pub struct Leftovers {
     pub released: Vec<String>,
     /// Names under which nothing is left or held.
     pub unknown: Vec<String>,
-    /// Why nothing was done of what was asked for: another machine leads.
+    /// Why nothing was done in clusters of what was asked for: another machine leads.
     #[serde(default)]
     pub standby: Option<Trouble>,
 }
@@ -175,6 +203,36 @@ pub enum PruneEnd {
     /// By the brake.
     Held,
     Failed(Trouble),
+}
+
+/// What came of taking over what others wrote.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Adoption {
+    pub targets: Vec<AdoptedTarget>,
+    /// Names of which there is neither an entry nor a target.
+    pub unknown: Vec<String>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AdoptedTarget {
+    /// A path, or `cluster/namespace/name`.
+    pub target: String,
+    pub entry: String,
+    pub end: AdoptEnd,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AdoptEnd {
+    /// The next delivery replaces it.
+    Taken,
+    /// It is ours already.
+    Ours,
+    /// There is nothing to take over.
+    Absent,
+    Refused(Trouble),
 }
 
 /// A failure as it is shown.

@@ -4,11 +4,14 @@
 //! targets go their own ways: one that fails or hangs holds back no other.
 
 mod absent;
+pub mod adopt;
 mod deliver;
 mod entry;
 mod heard;
 pub mod orphan;
+mod pace;
 pub mod plan;
+mod rollout;
 mod selected;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,6 +30,8 @@ use self::deliver::Work;
 pub use self::deliver::{Checked, Delivery, Handled, check};
 pub use self::entry::{Entry, Item, read_of};
 pub use self::heard::{Heard, Proofs, Said};
+pub use self::pace::{Impatient, Job, Part};
+pub use self::rollout::{restart, strike};
 pub use self::selected::{Selected, Standing};
 use crate::assemble::Content;
 use crate::config::RefreshPolicy;
@@ -73,6 +78,8 @@ pub struct Run {
     pub tenure: Tenure,
     /// Said once the entry is away, is another one, or rests: nothing is deleted for it any more.
     pub dismissed: CancellationToken,
+    /// Who does not wait for the slowest of its targets.
+    pub impatient: Option<Impatient>,
 }
 
 impl Run {
@@ -118,6 +125,11 @@ pub enum End {
         /// Every target was to be written, without everything that is gone.
         everywhere: bool,
     },
+    /// The same of the targets that were not done when the run was told of as [`Part`].
+    Rest {
+        seen: Vec<(Read, SeenVersion)>,
+        targets: Vec<(usize, Delivery)>,
+    },
 }
 
 /// A version as a run used it.
@@ -136,14 +148,14 @@ pub struct Report {
 /// Runs an entry once.
 pub async fn run(run: Run) -> Report {
     let started = Instant::now();
-    let end = steps(run).await;
+    let end = steps(run, started).await;
     Report {
         end,
         took: started.elapsed(),
     }
 }
 
-async fn steps(run: Run) -> End {
+async fn steps(run: Run, started: Instant) -> End {
     let (mut which, mut unreachable) = meant(&run).await;
     if which.is_empty() && !unreachable.is_empty() {
         return End::NotReachable(unreachable);
@@ -186,17 +198,68 @@ async fn steps(run: Run) -> End {
     let seen = used.collect();
     // Values are let go before the writes, which may have to wait.
     drop(answers);
-    let work = work(&which, &plan, &contents);
-    let targets = staged(&run.reporter, Stage::Apply, deliver::all(&run, work));
-    let mut targets = targets.await;
-    targets.extend(unreachable.into_iter().map(Delivery::not_tried));
-    End::Delivered {
+    let unreachable = unreachable.into_iter().map(Delivery::not_tried);
+    let delivery = Underway {
+        work: work(&which, &plan, &contents),
         seen,
         heard,
-        kept: plan.why().cloned(),
-        targets,
-        everywhere: plan.writes_all(&run),
-        stays: plan.stays,
+        unreachable: unreachable.collect(),
+        plan: &plan,
+    };
+    staged(&run.reporter, Stage::Apply, delivery.end(&run, started)).await
+}
+
+/// A delivery to targets, and all that is told when it has ended.
+struct Underway<'a> {
+    work: Vec<(usize, Work<'a>)>,
+    plan: &'a Plan,
+    seen: Vec<(Read, SeenVersion)>,
+    heard: Vec<(Read, Heard)>,
+    unreachable: Vec<(usize, Delivery)>,
+}
+
+impl Underway<'_> {
+    /// Delivers. Whoever is impatient hears of what is done, where a few targets keep it waiting.
+    async fn end(self, run: &Run, started: Instant) -> End {
+        let Self {
+            work,
+            plan,
+            seen,
+            heard,
+            unreachable,
+        } = self;
+        let all: BTreeSet<usize> = work.iter().map(|(index, _)| *index).collect();
+        let delivered = |targets: Vec<(usize, Delivery)>, everywhere| End::Delivered {
+            seen: seen.clone(),
+            heard: heard.clone(),
+            kept: plan.why().cloned(),
+            targets,
+            everywhere,
+            stays: plan.stays.clone(),
+        };
+        let mut unreachable = Some(unreachable);
+        let tell = run.impatient.as_ref().map(|impatient| {
+            |done: Vec<(usize, Delivery)>| {
+                let is_done = |index: &usize| done.iter().any(|(done, _)| done == index);
+                let waits = all.into_iter().filter(|index| !is_done(index)).collect();
+                let others = unreachable.take().into_iter().flatten();
+                let targets = done.into_iter().chain(others).collect();
+                let end = delivered(targets, false);
+                let took = started.elapsed();
+                impatient.tell(Report { end, took }, waits);
+            }
+        });
+        let rest = deliver::all(run, work, tell).await;
+        match unreachable {
+            None => End::Rest {
+                seen: seen.clone(),
+                targets: rest,
+            },
+            Some(unreachable) => {
+                let targets = rest.into_iter().chain(unreachable).collect();
+                delivered(targets, plan.writes_all(run))
+            }
+        }
     }
 }
 
@@ -500,7 +563,13 @@ async fn probe(run: &Run, failed: &[usize]) -> (Vec<usize>, Vec<(usize, Failure)
     let probes = failed
         .iter()
         .filter(|target| run.ours.contains(target))
-        .map(async |&target| (target, look(&run.entry.targets[target]).await));
+        .map(async |&index| {
+            let target = &run.entry.targets[index];
+            (
+                index,
+                deliver::in_turn_soon(&run.entry, target, target.probe()).await,
+            )
+        });
     let (mut ready, mut unreachable) = (Vec::new(), Vec::new());
     for (target, answer) in join_all(probes).await {
         match answer {

@@ -13,7 +13,7 @@ use super::protocol::{
     VERSION, Which, line, release,
 };
 use crate::daemon::Progress;
-use crate::status::{EntryStatus, Leftovers, Status};
+use crate::status::{Adoption, EntryStatus, Leftovers, Status};
 
 /// A daemon that is there answers what needs no work at once.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -57,6 +57,15 @@ pub async fn prune(socket: &Path, what: Prune) -> Result<Leftovers, NotAsked> {
     };
     if let Answer::Pruned(leftovers) = answer {
         return Ok(leftovers);
+    }
+    Err(not_meant(answer))
+}
+
+/// Waits until what others wrote is taken over.
+pub async fn adopt(socket: &Path, names: Vec<String>) -> Result<Adoption, NotAsked> {
+    let answer = ask(socket, Question::Adopt(names), |_| {}).await?;
+    if let Answer::Adopted(adoption) = answer {
+        return Ok(adoption);
     }
     Err(not_meant(answer))
 }
@@ -180,9 +189,11 @@ fn not_meant(answer: Answer) -> NotAsked {
             Refusal::Busy => NotAsked::Busy,
             Refusal::OtherVersion | Refusal::NotUnderstood => NotAsked::OtherRelease(String::new()),
         },
-        Answer::Status(_) | Answer::Progress { .. } | Answer::Synced(_) | Answer::Pruned(_) => {
-            NotAsked::OtherRelease(String::new())
-        }
+        Answer::Status(_)
+        | Answer::Progress { .. }
+        | Answer::Synced(_)
+        | Answer::Pruned(_)
+        | Answer::Adopted(_) => NotAsked::OtherRelease(String::new()),
     }
 }
 

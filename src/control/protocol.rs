@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::status::{EntryStatus, Leftovers, Status};
+use crate::status::{Adoption, EntryStatus, Leftovers, Status};
 
 pub(super) const VERSION: u32 = 1;
 
@@ -33,6 +33,8 @@ pub(super) enum Question {
     Status,
     Sync(Which),
     Prune(Prune),
+    /// What goes by these names; without names, every target.
+    Adopt(Vec<String>),
 }
 
 /// What is to be done about what is left behind or held.
@@ -77,6 +79,7 @@ pub(super) enum Answer {
         near: Option<String>,
     },
     Pruned(Leftovers),
+    Adopted(Adoption),
     Refused {
         why: Refusal,
         message: String,
@@ -168,6 +171,7 @@ mod tests {
         for ask in [
             Question::Status,
             Question::Prune(Prune::List),
+            Question::Adopt(vec!["a".to_owned()]),
             Question::Prune(Prune::Named(vec!["a".to_owned()])),
             Question::Sync(Which::Failing),
             Question::Sync(Which::Names(vec!["a".to_owned()])),

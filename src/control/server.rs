@@ -97,6 +97,11 @@ async fn converse(
             let ask = |reply| Ask::Prune(what, reply);
             one(asks, ask, Answer::Pruned).await
         }
+        Ok(Question::Adopt(names)) => {
+            note_named(&peer, "adopt", &names);
+            let ask = |reply| Ask::Adopt(names, reply);
+            one(asks, ask, Answer::Adopted).await
+        }
         Ok(Question::Sync(which)) => match wanted(which) {
             Some(which) => {
                 note(&peer, &which);
@@ -166,15 +171,24 @@ fn to_prune(what: Prune) -> daemon::Prune {
 }
 
 fn note_prune(peer: &UCred, what: &daemon::Prune) {
-    let names = match what {
-        daemon::Prune::List => return,
-        daemon::Prune::All => "all".to_owned(),
-        daemon::Prune::Named(names) => names.join(", "),
+    match what {
+        daemon::Prune::List => {}
+        daemon::Prune::All => note_named(peer, "prune", &[]),
+        daemon::Prune::Named(names) => note_named(peer, "prune", names),
+    }
+}
+
+/// Without names it is all of them.
+fn note_named(peer: &UCred, action: &str, names: &[String]) {
+    let names = if names.is_empty() {
+        "all".to_owned()
+    } else {
+        names.join(", ")
     };
     let names: String = names.chars().filter(|c| !c.is_control()).collect();
     tracing::info!(
         target: "audit",
-        { caller.uid = peer.uid(), caller.pid = peer.pid(), action = "prune", entries = names },
+        { caller.uid = peer.uid(), caller.pid = peer.pid(), action, entries = names },
         "asked for over the control socket"
     );
 }

@@ -3,7 +3,7 @@
 use tokio::sync::{oneshot, watch};
 
 use crate::names::EntryName;
-use crate::status::{EntryStatus, Leftovers, Status};
+use crate::status::{Adoption, EntryStatus, Leftovers, Status};
 
 /// One question to the engine, with the way back for its answer. Whoever asks may go away meanwhile.
 #[derive(Debug)]
@@ -16,6 +16,9 @@ pub enum Ask {
         done: oneshot::Sender<Result<Vec<EntryStatus>, Unknown>>,
     },
     Prune(Prune, oneshot::Sender<Leftovers>),
+    /// Take over what others wrote at the targets that go by these names, of an entry or a target; without names, at every
+    /// target.
+    Adopt(Vec<String>, oneshot::Sender<Adoption>),
 }
 
 /// Which entries.

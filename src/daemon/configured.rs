@@ -106,6 +106,7 @@ impl Configured {
     pub(super) fn remember(&self, state: &State) {
         state.set_configured(state::Configured {
             entries: self.entries.clone(),
+            files: self.files.clone(),
             secrets: self.secrets.clone(),
         });
     }

@@ -4,14 +4,18 @@
 //! *when* is made here. What is read and written is decided elsewhere.
 
 mod absences;
+mod actions;
+mod adopting;
 mod asked;
 mod audit;
 mod calls;
 mod clusters;
 mod ends;
 mod fights;
+mod left;
 mod membership;
 mod office;
+mod parting;
 mod pauses;
 mod prune;
 mod queries;
@@ -20,20 +24,25 @@ mod recollection;
 mod remembrance;
 mod removals;
 mod renewal;
+mod rollouts;
 mod sights;
+mod stirs;
 mod traffic;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{self, JoinError, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
+use self::actions::{Acting, Actions};
 use self::asked::Request;
 use self::pauses::Shared;
 use self::prune::{Orphans, Pruning};
@@ -42,20 +51,23 @@ pub(super) use self::remembrance::LED;
 use self::remembrance::Unsaved;
 use self::removals::Loser;
 pub(super) use self::renewal::Renewed;
+use self::rollouts::{Errand, Rollouts};
 use self::sights::Watched;
 pub(super) use self::sights::{Scope, Sight};
+use self::stirs::Stirs;
 use self::traffic::{LineId, Waiter, Waiting, Whereabouts};
 use super::ask::{Ask, Progress};
 use super::entries::{EntryState, Work};
-use super::house::{LastReload, Supply};
+use super::house::{LastReload, Supplied, Supply};
 use super::leading::Lead;
 use super::reads::ReadState;
 use super::times::Now;
+use crate::action::run::Did;
 use crate::aws::UpstreamId;
 use crate::clock;
 use crate::decide::brake::Brake;
 use crate::failure::{Failure, Reason};
-use crate::kube::{self, Client, Tenure};
+use crate::kube::{self, Client, Restarted, Tenure};
 use crate::names::{ClusterName, EntryName, StoreName};
 use crate::reload::About;
 use crate::report::{Fact, Reporter};
@@ -64,11 +76,12 @@ use crate::schedule::cohorts::{CohortId, Cohorts};
 use crate::schedule::line::Urgency;
 use crate::schedule::pace::Pace;
 use crate::secret::Fingerprint;
-use crate::state::State;
+use crate::state::{Mark, State};
 use crate::store::coalesce::Coalesce;
 use crate::store::desk::{Desk, Seen, Want};
 use crate::store::{Fetched, Lane, Read, Store};
-use crate::sync::{self, Checked, Entry, Which};
+use crate::sync::{self, Checked, Entry, Job, Part, Which};
+use crate::target::file::Seats;
 
 /// The longest one call may take, whatever a store promises: a read that never ends would never come round again.
 const CALL_LIMIT: Duration = Duration::from_mins(1);
@@ -93,6 +106,8 @@ pub(super) struct Parts {
     pub pauses: Pauses,
     pub reload: LastReload,
     pub lead: Lead,
+    /// Whoever touches a file takes one.
+    pub seats: Seats,
     pub mode: Mode,
 }
 
@@ -104,6 +119,7 @@ pub struct Pulse {
     last_round: AtomicU64,
     rounds: AtomicU64,
     ready: AtomicBool,
+    told: AtomicBool,
     summary: Mutex<String>,
     tried: AtomicUsize,
 }
@@ -116,6 +132,7 @@ impl Default for Pulse {
             rounds: AtomicU64::new(0),
             summary: Mutex::default(),
             ready: AtomicBool::new(false),
+            told: AtomicBool::new(false),
             tried: AtomicUsize::new(0),
         }
     }
@@ -153,6 +170,15 @@ impl Pulse {
         self.ready.load(Ordering::Relaxed)
     }
 
+    /// The service manager was told so, where there is one: from then on units that wait for us may start.
+    pub(super) fn is_told(&self) -> bool {
+        self.told.load(Ordering::Acquire)
+    }
+
+    pub(super) fn tell(&self) {
+        self.told.store(true, Ordering::Release);
+    }
+
     /// How many of `all` entries were tried.
     pub(super) fn progress(&self, all: usize) -> Progress {
         let done = self.tried.load(Ordering::Relaxed);
@@ -171,6 +197,8 @@ pub(super) enum Order {
     Touched(About),
     /// A watch of a cluster has something to tell.
     Seen(Scope, Sight),
+    /// Something may have happened to the files at these paths.
+    Stirred(BTreeSet<PathBuf>),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -187,10 +215,18 @@ enum Due {
     Cluster(ClusterName),
     Entry(EntryName),
     Stale(EntryName),
-    /// What was told of its targets, and waits.
+    /// What was told of its Secrets, and waits.
     Look(EntryName),
+    /// Targets of it keep a run waiting.
+    Late(EntryName),
+    /// The same of its files.
+    Stirs(EntryName),
+    /// Workloads that are to be restarted.
+    Rollouts,
     /// Orphans that are to be taken away.
     Prune,
+    /// What has to run after a change.
+    Act,
     /// What is not on disk yet.
     Save,
 }
@@ -204,12 +240,20 @@ enum Task {
         /// What was asked; a later configuration may know another store by that name.
         of: (Arc<Store>, Fingerprint),
     },
+    Run(Job),
     /// Of that generation of the entry.
-    Run(EntryName, u64),
     Check(EntryName, u64, Look),
     /// A look at a cluster that is paused.
     Probe(ClusterName),
     Prune(Pruning),
+    Adopt(adopting::Asked),
+    Act(Acting),
+    /// A look at a file of the entry, the write of which a crash cut short.
+    CutShort(EntryName, PathBuf),
+    /// The restart of a workload.
+    Rollout(Errand),
+    /// Records of restarts that are taken off the Secrets of that generation of the entry.
+    Strike(EntryName, u64),
     Save,
 }
 
@@ -228,6 +272,12 @@ enum Done {
     Check(Vec<(usize, Checked)>),
     Probed,
     Pruned(Vec<prune::Pruned>),
+    Adopted(Vec<adopting::Ended>),
+    Acted(Result<Did, Failure>),
+    /// The mark of the change, if it came about.
+    CutShort(Option<Mark>),
+    RolledOut(Result<Restarted, Failure>),
+    Struck(Vec<rollouts::Strike>),
     Saved(Result<(), Failure>),
 }
 
@@ -253,6 +303,7 @@ pub(super) struct Engine {
     /// What clusters say of themselves, and what of it was heard.
     pauses: Pauses,
     paused: BTreeMap<ClusterName, kube::Paused>,
+    paused_since: BTreeMap<ClusterName, Timestamp>,
     /// When a cluster was last heard to be back.
     back: HashMap<ClusterName, Instant>,
     schedule: Schedule<Due>,
@@ -265,6 +316,7 @@ pub(super) struct Engine {
     desk: Desk,
     wants: mpsc::UnboundedReceiver<Want>,
     state: Arc<State>,
+    seats: Seats,
     reporter: Reporter,
     pulse: Arc<Pulse>,
     reload: LastReload,
@@ -277,20 +329,27 @@ pub(super) struct Engine {
     released: BTreeSet<EntryName>,
     clusters: BTreeMap<ClusterName, Arc<Client>>,
     orphans: Orphans,
+    actions: Actions,
     /// There is nothing to do but what was asked for.
     alone: bool,
     /// Entries that something happened to, of which nothing was told yet.
     unsettled: BTreeSet<EntryName>,
     /// What was not tried since it appeared.
     untried: BTreeSet<EntryName>,
-    /// Runs of earlier configurations that have not ended: nothing else of that name begins before they have.
-    leaving: BTreeSet<EntryName>,
+    /// How many runs of earlier configurations have not ended: nothing else of that name begins before they have.
+    leaving: BTreeMap<EntryName, usize>,
     /// How many entries there were.
     generations: u64,
+    /// How many runs there were, and what those tell that are kept waiting.
+    runs: u64,
+    impatient: mpsc::UnboundedSender<Part>,
+    parts: mpsc::UnboundedReceiver<Part>,
     unsaved: Unsaved,
     /// Who waits for entries that were asked for.
     requests: Vec<Request>,
     watched: Watched,
+    stirs: Stirs,
+    rollouts: Rollouts,
     draining: bool,
 }
 
@@ -298,6 +357,7 @@ impl Engine {
     /// With everything that is remembered from before.
     pub(super) fn new(parts: Parts) -> Self {
         let (desk, wants) = Desk::new();
+        let (impatient, told) = mpsc::unbounded_channel();
         let now = Now::read();
         let mut past = Past::of(&parts.state, &now);
         let mut engine = Self {
@@ -305,13 +365,17 @@ impl Engine {
             mode: parts.mode,
             stores: BTreeMap::new(),
             untried: BTreeSet::new(),
-            leaving: BTreeSet::new(),
+            leaving: BTreeMap::new(),
             generations: 0,
+            runs: 0,
+            impatient,
+            parts: told,
             reads: HashMap::new(),
             cohorts: Cohorts::aged(now.instant, past.age),
             shared: BTreeMap::new(),
             pauses: parts.pauses,
             paused: BTreeMap::new(),
+            paused_since: BTreeMap::new(),
             back: HashMap::new(),
             entries: BTreeMap::new(),
             schedule: Schedule::default(),
@@ -323,6 +387,7 @@ impl Engine {
             desk,
             wants,
             state: parts.state,
+            seats: parts.seats,
             reporter: parts.reporter,
             pulse: parts.pulse,
             reload: parts.reload,
@@ -332,25 +397,40 @@ impl Engine {
             released: BTreeSet::new(),
             clusters: parts.supply.clusters,
             orphans: Orphans::recalled(parts.supply.prune, past.orphans.as_deref(), &now),
+            actions: Actions::default(),
             unsettled: BTreeSet::new(),
             unsaved: Unsaved::default(),
             requests: Vec::new(),
             watched: Watched::default(),
+            stirs: Stirs::default(),
+            rollouts: Rollouts::default(),
             alone: false,
             draining: false,
         };
-        for (name, supplied) in parts.supply.stores {
-            engine.open_store(name, supplied);
-        }
-        for entry in parts.supply.entries {
-            engine.recall_entry(entry, &past, &now);
-        }
-        engine.recall_reads(&past, &now);
-        engine.recall_holds();
-        engine.look_for_orphans();
-        engine.begin_standing();
-        engine.index_watched();
+        engine.open(parts.supply.stores, parts.supply.entries, &past, &now);
         engine
+    }
+
+    /// Stores before the entries that read them, and what is found out from both.
+    fn open(
+        &mut self,
+        stores: BTreeMap<StoreName, Supplied>,
+        entries: Vec<Entry>,
+        past: &Past,
+        now: &Now,
+    ) {
+        for (name, supplied) in stores {
+            self.open_store(name, supplied);
+        }
+        for entry in entries {
+            self.recall_entry(entry, past, now);
+        }
+        self.recall_reads(past, now);
+        self.recall_holds();
+        self.look_for_orphans();
+        self.begin_standing();
+        self.index_watched();
+        self.index_files();
     }
 
     /// Goes round until `stop`, then until what is under way has ended. In [`Mode::Once`] it stops by itself when
@@ -369,10 +449,13 @@ impl Engine {
         self.start_first_pass();
         while !self.is_done() {
             self.save();
+            self.arm_actions();
+            self.roll_out();
             let due = self.schedule.next().filter(|_| !self.draining);
             tokio::select! {
                 () = stop.cancelled(), if !self.draining => self.drain(),
                 Some(ended) = self.tasks.join_next_with_id() => self.ended(ended),
+                Some(part) = self.parts.recv() => self.parted(part),
                 Some(want) = self.wants.recv() => self.wanted(want),
                 Some(ask) = asks.recv() => self.asked(ask),
                 Some(order) = orders.recv(), if !self.draining => self.ordered(order),
@@ -396,6 +479,9 @@ impl Engine {
             self.begin(&name);
             self.settle(&name);
         }
+        self.recall_actions();
+        self.look_at_cut_short();
+        self.recall_restarts();
         self.mark_ready();
     }
 
@@ -403,9 +489,17 @@ impl Engine {
         let busy = self
             .running
             .values()
-            .any(|task| !matches!(task, Task::Call { .. } | Task::Probe(_)));
-        let stopping = self.draining || (self.mode == Mode::Once && self.untried.is_empty());
+            .any(|task| !matches!(task, Task::Call { .. } | Task::Probe(_) | Task::Rollout(_)));
+        let stopping = self.draining || self.has_done_all();
         stopping && !busy && (self.unsaved.is_empty() || self.unsaved.is_stuck())
+    }
+
+    /// Of what is done once.
+    fn has_done_all(&self) -> bool {
+        self.mode == Mode::Once
+            && self.untried.is_empty()
+            && self.actions.is_empty()
+            && self.rollouts.are_tried()
     }
 
     fn beat(&self) {
@@ -428,10 +522,13 @@ impl Engine {
                 Due::Cluster(cluster) => self.cluster_due(&cluster),
                 Due::Entry(name) => self.entry_due(&name, now),
                 Due::Stale(name) => self.settle(&name),
-                Due::Look(name) => self.look_again(&name),
-                // The loop looks at that each time it goes round.
-                Due::Save => {}
+                Due::Look(name) => self.look_at_secrets(&name),
+                Due::Stirs(name) => self.look_at_files(&name),
+                Due::Late(name) => self.late_due(&name, now),
+                // The loop looks at these each time it goes round.
+                Due::Save | Due::Rollouts => {}
                 Due::Prune => self.prune_due(now),
+                Due::Act => self.actions_due(now),
             }
         }
     }
@@ -442,7 +539,7 @@ impl Engine {
             .entries
             .get(name)
             .is_some_and(|entry| entry.work == Work::Idle && !entry.is_asleep());
-        idle && !self.draining && !self.alone && !self.leaving.contains(name)
+        idle && !self.draining && !self.alone && !self.leaving.contains_key(name)
     }
 
     fn start_run(&mut self, name: &EntryName, handed: Option<(Read, Seen)>, which: Which) {
@@ -453,15 +550,15 @@ impl Engine {
         let Some(entry) = self.entries.get_mut(name) else {
             return;
         };
-        if entry.targets.is_empty() && entry.selects() {
-            // There is nowhere to deliver to yet.
-            entry.unfinished = true;
+        let Some((which, ours)) = entry.begin_run(which) else {
             return;
-        }
-        entry.work = Work::UnderWay;
-        entry.began = Instant::now();
-        entry.dismissed = CancellationToken::new();
-        let generation = entry.generation;
+        };
+        self.runs += 1;
+        let job = Job {
+            entry: name.clone(),
+            generation: entry.generation,
+            number: self.runs,
+        };
         // What was never there is there now: from here on that counts, whatever becomes of the run.
         let reads = &self.reads;
         let before = entry.without.len();
@@ -497,17 +594,17 @@ impl Engine {
             may_go,
             which,
             contested: entry.withheld(Instant::now()),
-            ours: entry.ours(),
+            ours,
             tenure: self.tenure.clone().unwrap_or_else(Tenure::never),
             dismissed: entry.dismissed.clone(),
+            impatient: self.impatient_of(&job),
         };
         // At whatever level lines are written, each names its entry.
         let span = tracing::error_span!("sync", entry = %name);
         let task = self
             .tasks
             .spawn(async move { Done::Run(Box::pin(sync::run(run)).await) }.instrument(span));
-        self.running
-            .insert(task.id(), Task::Run(name.clone(), generation));
+        self.running.insert(task.id(), Task::Run(job));
     }
 
     fn start_check(&mut self, name: &EntryName) {
@@ -518,7 +615,7 @@ impl Engine {
         // Of what is watched it is known.
         let (known, asked): (Vec<usize>, Vec<usize>) =
             healthy.into_iter().partition(|it| self.is_seen(name, *it));
-        let idle = entry.work == Work::Idle && !self.draining && !self.leaving.contains(name);
+        let idle = entry.work == Work::Idle && !self.draining && !self.leaving.contains_key(name);
         if !known.is_empty() && asked.is_empty() {
             if idle {
                 let known = known.into_iter().map(|it| (it, Checked::AsDelivered));
@@ -538,7 +635,7 @@ impl Engine {
         let Some(entry) = self.entries.get_mut(name) else {
             return;
         };
-        if entry.work == Work::UnderWay || self.draining || self.leaving.contains(name) {
+        if entry.work == Work::UnderWay || self.draining || self.leaving.contains_key(name) {
             return;
         }
         entry.work = Work::UnderWay;
@@ -559,6 +656,7 @@ impl Engine {
     }
 
     fn ended(&mut self, ended: Result<(task::Id, Done), JoinError>) {
+        self.hear_parts();
         let (id, done) = match ended {
             Ok((id, done)) => (id, Ok(done)),
             Err(error) => (error.id(), Err(error)),
@@ -597,18 +695,25 @@ impl Engine {
             (Task::Probe(cluster), _) => self.cluster_probed(&cluster),
             (Task::Prune(pruning), Ok(Done::Pruned(pruned))) => self.pruned(pruning, pruned),
             (Task::Prune(pruning), _) => self.pruned(pruning, Vec::new()),
+            (Task::Adopt(asked), done) => adopting::adopted(asked, done.ok()),
+            (Task::Act(acting), done) => self.act_ended(&acting, done.ok()),
+            (Task::CutShort(name, path), done) => {
+                self.cut_short_ended((&name, &path), done.as_ref().ok());
+            }
+            (Task::Rollout(errand), done) => self.rolled_out(&errand, done),
             (Task::Save, Ok(Done::Saved(result))) => self.saved(result),
             (Task::Save, _) => self.saved(Err(panicked("keeping the state"))),
-            (Task::Run(name, generation) | Task::Check(name, generation, _), _)
+            (Task::Run(job), done) => self.job_ended(&job, done),
+            (Task::Check(name, generation, _) | Task::Strike(name, generation), _)
                 if !self.is_current(&name, generation) =>
             {
                 self.left(&name);
             }
-            (Task::Run(name, _), Ok(Done::Run(report))) => self.run_ended(&name, report),
             (Task::Check(name, _, look), Ok(Done::Check(checked))) => {
                 self.check_ended(&name, checked, look);
             }
-            (Task::Run(name, _) | Task::Check(name, ..), _) => self.run_panicked(&name),
+            (Task::Strike(name, _), done) => self.struck(&name, done),
+            (Task::Check(name, ..), _) => self.run_panicked(&name),
         }
     }
 }

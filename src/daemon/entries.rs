@@ -3,13 +3,15 @@
 //! Pure bookkeeping: the engine asks it what to do and starts the work.
 
 pub(super) mod aim;
+mod laggards;
 mod proofs;
 mod remembered;
 mod target;
 mod terms;
 
+pub(super) use self::laggards::SoFar;
 pub(super) use self::remembered::{RawEntry, Recalled};
-pub(super) use self::target::{Alarms, Peace, Streak, TargetState};
+pub(super) use self::target::{Alarms, Peace, PendingAction, Streak, TargetState};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,6 +20,7 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use self::laggards::Laggard;
 use crate::config::{DeletionPolicy, RefreshPolicy};
 use crate::decide::change::{Change, Version, change};
 use crate::decide::missing::Evidence;
@@ -77,11 +80,17 @@ pub(super) struct EntryState {
     pub work: Work,
     /// Tells the run that is or was last under way that nothing is to be deleted for it any more.
     pub dismissed: CancellationToken,
+    /// Runs that go on at targets which keep them waiting, by their numbers. Each was `work` before.
+    laggards: BTreeMap<u64, Laggard>,
+    /// Targets that the run under way leaves to those.
+    left_out: BTreeSet<usize>,
     /// When the work that is or was last under way began.
     pub began: Instant,
     /// Reads that answered since the entry last counted as synced.
     pub answered: BTreeSet<Read>,
     pub last_success: Option<(Instant, Timestamp)>,
+    /// The same, but for actions that fail: it is one when they have run.
+    pub unacted: Option<(Instant, Timestamp)>,
     pub first_seen: Instant,
     /// The grid of its drift checks.
     pub rhythm: Rhythm,
@@ -158,9 +167,12 @@ impl EntryState {
             tried: false,
             work: Work::Idle,
             dismissed: CancellationToken::new(),
+            laggards: BTreeMap::new(),
+            left_out: BTreeSet::new(),
             began: now,
             answered: BTreeSet::new(),
             last_success: None,
+            unacted: None,
             first_seen: now,
             rhythm,
             check: None,
@@ -230,6 +242,7 @@ impl EntryState {
             Self::new(Arc::clone(&self.entry), self.rhythm, self.first_seen),
         );
         self.generation = before.generation;
+        self.laggards = before.laggards;
         self.clusters = before.clusters;
         self.last_success = before.last_success;
         for (target, before) in self.targets.iter_mut().zip(before.targets) {
@@ -428,7 +441,8 @@ impl EntryState {
 
     /// The targets that can be looked at for drift.
     pub(super) fn healthy(&self) -> Vec<usize> {
-        let healthy = self.indices(|target| target.trouble.is_none() && target.away.is_none());
+        let healthy = self
+            .indices(|target| target.trouble.is_none() && target.away.is_none() && !target.lags);
         let ours = |index: &usize| self.turn(*index) == Turn::Ours;
         healthy.into_iter().filter(ours).collect()
     }
@@ -452,7 +466,7 @@ impl EntryState {
         }
         let interval = self.entry.refresh_interval;
         let timed = |target: &&TargetState| {
-            target.trouble.is_some() && !target.waits_for_an_answer(interval)
+            target.trouble.is_some() && !target.waits_for_an_answer(interval) && !target.lags
         };
         let targets = self.targets.iter().filter(timed);
         let targets = targets.filter_map(|target| target.retry);
@@ -503,7 +517,15 @@ impl EntryState {
     pub(super) fn is_done(&self) -> bool {
         !self.unfinished
             && self.trouble.is_none()
-            && self.targets.iter().all(|target| target.trouble.is_none())
+            && self
+                .targets
+                .iter()
+                .all(|target| target.trouble.is_none() && !target.lags)
+    }
+
+    /// Something that was to be done because of what was delivered fails.
+    pub(super) fn fails_to_act(&self) -> bool {
+        self.failing_action().is_some()
     }
 
     /// Every target holds what there is, and of what is gone the last value.
@@ -525,7 +547,13 @@ impl EntryState {
         worst
             .map(|streak| &streak.failure)
             .or(fights.min_by_key(|it| &it.fact))
+            .or_else(|| self.failing_action())
             .or_else(|| selected.next())
+    }
+
+    /// Why nobody could be told of what was delivered.
+    pub(super) fn failing_action(&self) -> Option<&Failure> {
+        self.targets.iter().find_map(TargetState::failing_action)
     }
 
     /// How target `index` stands, the entry's own troubles included.
@@ -533,6 +561,7 @@ impl EntryState {
         let target = &self.targets[index];
         let last = match (&target.trouble, target.tried) {
             (Some(_), _) => Try::Failed,
+            (None, true) if target.failing_action().is_some() => Try::Failed,
             (None, true) => Try::Delivered,
             (None, false) => Try::Never,
         };

@@ -7,6 +7,7 @@ use std::time::Duration;
 use zeroize::Zeroizing;
 
 use super::Stopped;
+use super::delivered;
 use super::engine::{Mode, Parts};
 use super::following::Plan;
 use super::leading::{Lead, Leading};
@@ -26,7 +27,7 @@ use crate::status::ReloadStatus;
 use crate::store::Store;
 use crate::sync::Entry;
 use crate::target::Target;
-use crate::target::file::Seats;
+use crate::target::file::{Seats, watched};
 
 /// What one configuration gives the engine to work with.
 #[derive(Debug)]
@@ -268,6 +269,24 @@ impl House {
         plan
     }
 
+    /// Which paths are watched for what happens to delivered files.
+    pub(super) fn delivered(config: &Config) -> delivered::Plan {
+        let mut plan = delivered::Plan::default();
+        for entry in config.entries.values() {
+            // What was delivered once is compared no more.
+            if entry.suspended || entry.refresh_policy == RefreshPolicy::CreatedOnce {
+                continue;
+            }
+            for target in &entry.targets {
+                match target {
+                    config::Target::File(spec) => plan.add(&spec.path, watched(spec)),
+                    config::Target::Kubernetes(_) => {}
+                }
+            }
+        }
+        plan
+    }
+
     /// What an engine is built from.
     pub(super) fn parts(&mut self, config: &Config, mode: Mode) -> Parts {
         Parts {
@@ -279,6 +298,7 @@ impl House {
             pauses: self.pauses.listen(),
             reload: Arc::clone(&self.reload),
             lead: self.lead.clone(),
+            seats: self.seats.clone(),
             mode,
         }
     }

@@ -27,7 +27,7 @@ use crate::schedule::rhythm::Rhythm;
 use crate::state::{Copied, Remembered, State};
 use crate::store::Store;
 use crate::store::desk::Desk;
-use crate::sync::plan::{self, Gates, Outlook, Step};
+use crate::sync::plan::{self, Gates, Outlook, Step, View};
 use crate::sync::{Entry, Run, Selected, Which};
 use crate::target::Target;
 
@@ -51,10 +51,10 @@ pub struct Plan {
     pub unknown: Option<Failure>,
 }
 
-/// Says what would be done to the entries named (all without names). `progress` hears now and then how far it has come.
+/// Says what would be done to the entries named (all without names), in that view. `progress` hears now and then how far it has come.
 pub async fn plan(
     config: Config,
-    names: &[EntryName],
+    (names, view): (&[EntryName], View),
     mut progress: impl FnMut(Progress),
 ) -> Result<Plan, Stopped> {
     let mut config = config;
@@ -80,7 +80,7 @@ pub async fn plan(
     let work = entries.into_iter().map(|entry| {
         let state = recalled(entry, &past);
         let site = (desk.clone(), Arc::clone(&house.state));
-        Box::pin(of_entry(state, site, &gates))
+        Box::pin(of_entry(state, site, (&gates, view)))
     });
     let mut work: FuturesUnordered<_> = work.collect();
     drop((desk, state));
@@ -125,7 +125,11 @@ fn recalled(entry: Entry, past: &Remembered) -> EntryState {
     state
 }
 
-async fn of_entry(state: EntryState, site: (Desk, Arc<State>), gates: &Gates) -> Planned {
+async fn of_entry(
+    state: EntryState,
+    site: (Desk, Arc<State>),
+    (gates, view): (&Gates, View),
+) -> Planned {
     let entry = Arc::clone(&state.entry);
     let outlook = match state.rest() {
         Some(Rest::Suspended | Rest::StandsBy) => None,
@@ -139,7 +143,7 @@ async fn of_entry(state: EntryState, site: (Desk, Arc<State>), gates: &Gates) ->
         }),
         // No namespace matches, or nobody says which do.
         Some(Rest::Nowhere) => Some(Outlook::default()),
-        None => Some(plan::plan(run(&state, site), gates).await),
+        None => Some(plan::plan(run(&state, site), gates, view).await),
     };
     Planned {
         name: entry.name.clone(),
@@ -170,5 +174,6 @@ fn run(state: &EntryState, (desk, copy): (Desk, Arc<State>)) -> Run {
         ours: (0..state.targets.len()).collect(),
         tenure: Tenure::never(),
         dismissed: CancellationToken::new(),
+        impatient: None,
     }
 }

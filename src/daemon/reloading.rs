@@ -10,12 +10,13 @@ use sha2::{Digest as _, Sha256};
 use tokio::net::TcpListener;
 use tokio::signal::unix::Signal;
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::spawn_blocking;
+use tokio::task::{JoinSet, spawn_blocking};
 
 use super::Pulse;
 use super::configured::{Configured, tell_configured};
+use super::delivered;
 use super::engine::{Order, Renewed};
-use super::following::Plan;
+use super::following::{self, Plan};
 use super::house::House;
 use super::namespaces::{Following, News};
 use crate::clock;
@@ -53,6 +54,26 @@ enum Refused {
     Late,
 }
 
+/// What is watched of the targets, as the configuration has them.
+pub(super) struct Plans {
+    secrets: tokio::sync::watch::Sender<Plan>,
+    files: tokio::sync::watch::Sender<delivered::Plan>,
+}
+
+impl Plans {
+    /// Watches by these, and by those that are sent.
+    pub(super) fn begin(
+        vital: &mut JoinSet<&'static str>,
+        (secrets, files): (Plan, delivered::Begun),
+        orders: &mpsc::Sender<Order>,
+    ) -> Self {
+        Self {
+            secrets: following::begin(vital, secrets, orders),
+            files: files.tell(vital, orders),
+        }
+    }
+}
+
 pub(super) struct Reloading {
     main: PathBuf,
     current: Config,
@@ -61,7 +82,7 @@ pub(super) struct Reloading {
     house: House,
     orders: mpsc::Sender<Order>,
     listening: mpsc::Sender<Listening>,
-    plans: tokio::sync::watch::Sender<Plan>,
+    plans: Plans,
     notifier: Arc<Notifier>,
     pulse: Arc<Pulse>,
 }
@@ -70,11 +91,7 @@ impl Reloading {
     pub(super) fn new(
         (main, current): (PathBuf, Config),
         house: House,
-        (orders, listening, plans): (
-            mpsc::Sender<Order>,
-            mpsc::Sender<Listening>,
-            tokio::sync::watch::Sender<Plan>,
-        ),
+        (orders, listening, plans): (mpsc::Sender<Order>, mpsc::Sender<Listening>, Plans),
         (notifier, pulse): (Arc<Notifier>, Arc<Pulse>),
     ) -> Self {
         Self {
@@ -161,7 +178,9 @@ impl Reloading {
         // Where the engine is gone, the daemon is stopping.
         let _ = self.orders.send(Order::Reach(entries)).await;
         // After that: what a watch tells is compared with the targets that there are.
-        self.plans.send_replace(self.house.plan(&self.current));
+        self.plans
+            .secrets
+            .send_replace(self.house.plan(&self.current));
     }
 
     async fn reload(&mut self, cause: &str) {
@@ -256,7 +275,12 @@ impl Reloading {
         self.current = next;
         let renewed = renewed.await.map_err(|_| Refused::Late)?;
         // What is watched from now on is compared with what is delivered from now on.
-        self.plans.send_replace(self.house.plan(&self.current));
+        self.plans
+            .secrets
+            .send_replace(self.house.plan(&self.current));
+        self.plans
+            .files
+            .send_replace(House::delivered(&self.current));
         self.house.metrics.forget_others(&self.current);
         self.taken = Some(read);
         Ok(renewed)

@@ -52,6 +52,7 @@ impl Teller {
         if !self.ready && pulse.is_ready() {
             self.ready = true;
             notifier.ready(&summary);
+            pulse.tell();
         } else if summary != self.summary {
             notifier.status(&summary);
         }

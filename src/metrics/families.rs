@@ -9,7 +9,7 @@ use prometheus::{
 };
 
 use crate::decide::Drift;
-use crate::report::{Stage, TargetKind, WriteResult};
+use crate::report::{ActionKind, ActionResult, Stage, TargetKind, WriteResult};
 
 /// Seconds, from a 5 ms write to an hour of propagation.
 const BUCKETS: &[f64] = &[
@@ -46,6 +46,9 @@ pub(super) struct Families {
     pub cluster_request_duration: HistogramVec,
     pub target_writes: CounterVec,
     pub drift_repairs: CounterVec,
+    pub actions: CounterVec,
+    pub actions_pending: GaugeVec,
+    pub actions_oldest: GaugeVec,
     pub deletions_held: Gauge,
     pub targets_orphaned: Gauge,
     pub reloads: Counter,
@@ -96,6 +99,9 @@ impl Families {
             reloads: make.counter("config_reloads_total", "Reloads of the configuration, refused ones included")?,
             reload_successful: make.gauge("config_last_reload_successful", "1 unless the last configuration was refused and the one from before goes on")?,
             reload_success: make.gauge("config_last_reload_success_timestamp_seconds", "When the present configuration was loaded")?,
+            actions: make.counters("actions_total", "Actions that ran after a change, by how they ended", &["kind", "result"])?,
+            actions_pending: make.gauges("actions_pending", "Actions that have to run, those that failed and are tried again among them", &["kind"])?,
+            actions_oldest: make.gauges("actions_oldest_pending_timestamp_seconds", "When the first change was made that an action has not run for yet", &["kind"])?,
             drift_repairs: make.counters("drift_repairs_total", "Targets put back after somebody else changed them", &["target_kind", "kind"])?,
         })
     }
@@ -142,6 +148,13 @@ impl Families {
     pub(super) fn begin_closed(&self) {
         for stage in Stage::ALL {
             self.stage_duration.with_label_values(&[stage.as_str()]);
+        }
+        for kind in ActionKind::ALL {
+            for result in ActionResult::ALL {
+                self.actions
+                    .with_label_values(&[kind.as_str(), result.as_str()]);
+            }
+            self.actions_pending.with_label_values(&[kind.as_str()]);
         }
         for kind in TargetKind::ALL {
             for result in WriteResult::ALL {

@@ -391,7 +391,7 @@ fn refused(absent: &Absent, policy: DeletionPolicy) -> Failure {
     let goes = match policy {
         _ if absent.on_missing == OnMissing::Drop => "it is left out",
         DeletionPolicy::Merge => "its keys go",
-        DeletionPolicy::Delete => "the Secret goes, with everything else that it is made of,",
+        DeletionPolicy::Delete => "the target goes, with everything else that it is made of,",
         DeletionPolicy::Retain => return absent.failure.clone(),
     };
     let fact = format!("{}; {goes} {CERTAIN_AFTER}", absent.failure.fact);
@@ -529,8 +529,13 @@ async fn never_there(
         return Ok(absent);
     }
     let targets = run.ours.iter().map(|index| &run.entry.targets[*index]);
-    let held = targets
-        .map(|target| deliver::in_turn(target, deliver::holdings(&run.entry, target, &run.state)));
+    let held = targets.map(|target| {
+        deliver::in_turn_soon(
+            &run.entry,
+            target,
+            deliver::holdings(&run.entry, target, &run.state),
+        )
+    });
     let held = try_join_all(held).await?;
     let rest = the_rest(run, answers, &absent);
     for index in candidates {

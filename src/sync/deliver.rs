@@ -10,25 +10,29 @@ use jiff::Timestamp;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use super::{Entry, Run, orphan};
+use super::{Entry, Run, orphan, pace};
 use crate::assemble::Content;
 use crate::clock;
+use crate::decide::kubernetes::restart::{self, ChangeId};
 use crate::decide::kubernetes::{DeliveredSecret, Gone, Known, Verdict, Wanted, removal};
 use crate::decide::rivals::Rivals;
 use crate::decide::{self, Drift, Effect};
 use crate::failure::{Failure, Reason};
-use crate::kube::LiveSecret;
-use crate::names::SecretKey;
+use crate::kube::{LiveSecret, Visit};
+use crate::names::{ClusterName, SecretKey};
 use crate::secret::SecretBytes;
 use crate::state::{SecretId, SecretPart, State};
 use crate::target::Target;
-use crate::target::file::{FileTarget, Rendered};
+use crate::target::file::{FileTarget, Removed as RemovedFile, Rendered};
 use crate::target::holdings::Holdings;
 use crate::target::kubernetes::removal::{Removed, carry_out};
 use crate::target::kubernetes::{KubernetesTarget, Outcome, Sighting};
 
 /// How often one run judges a target anew when somebody writes it at the same moment.
 pub(super) const JUDGEMENTS: usize = 8;
+
+/// How long a target waits for its turn where others of its entry wait for it.
+const TURN_LIMIT: Duration = Duration::from_secs(10);
 
 /// What one target may take in a run.
 const TARGET_LIMIT: Duration = Duration::from_secs(45);
@@ -48,6 +52,8 @@ pub enum Handled {
     PutBack(Drift, Rivals),
     /// These changed it, and it is not to be put back now.
     Withheld(Rivals),
+    /// These changed it, and again while it was being put back.
+    Overtaken(Rivals, Failure),
 }
 
 impl Handled {
@@ -82,6 +88,8 @@ pub enum Checked {
     Repaired(Effect),
     /// Somebody wrote it, or may have: a run has to look at the content.
     Drifted,
+    /// The cluster had no turn for it yet.
+    NotLooked,
     Failed(Failure),
 }
 
@@ -97,14 +105,20 @@ pub(super) enum Work<'a> {
 /// What a target is to hold, ready to be written.
 pub(super) enum Staged<'a> {
     Remove(&'a KubernetesTarget, &'a SecretId),
+    RemoveFile(&'a FileTarget),
     StayAway,
     Kubernetes(&'a KubernetesTarget, &'a SecretId, Box<Wanted>),
     File(&'a FileTarget, Rendered),
 }
 
 /// Renders every target first: a payload that one of them cannot express is known before any is written. After that
-/// a target that fails or hangs holds back no other.
-pub(super) async fn all(run: &Run, work: Vec<(usize, Work<'_>)>) -> Vec<(usize, Delivery)> {
+/// a target that fails or hangs holds back no other: where a few keep the run waiting, `tell` hears of the others, and
+/// what is returned is the rest.
+pub(super) async fn all(
+    run: &Run,
+    work: Vec<(usize, Work<'_>)>,
+    tell: Option<impl FnOnce(Vec<(usize, Delivery)>)>,
+) -> Vec<(usize, Delivery)> {
     let Run {
         entry,
         state,
@@ -118,7 +132,8 @@ pub(super) async fn all(run: &Run, work: Vec<(usize, Work<'_>)>) -> Vec<(usize, 
         let staged = match (work, target) {
             (Work::Write(content), _) => stage(entry, target, content, state).await,
             (Work::Remove, Target::Kubernetes(target, id)) => Ok(Staged::Remove(target, id)),
-            (Work::Remove | Work::StayAway, _) => Ok(Staged::StayAway),
+            (Work::Remove, Target::File(target)) => Ok(Staged::RemoveFile(target)),
+            (Work::StayAway, _) => Ok(Staged::StayAway),
         };
         (index, staged)
     });
@@ -132,7 +147,7 @@ pub(super) async fn all(run: &Run, work: Vec<(usize, Work<'_>)>) -> Vec<(usize, 
         let result = match staged {
             Ok(Staged::Kubernetes(target, id, wanted)) => {
                 let target = target.under(tenure);
-                let work = secret((&target, id), (&wanted, entry), may, state);
+                let work = Box::pin(secret((&target, id), (&wanted, entry), may, state));
                 in_turn(&entry.targets[index], work).await
             }
             Ok(Staged::File(target, rendered)) => in_time(file(target, &rendered, may)).await,
@@ -142,13 +157,19 @@ pub(super) async fn all(run: &Run, work: Vec<(usize, Work<'_>)>) -> Vec<(usize, 
                 let effect = in_turn(&entry.targets[index], work).await;
                 effect.map(Handled::Did)
             }
+            Ok(Staged::RemoveFile(target)) => {
+                let effect = in_time(remove_file(target, dismissed, state)).await;
+                effect.map(Handled::Did)
+            }
             Ok(Staged::StayAway) => Ok(Handled::Did(Effect::Away)),
             Err(failure) => Err(failure),
         };
         let at = clock::now();
         (index, Delivery { result, at })
     });
-    join_all(deliveries).await
+    // Where it is at all targets, nobody could go on with any.
+    let most = entry.targets.len().saturating_sub(1);
+    pace::each(deliveries, most, tell).await
 }
 
 async fn stage<'a>(
@@ -160,7 +181,8 @@ async fn stage<'a>(
     if content.kept.is_empty() {
         return render(target, content);
     }
-    let resolved = in_turn(target, resolved(entry, target, content, state)).await?;
+    let resolved = resolved(entry, target, content, state);
+    let resolved = in_turn_soon(entry, target, resolved).await?;
     render(target, &resolved)
 }
 
@@ -244,12 +266,29 @@ async fn file(
 ) -> Result<Handled, Failure> {
     let seen = target.observe().await?;
     let verdict = target.judge(rendered, &seen)?;
-    // A file does not say who wrote it.
+    let rivals = match verdict.effect() {
+        Effect::Repaired(Drift::Content) => target.rivals(&seen).await,
+        // Who deletes a file, or changes its mode, leaves no trace in it.
+        Effect::Repaired(Drift::Missing | Drift::Metadata)
+        | Effect::Unchanged
+        | Effect::Created
+        | Effect::Updated
+        | Effect::Deleted
+        | Effect::Away => Rivals::default(),
+    };
     if may.forbids(verdict.effect()) {
-        return Ok(Handled::Withheld(Rivals::default()));
+        return Ok(Handled::Withheld(rivals));
     }
-    let effect = target.apply(rendered, &seen, verdict).await?;
-    Ok(Handled::did(effect, Rivals::default()))
+    match (
+        target.apply(rendered, &seen, verdict).await,
+        verdict.effect(),
+    ) {
+        (Ok(effect), _) => Ok(Handled::did(effect, rivals)),
+        (Err(failure), Effect::Repaired(_)) if target.was_overtaken(&failure) => {
+            Ok(Handled::Overtaken(rivals, failure))
+        }
+        (Err(failure), _) => Err(failure),
+    }
 }
 
 async fn secret(
@@ -266,13 +305,17 @@ async fn secret(
     for _ in 0..JUDGEMENTS {
         let judged = JudgedSecret::of(target, id, (wanted, entry), state).await?;
         let JudgedSecret {
-            live, own, verdict, ..
+            wanted,
+            live,
+            own,
+            verdict,
+            ..
         } = judged;
-        let rivals = || Rivals::of(wanted, live.as_ref());
+        let rivals = || Rivals::of(&wanted, live.as_ref());
         if may.forbids(verdict.effect()) {
             return Ok(Handled::Withheld(rivals()));
         }
-        match target.apply(wanted, verdict).await? {
+        match target.apply(&wanted, verdict).await? {
             Outcome::Raced => {}
             Outcome::Begun(effect) => begun = first(begun, effect),
             Outcome::Done {
@@ -310,7 +353,7 @@ async fn remove(
         let is_left = delivered.as_ref().is_some_and(|it| it.left);
         // The run may have waited for its turn while the configuration became another one.
         if dismissed.is_cancelled() || (is_left && live.is_some()) {
-            return Err(no_longer_to_go());
+            return Err(no_longer_to_go("Secret"));
         }
         let judged = removal::delete(&entry.name, delivered.as_ref(), live.as_ref())?;
         let effect = match carry_out(target.client(), id, judged).await? {
@@ -326,10 +369,27 @@ async fn remove(
     Err(overtaken())
 }
 
-fn no_longer_to_go() -> Failure {
+/// The same of a file, where it is still the one that we delivered.
+async fn remove_file(
+    target: &FileTarget,
+    dismissed: &CancellationToken,
+    state: &Arc<State>,
+) -> Result<Effect, Failure> {
+    // From here on until it is away, nobody says that something else is configured.
+    let _configured = state.removals().read().await;
+    if dismissed.is_cancelled() {
+        return Err(no_longer_to_go("file"));
+    }
+    Ok(match target.remove().await? {
+        RemovedFile::Deleted => Effect::Deleted,
+        RemovedFile::AlreadyGone => Effect::Away,
+    })
+}
+
+fn no_longer_to_go(what: &str) -> Failure {
     Failure::new(
         Reason::Conflict,
-        "the configuration is another one since, so the Secret is not removed",
+        format!("the configuration is another one since, so the {what} is not removed"),
     )
     .with_help("what is configured now is done by itself; what no entry writes, `prune` lists")
 }
@@ -343,7 +403,9 @@ pub(super) fn overtaken() -> Failure {
 }
 
 /// A Secret as it was seen, and what is to be done to it.
-pub(super) struct JudgedSecret {
+pub(super) struct JudgedSecret<'w> {
+    /// With the record of a restart, where one is due.
+    pub(super) wanted: Cow<'w, Wanted>,
     pub(super) live: Option<LiveSecret>,
     own: Option<DeliveredSecret>,
     writer: Option<DeliveredSecret>,
@@ -353,11 +415,11 @@ pub(super) struct JudgedSecret {
     pub(super) verdict: Verdict,
 }
 
-impl JudgedSecret {
+impl<'w> JudgedSecret<'w> {
     pub(super) async fn of(
         target: &KubernetesTarget,
         id: &SecretId,
-        (wanted, entry): (&Wanted, &Entry),
+        (wanted, entry): (&'w Wanted, &Entry),
         state: &State,
     ) -> Result<Self, Failure> {
         let live = target.observe().await?;
@@ -382,13 +444,10 @@ impl JudgedSecret {
             shared,
             found,
         };
-        let verdict = decide::kubernetes::judge(wanted, live.as_ref(), known);
-        let verdict = verdict.map_err(|failure| {
-            let rivals = || Rivals::of(wanted, live.as_ref());
-            let taken = own.as_ref().and_then(|_| rivals().took_over());
-            taken.unwrap_or(failure)
-        })?;
+        let restarts = !target.spec().restart.is_empty();
+        let (wanted, verdict) = judge(wanted, live.as_ref(), known, restarts)?;
         Ok(Self {
+            wanted,
             live,
             own,
             writer,
@@ -400,10 +459,10 @@ impl JudgedSecret {
     }
 
     /// Whether nothing but `adopt` lets us write it.
-    pub(super) fn is_adopted(&self, wanted: &Wanted) -> bool {
+    pub(super) fn is_adopted(&self) -> bool {
         let cautious = Wanted {
             adopt: false,
-            ..wanted.clone()
+            ..Wanted::clone(&self.wanted)
         };
         let known = Known {
             own: self.own.as_ref(),
@@ -412,8 +471,35 @@ impl JudgedSecret {
             shared: self.shared,
             found: self.found,
         };
-        wanted.adopt && decide::kubernetes::judge(&cautious, self.live.as_ref(), known).is_err()
+        self.wanted.adopt
+            && decide::kubernetes::judge(&cautious, self.live.as_ref(), known).is_err()
     }
+}
+
+/// What is to be done, and what is wanted with the record of the restart that it makes due, or that is not done yet.
+fn judge<'w>(
+    wanted: &'w Wanted,
+    live: Option<&LiveSecret>,
+    known: Known<'_>,
+    restarts: bool,
+) -> Result<(Cow<'w, Wanted>, Verdict), Failure> {
+    let judge = |wanted: &Wanted| {
+        let verdict = decide::kubernetes::judge(wanted, live, known);
+        verdict.map_err(|failure| {
+            let rivals = || Rivals::of(wanted, live);
+            let taken = known.own.and_then(|_| rivals().took_over());
+            taken.unwrap_or(failure)
+        })
+    };
+    let carried = restart::carried(wanted, live, known.own);
+    let verdict = judge(&carried)?;
+    if !restarts || !restart::is_due(&verdict, wanted, known.own) {
+        return Ok((carried, verdict));
+    }
+    let change = ChangeId::new(clock::now(), fastrand::u64(..));
+    let recording = restart::recording(wanted, &change);
+    let verdict = judge(&recording)?;
+    Ok((Cow::Owned(recording), verdict))
 }
 
 /// What steps come to: the first that did something says what it is about.
@@ -476,7 +562,11 @@ pub async fn check(
             Target::File(target) => in_time(check_file(target, contested.contains(&index))).await,
             Target::Kubernetes(secret, id) => {
                 let work = check_secret(secret, part(id, entry), state);
-                in_turn(&entry.targets[index], work).await
+                match turn_soon(entry, &entry.targets[index]).await {
+                    Err(NoTurn) => Ok(Checked::NotLooked),
+                    Ok(Ok(_turn)) => in_time(work).await,
+                    Ok(Err(failure)) => Err(failure),
+                }
             }
         };
         (index, checked.unwrap_or_else(Checked::Failed))
@@ -491,6 +581,43 @@ pub(super) async fn in_turn<T>(
 ) -> Result<T, Failure> {
     let _turn = target.turn().await?;
     in_time(work).await
+}
+
+/// The same for what the entry's other targets have to wait for: where a cluster is too busy, this target alone fails.
+pub(super) async fn in_turn_soon<T>(
+    entry: &Entry,
+    target: &Target,
+    work: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    let Ok(turn) = turn_soon(entry, target).await else {
+        return Err(no_turn(target));
+    };
+    let _turn = turn?;
+    in_time(work).await
+}
+
+/// It was not a target's turn in time.
+struct NoTurn;
+
+/// Those of an entry that goes nowhere else have nobody to keep waiting.
+async fn turn_soon(
+    entry: &Entry,
+    target: &Target,
+) -> Result<Result<Option<Visit>, Failure>, NoTurn> {
+    let mut others = entry.targets.iter();
+    if others.all(|other| other.cluster() == target.cluster()) {
+        return Ok(target.turn().await);
+    }
+    timeout(TURN_LIMIT, target.turn()).await.map_err(|_| NoTurn)
+}
+
+fn no_turn(target: &Target) -> Failure {
+    let cluster = target.cluster().map_or("", ClusterName::as_str);
+    let seconds = TURN_LIMIT.as_secs();
+    let fact = format!("cluster `{cluster}` is busy: it had no turn for this within {seconds} s");
+    Failure::new(Reason::Timeout, fact).with_help(
+        "find what slows its answers down, as an admission webhook, or raise `requests_per_second` of the cluster",
+    )
 }
 
 /// Bounds what one target may take, so that it holds up its entry's next run no longer.

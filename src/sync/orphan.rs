@@ -8,6 +8,7 @@ use crate::failure::{Failure, Reason};
 use crate::kube::Client;
 use crate::names::Uid;
 use crate::state::{Sameness, SecretPart, State};
+use crate::target::file::{LeftFile, Removed as RemovedFile};
 use crate::target::kubernetes::removal::{Removed, carry_out, observe};
 
 /// Takes away what is left of that part, as far as it is proven to be ours; the ledger forgets it then.
@@ -17,6 +18,16 @@ pub async fn remove(
     state: &Arc<State>,
 ) -> Result<Removed, Failure> {
     in_time(judged(part, client, state)).await
+}
+
+/// The same of a file.
+pub async fn remove_file(file: &LeftFile, state: &Arc<State>) -> Result<RemovedFile, Failure> {
+    let removal = async {
+        // From here on until it is away, nobody says that it is configured.
+        let _orphaned = state.removals().read().await;
+        file.remove().await
+    };
+    in_time(removal).await
 }
 
 async fn judged(

@@ -10,12 +10,15 @@ use futures_util::future::join_all;
 pub use self::gates::Gates;
 use super::deliver::{self, JUDGEMENTS, JudgedSecret, Staged, Work};
 use super::{Entry, NotRead, Run, read_all, whole, work};
-use crate::decide;
+use crate::config::Workload;
 use crate::decide::changes::Changes;
+use crate::decide::file::adoption::Adoption;
+use crate::decide::file::removal::Removal as FileRemoval;
 use crate::decide::file::{Observed, Verdict as FileVerdict};
 use crate::decide::kubernetes::removal::{self, Removal};
-use crate::decide::kubernetes::{Verdict, Wanted};
+use crate::decide::kubernetes::{Verdict, Wanted, restart};
 use crate::decide::missing::{DeletionPolicy, Gone};
+use crate::decide::{self, Effect};
 use crate::failure::Failure;
 use crate::state::{SecretId, State};
 use crate::store::Read;
@@ -39,12 +42,17 @@ pub enum Doing {
 pub struct Step {
     pub doing: Doing,
     pub changes: Changes,
+    /// What is restarted because of it.
+    pub restarts: Vec<Workload>,
 }
 
 impl Step {
     fn new(doing: Doing) -> Self {
-        let changes = Changes::default();
-        Self { doing, changes }
+        Self {
+            doing,
+            changes: Changes::default(),
+            restarts: Vec::new(),
+        }
     }
 
     pub fn unchanged() -> Self {
@@ -61,8 +69,17 @@ pub struct Outlook {
     pub failures: Vec<Failure>,
 }
 
+/// What is looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum View {
+    /// What the next run does.
+    Run,
+    /// What of somebody else's a person could give to us, and what the next run would do to it then.
+    Adoption,
+}
+
 /// Of every target of the entry.
-pub async fn plan(run: Run, gates: &Gates) -> Outlook {
+pub async fn plan(run: Run, gates: &Gates, view: View) -> Outlook {
     let answers = match read_all(&run).await {
         Ok(answers) => answers,
         Err(not_read) => return unread(&run, gates, not_read).await,
@@ -83,7 +100,7 @@ pub async fn plan(run: Run, gates: &Gates) -> Outlook {
     let steps = work(&all, &plan, &contents).into_iter();
     let steps = steps.map(async |(index, work)| {
         let target = &entry.targets[index];
-        let look = Box::pin(judged(entry, target, work, &run.state));
+        let look = Box::pin(judged((entry, target), work, (&run.state, view)));
         (index, gates.pass(target, look).await)
     });
     let mut targets = join_all(steps).await;
@@ -127,7 +144,11 @@ async fn gone(run: &Run, gates: &Gates) -> Option<Outlook> {
         return None;
     }
     let steps = entry.targets.iter().map(|target| {
-        let look = Box::pin(judged(entry, target, Work::Remove, &run.state));
+        let look = Box::pin(judged(
+            (entry, target),
+            Work::Remove,
+            (&run.state, View::Run),
+        ));
         gates.pass(target, look)
     });
     Some(Outlook {
@@ -151,18 +172,25 @@ async fn removed(
     })
 }
 
+/// The same of a file.
+async fn removed_file(target: &FileTarget) -> Result<Step, Failure> {
+    Ok(match target.would_remove().await? {
+        FileRemoval::Gone => Step::unchanged(),
+        FileRemoval::Remove { .. } => Step::new(Doing::Delete),
+    })
+}
+
 async fn judged(
-    entry: &Entry,
-    target: &Target,
+    (entry, target): (&Entry, &Target),
     work: Work<'_>,
-    state: &State,
+    (state, view): (&State, View),
 ) -> Result<Step, Failure> {
     let content = match work {
         Work::Write(content) => content,
         Work::Remove => {
             return match target {
                 Target::Kubernetes(target, id) => removed(target, id, (entry, state)).await,
-                Target::File(_) => Ok(Step::unchanged()),
+                Target::File(target) => removed_file(target).await,
             };
         }
         Work::StayAway => return Ok(Step::unchanged()),
@@ -170,8 +198,11 @@ async fn judged(
     let content = deliver::resolved(entry, target, content, state).await?;
     match deliver::render(target, &content)? {
         Staged::Kubernetes(target, id, wanted) => secret(target, id, (&wanted, entry), state).await,
-        Staged::File(target, rendered) => file(target, &rendered).await,
-        Staged::Remove(..) | Staged::StayAway => Ok(Step::unchanged()),
+        Staged::File(target, rendered) => match view {
+            View::Run => file(target, &rendered).await,
+            View::Adoption => adopted(target, &rendered).await,
+        },
+        Staged::Remove(..) | Staged::RemoveFile(_) | Staged::StayAway => Ok(Step::unchanged()),
     }
 }
 
@@ -183,20 +214,26 @@ async fn secret(
 ) -> Result<Step, Failure> {
     for _ in 0..JUDGEMENTS {
         let judged = JudgedSecret::of(target, id, (wanted, entry), state).await?;
-        match target.rehearse(wanted, &judged.verdict).await? {
+        match target.rehearse(&judged.wanted, &judged.verdict).await? {
             Rehearsal::Raced => {}
             Rehearsal::Accepted => {
                 let live = judged.live.as_ref();
+                let wanted = &judged.wanted;
                 let changes = decide::kubernetes::changes(wanted, live, &judged.verdict);
                 let doing = match &judged.verdict {
                     Verdict::Unchanged(_) if changes.is_empty() => Doing::Unchanged,
                     Verdict::Create { .. } => Doing::Create,
-                    Verdict::Apply { .. } if judged.is_adopted(wanted) => Doing::Adopt,
+                    Verdict::Apply { .. } if judged.is_adopted() => Doing::Adopt,
                     Verdict::Unchanged(_) | Verdict::TakeOver { .. } | Verdict::Apply { .. } => {
                         Doing::Update
                     }
                 };
-                return Ok(Step { doing, changes });
+                let restarts = restart::recorded(wanted).map(|_| target.spec().restart.clone());
+                return Ok(Step {
+                    doing,
+                    changes,
+                    restarts: restarts.unwrap_or_default(),
+                });
             }
         }
     }
@@ -212,13 +249,37 @@ async fn file(target: &FileTarget, rendered: &Rendered) -> Result<Step, Failure>
         FileVerdict::FixMode(_) | FileVerdict::Write(_) if target.is_adopted(rendered, &seen) => {
             Doing::Adopt
         }
+        // A directory may be there and empty.
+        FileVerdict::Write(Effect::Created) => Doing::Create,
         FileVerdict::FixMode(_) | FileVerdict::Write(_) => Doing::Update,
     };
     if doing != Doing::Unchanged {
         target.probe().await?;
     }
     let changes = target.changes(rendered, verdict).await;
-    Ok(Step { doing, changes })
+    let restarts = Vec::new();
+    Ok(Step {
+        doing,
+        changes,
+        restarts,
+    })
+}
+
+/// What would become of a file that a person gives to us.
+async fn adopted(target: &FileTarget, rendered: &Rendered) -> Result<Step, Failure> {
+    let seen = target.observe().await?;
+    match target.adoption(rendered, &seen)? {
+        Adoption::Absent | Adoption::Ours => return Ok(Step::unchanged()),
+        Adoption::Take { .. } => {}
+    }
+    target.probe().await?;
+    let verdict = FileVerdict::Write(Effect::Updated);
+    let changes = target.changes(rendered, verdict).await;
+    Ok(Step {
+        doing: Doing::Adopt,
+        changes,
+        restarts: Vec::new(),
+    })
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use tokio::sync::{oneshot, watch};
 use super::traffic::Whereabouts;
 use super::{Engine, Urgency, Which};
 use crate::daemon::ask::{Ask, Progress, Unknown, Wanted};
-use crate::daemon::entries::{EntryState, Rest, TargetState, Work};
+use crate::daemon::entries::{EntryState, Rest, TargetState};
 use crate::names::EntryName;
 use crate::report::Condition;
 use crate::status::EntryStatus;
@@ -48,6 +48,7 @@ impl Engine {
         match ask {
             Ask::Status(reply) => drop(reply.send(self.status())),
             Ask::Prune(what, reply) => self.prune(what, reply),
+            Ask::Adopt(names, reply) => self.adopt_named(names, reply),
             Ask::Sync {
                 which,
                 progress,
@@ -108,14 +109,10 @@ impl Engine {
     /// Something happened to an entry: whoever asked for it may be helped on.
     pub(super) fn go_on(&mut self, name: &EntryName) {
         // Nothing begins any more; the end of the engine tells those who wait.
-        if self.requests.is_empty() || self.draining || self.leaving.contains(name) {
+        if self.requests.is_empty() || self.draining || self.leaving.contains_key(name) {
             return;
         }
-        if !self
-            .entries
-            .get(name)
-            .is_some_and(|it| it.work == Work::Idle)
-        {
+        if self.entries.get(name).is_none_or(EntryState::is_busy) {
             return;
         }
         let again = if self.shares_a_read(name) {
@@ -185,6 +182,9 @@ impl Engine {
         if let Some(entry) = self.entries.get_mut(name) {
             entry.targets.iter_mut().for_each(TargetState::end_fight);
         }
+        self.hasten_actions(name);
+        self.rollouts
+            .hasten(|_, parts| parts.keys().any(|part| part.entry == *name));
         self.start_run(name, None, Which::All);
     }
 

@@ -10,10 +10,13 @@ use tokio::time::Instant;
 
 use super::calls::Voice;
 use super::{Done, Due, Engine, Mode, Task};
+use crate::clock;
 use crate::daemon::entries::EntryState;
+use crate::daemon::times::Now;
 use crate::decide::state::Turn;
 use crate::names::{ClusterName, EntryName};
 use crate::report::Fact;
+use crate::status::{PausedCluster, Trouble};
 use crate::sync;
 
 /// A probe that said nothing is followed by another one after this.
@@ -27,6 +30,8 @@ impl Engine {
             return;
         }
         let before = std::mem::replace(&mut self.paused, now.clone());
+        self.paused_since
+            .retain(|cluster, _| now.contains_key(cluster));
         for cluster in before.keys().filter(|it| !now.contains_key(*it)) {
             self.cluster_back(cluster);
         }
@@ -35,6 +40,8 @@ impl Engine {
             if known == Some(pause) {
                 continue;
             }
+            let since = self.paused_since.entry(cluster.clone());
+            since.or_insert_with(clock::now);
             let reason = pause.failure.reason;
             self.reporter.record(&Fact::ClusterPaused {
                 cluster,
@@ -54,6 +61,20 @@ impl Engine {
         }
     }
 
+    /// For the status.
+    pub(super) fn paused_clusters(&self) -> Vec<PausedCluster> {
+        let now = Now::read();
+        let paused = self.paused.iter().filter_map(|(cluster, pause)| {
+            Some(PausedCluster {
+                cluster: cluster.to_string(),
+                since: *self.paused_since.get(cluster)?,
+                next_probe: now.wall_of(pause.until),
+                error: Trouble::from(&pause.failure),
+            })
+        });
+        paused.collect()
+    }
+
     fn cluster_back(&mut self, cluster: &ClusterName) {
         self.reporter.record(&Fact::ClusterPaused {
             cluster,
@@ -66,6 +87,8 @@ impl Engine {
         tracing::info!(cluster = %cluster, "no longer paused");
         let now = Instant::now();
         self.back.insert(cluster.clone(), now);
+        self.rollouts
+            .hasten(|rollout, _| rollout.cluster == *cluster);
         for name in self.retry_with(cluster, Some(now)) {
             self.settle(&name);
         }

@@ -9,46 +9,53 @@ use super::audit::Written;
 use super::calls::Voice;
 use super::{Engine, Look, Mode, panicked};
 use crate::clock;
-use crate::daemon::entries::{EntryState, Occasion, Streak, Wish, Work};
+use crate::daemon::entries::{EntryState, Occasion, SoFar, Streak, Wish, Work};
 use crate::decide::Effect;
 use crate::decide::change::{Change, Version, change};
 use crate::decide::rivals::Rivals;
 use crate::decide::state::Turn;
 use crate::failure::{Failure, Reason};
-use crate::names::{ClusterName, EntryName, StoreName};
+use crate::names::{ClusterName, EntryName};
 use crate::report::{Fact, Outcome, Stage};
 use crate::store::{Identity, Read};
-use crate::sync::{Checked, Delivery, End, Handled, Heard, Report, Said, SeenVersion, Which};
-
-/// Targets that stay as they are, and why.
-type Stays = Vec<(usize, Failure)>;
+use crate::sync::{Checked, Delivery, End, Handled, Heard, Job, Report, Said, SeenVersion, Which};
 
 impl Engine {
     pub(super) fn run_panicked(&mut self, name: &EntryName) {
-        let failure = panicked("this entry's run");
-        self.run_ended(
-            name,
-            Report {
-                end: End::NotAssembled {
-                    stage: Stage::Assemble,
-                    heard: Vec::new(),
-                    failure,
-                },
-                took: Duration::ZERO,
-            },
-        );
-    }
-
-    pub(super) fn run_ended(&mut self, name: &EntryName, report: Report) {
-        let Some(entry) = self.entries.get_mut(name) else {
+        let end = End::NotAssembled {
+            stage: Stage::Assemble,
+            heard: Vec::new(),
+            failure: panicked("this entry's run"),
+        };
+        let Some(outcome) = self.end(name, end, None) else {
             return;
         };
+        self.ran(name, (outcome, Duration::ZERO));
+        self.go_on_after(name);
+    }
+
+    /// A run has ended, or the part of it that its entry waits for.
+    pub(super) fn run_ended(&mut self, job: &Job, report: Report) {
+        let name = &job.entry;
+        let Some(entry) = self.entries.get(name) else {
+            return;
+        };
+        let lags = entry.is_laggard(job.number);
+        let outcome = self.end(name, report.end, lags.then_some(job.number));
+        if let Some(outcome) = outcome.filter(|_| !lags) {
+            self.ran(name, (outcome, report.took));
+        }
+        self.go_on_after(name);
+    }
+
+    /// What follows for the entry itself. `laggard`: it goes on at some targets by itself.
+    fn end(&mut self, name: &EntryName, end: End, laggard: Option<u64>) -> Option<Outcome> {
+        let entry = self.entries.get_mut(name)?;
         entry.work = Work::Idle;
         entry.tried = true;
         self.untried.remove(name);
         self.unsaved.entry(name);
-        let store = entry.entry.store.clone();
-        let outcome = match report.end {
+        match end {
             End::NotRead => {
                 entry.not_read(Instant::now());
                 Some(Outcome::Failed)
@@ -79,16 +86,29 @@ impl Engine {
                 stays,
                 everywhere,
             } => {
+                let waits = entry.waits_of(laggard);
+                let whole = entry.ours().len() == targets.len() + stays.len() + waits;
                 self.attempted(name, heard, kept);
                 if let (false, Some(entry)) = (everywhere, self.entries.get_mut(name)) {
                     entry.without.clear();
                 }
-                Some(self.delivered(name, &seen, (targets, stays)))
+                for (index, failure) in stays {
+                    self.target_stays(name, index, failure);
+                }
+                let changed = self.delivered(name, &seen, targets, whole && laggard.is_none());
+                if let (Some(run), Some(entry)) = (laggard, self.entries.get_mut(name)) {
+                    entry.note_so_far(run, SoFar { changed, whole });
+                }
+                Some(self.outcome(name, changed))
             }
-        };
-        if let Some(outcome) = outcome {
-            self.ran(name, &store, (outcome, report.took));
+            // Told of runs that were left alone, and of no others.
+            End::Rest { .. } => None,
         }
+    }
+
+    /// Something of it has ended, and something else may begin.
+    pub(super) fn go_on_after(&mut self, name: &EntryName) {
+        self.unsaved.entry(name);
         if let Some(entry) = self.entries.get_mut(name) {
             entry.forgive();
         }
@@ -100,18 +120,21 @@ impl Engine {
         self.look_again(name);
     }
 
-    fn ran(&self, name: &EntryName, store: &StoreName, (outcome, took): (Outcome, Duration)) {
+    pub(super) fn ran(&self, name: &EntryName, (outcome, took): (Outcome, Duration)) {
+        let Some(entry) = self.entries.get(name) else {
+            return;
+        };
         let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         tracing::debug!(entry = %name, outcome = %outcome, duration_ms, "ran");
         self.reporter.record(&Fact::Run {
-            store,
+            store: &entry.entry.store,
             outcome,
             took: Some(took),
         });
     }
 
     /// Reads went on while the entry ran: what it missed is done now.
-    fn catch_up(&mut self, name: &EntryName) {
+    pub(super) fn catch_up(&mut self, name: &EntryName) {
         let Some(entry) = self.entries.get(name) else {
             return;
         };
@@ -129,7 +152,8 @@ impl Engine {
             let heard = self.heard(entry, read);
             heard.is_some_and(|heard| Some(&heard) != entry.attempted.get(*read))
         });
-        let missed = missed || self.released.remove(name);
+        // What may go now may be of a target that another run is at.
+        let missed = missed || (!entry.lags() && self.released.remove(name));
         // A run that panicked waits for its own time.
         let waits = entry.retry.is_some_and(|retry| retry > Instant::now());
         if (missed || entry.unfinished) && entry.failing_reads.is_empty() && !waits {
@@ -157,7 +181,7 @@ impl Engine {
         self.tell_failure(name, stage, &streak, None);
     }
 
-    fn target_failed(&mut self, name: &EntryName, index: usize, failure: Failure) {
+    pub(super) fn target_failed(&mut self, name: &EntryName, index: usize, failure: Failure) {
         let Some(entry) = self.entries.get_mut(name) else {
             return;
         };
@@ -174,6 +198,8 @@ impl Engine {
             streak.loud &= self.wait_with(name, &cluster) == Voice::Own;
         }
         self.tell_failure(name, Stage::Apply, &streak, Some(index));
+        // What was written before, and was to be told, is to be told all the same.
+        self.hear_change(name, index);
     }
 
     /// The run got past its reads and has its content; what a find no longer matches is forgotten.
@@ -181,10 +207,11 @@ impl Engine {
         let Some(entry) = self.entries.get_mut(name) else {
             return;
         };
-        entry.unfinished = false;
         entry.trouble = None;
         entry.retry = None;
+        let before = entry.attempted.clone();
         entry.attempt(heard.into_iter().collect());
+        entry.unfinished = entry.has_left_out() && entry.attempted != before;
         let missing = entry.attempted.iter();
         let missing = missing.filter(|(_, heard)| matches!(heard.said, Said::Missing(_)));
         entry.without = missing.map(|(read, _)| read.clone()).collect();
@@ -195,21 +222,16 @@ impl Engine {
         }
     }
 
-    fn delivered(
+    /// How targets have ended. `whole`: with these, every target was looked at; a retry of some is no look at the others,
+    /// and their check stays due. True where something changed.
+    pub(super) fn delivered(
         &mut self,
         name: &EntryName,
         seen: &[(Read, SeenVersion)],
-        (targets, stays): (Vec<(usize, Delivery)>, Stays),
-    ) -> Outcome {
-        // A retry of some targets is no look at the others: their check stays due.
-        let whole = self
-            .entries
-            .get(name)
-            .is_some_and(|entry| entry.ours().len() == targets.len() + stays.len());
+        targets: Vec<(usize, Delivery)>,
+        whole: bool,
+    ) -> bool {
         let mut changed = false;
-        for (index, failure) in stays {
-            self.target_stays(name, index, failure);
-        }
         for (index, delivery) in targets {
             match delivery.result {
                 Ok(Handled::Did(effect @ (Effect::Deleted | Effect::Away))) => {
@@ -227,13 +249,20 @@ impl Engine {
                     self.target_delivered(name, index, seen, done);
                 }
                 Ok(Handled::Withheld(rivals)) => self.withhold(name, index, Some(&rivals)),
+                Ok(Handled::Overtaken(rivals, failure)) => {
+                    self.overtaken(name, index, (&rivals, failure));
+                }
                 Err(failure) => self.target_failed(name, index, failure),
             }
         }
-        let done = self.entries.get(name).is_some_and(EntryState::is_done);
-        if whole || done {
+        if whole || self.entries.get(name).is_some_and(EntryState::is_done) {
             self.synced(name);
         }
+        changed
+    }
+
+    pub(super) fn outcome(&self, name: &EntryName, changed: bool) -> Outcome {
+        let done = self.entries.get(name).is_some_and(EntryState::is_done);
         let partial = self.entries.get(name).is_some_and(EntryState::is_partial);
         match (done, partial, changed) {
             (false, ..) => Outcome::Failed,
@@ -268,6 +297,9 @@ impl Engine {
         target.away.get_or_insert(at);
         target.end_fight();
         target.succeed();
+        target.failing_restarts.clear();
+        self.rollouts
+            .forget_target(name, &entry.entry.targets[index]);
         if is_news {
             self.tell_written(name, index, &written);
         }
@@ -339,6 +371,8 @@ impl Engine {
         }
         self.tell_written(name, index, &written);
         self.did(name, index, (effect, &rivals));
+        self.hear_change(name, index);
+        self.want_restart(name, index);
     }
 
     pub(super) fn check_ended(
@@ -351,12 +385,19 @@ impl Engine {
             return;
         };
         entry.work = Work::Idle;
-        let mut drifted = false;
+        let (mut drifted, mut looked) = (false, true);
+        let mut news = look == Look::Routine;
         for (index, checked) in checked {
+            news |= !matches!(checked, Checked::AsDelivered);
             match checked {
                 Checked::AsDelivered => self.is_in_place(name, index),
                 Checked::Repaired(effect) => self.put_back(name, index, effect),
                 Checked::Drifted => drifted |= self.drifted(name, index),
+                Checked::NotLooked => match look {
+                    Look::Routine => looked = false,
+                    // A run looks, too, and waits for its turn.
+                    Look::Sight => drifted = true,
+                },
                 Checked::Failed(failure) => self.target_failed(name, index, failure),
             }
         }
@@ -366,11 +407,14 @@ impl Engine {
             if let Some(entry) = self.entries.get_mut(name) {
                 entry.unfinished = true;
             }
-        } else if !first && look == Look::Routine {
+        } else if !first && looked && look == Look::Routine {
             self.synced(name);
             self.count_check(name);
         }
-        self.unsaved.entry(name);
+        // Whoever touches a file all the time has nothing written.
+        if news {
+            self.unsaved.entry(name);
+        }
         if !drifted {
             self.untried.remove(name);
         }
@@ -395,6 +439,8 @@ impl Engine {
     pub(super) fn is_in_place(&mut self, name: &EntryName, index: usize) {
         self.calm(name, index);
         self.did(name, index, (Effect::Unchanged, &Rivals::default()));
+        self.hear_change(name, index);
+        self.want_restart(name, index);
     }
 
     fn put_back(&mut self, name: &EntryName, index: usize, effect: Effect) {
@@ -403,6 +449,7 @@ impl Engine {
             self.tell_written(name, index, &written);
         }
         self.did(name, index, (effect, &Rivals::default()));
+        self.hear_change(name, index);
     }
 
     fn count_check(&self, name: &EntryName) {
@@ -429,8 +476,26 @@ impl Engine {
         let now = Instant::now();
         entry.answered.clear();
         entry.check = Some(entry.rhythm.next(now, fastrand::f64()));
+        self.succeeded(name);
+    }
+
+    /// Every target may be fresh now: then that is a success.
+    pub(super) fn succeeded(&mut self, name: &EntryName) {
+        let Some(entry) = self.entries.get_mut(name) else {
+            return;
+        };
         if entry.is_done() && !entry.is_partial() && entry.reaches_all() {
-            let at = clock::now();
+            entry.unacted = Some((Instant::now(), clock::now()));
+            self.succeed(name);
+        }
+    }
+
+    /// All is delivered, and nothing fails that was to be done because of it.
+    pub(super) fn succeed(&mut self, name: &EntryName) {
+        let Some(entry) = self.entries.get_mut(name).filter(|it| !it.fails_to_act()) else {
+            return;
+        };
+        if let Some((now, at)) = entry.unacted.take() {
             entry.last_success = Some((now, at));
             self.reporter.record(&Fact::Success { entry: name, at });
         }

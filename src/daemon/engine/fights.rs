@@ -6,6 +6,7 @@ use super::Engine;
 use crate::daemon::entries::Peace;
 use crate::decide::Effect;
 use crate::decide::rivals::Rivals;
+use crate::failure::Failure;
 use crate::logging::AUDIT;
 use crate::names::EntryName;
 use crate::report::Stage;
@@ -27,7 +28,36 @@ impl Engine {
         if matches!(effect, Effect::Repaired(_)) && target.repairs.is_contested() {
             target.fight = Some(rivals.failure());
         }
-        match (peace, target.fight.clone()) {
+        self.tell_peace(name, index, (peace, rivals));
+    }
+
+    /// Somebody wrote a target while it was being put back: that fails, or is a fight by now.
+    pub(super) fn overtaken(
+        &mut self,
+        name: &EntryName,
+        index: usize,
+        (rivals, failure): (&Rivals, Failure),
+    ) {
+        let Some(entry) = self.entries.get_mut(name) else {
+            return;
+        };
+        let (interval, now) = (entry.entry.refresh_interval, Instant::now());
+        let target = &mut entry.targets[index];
+        let peace = target.overtaken(interval, now);
+        if target.repairs.is_contested() {
+            target.fight = Some(rivals.failure());
+            self.tell_peace(name, index, (peace, rivals));
+            self.withhold(name, index, Some(rivals));
+        } else {
+            self.target_failed(name, index, failure);
+        }
+    }
+
+    fn tell_peace(&self, name: &EntryName, index: usize, (peace, rivals): (Peace, &Rivals)) {
+        let Some(entry) = self.entries.get(name) else {
+            return;
+        };
+        match (peace, entry.targets[index].fight.clone()) {
             (Peace::Broken, Some(fight)) => {
                 let target = &entry.entry.targets[index];
                 tracing::warn!(

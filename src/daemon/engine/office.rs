@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use super::removals::Loser;
 use super::{Due, Engine, Mode};
-use crate::daemon::entries::{EntryState, Rest, Work};
+use crate::daemon::entries::{EntryState, Rest};
 use crate::daemon::leading::{Lead, Office};
 use crate::decide::state::Turn;
 use crate::failure::{Failure, Reason};
@@ -64,6 +64,8 @@ impl Engine {
             return;
         }
         self.tenure = next;
+        // What is recorded on Secrets is found again by whoever writes them.
+        self.rollouts.begin_term();
         let names: Vec<EntryName> = self.entries.keys().cloned().collect();
         for name in names {
             match self.turn() {
@@ -125,13 +127,14 @@ impl Engine {
         if !entry.begin_term(since) {
             return;
         }
-        if entry.work == Work::UnderWay {
+        let tasks = entry.tasks();
+        if tasks > 0 {
             self.generations += 1;
             entry.generation = self.generations;
-            entry.work = Work::Idle;
-            self.leaving.insert(name.clone());
+            entry.disown_tasks();
         }
         let rests = entry.rest().is_some();
+        self.leave_alone(name, tasks);
         if since == Since::Others {
             self.hold_no_longer(name);
         }

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use super::left::Left;
 use super::removals::Loser;
 use super::{Done, Due, Engine, Mode, Task, office};
 use crate::config::CreationPolicy;
@@ -19,14 +20,15 @@ use crate::daemon::entries::Streak;
 use crate::daemon::times::Now;
 use crate::decide::state::Turn;
 use crate::failure::{Failure, Reason};
-use crate::kube::Tenure;
+use crate::kube::{Client, Tenure};
 use crate::logging::AUDIT;
 use crate::names::EntryName;
 use crate::report::{Fact, TargetKind, WriteResult};
-use crate::state::{LeftBehind, LeftTarget, SecretId, SecretPart};
+use crate::state::{SecretPart, State};
 use crate::status::{Held, Leftovers, Orphan, OrphanFate, PruneEnd, PrunedOrphan, Trouble};
 use crate::sync::orphan;
 use crate::target::Target;
+use crate::target::file::{LeftFile, Removed as RemovedFile};
 use crate::target::kubernetes::removal::Removed;
 
 /// Orphans that are taken away at a time.
@@ -36,13 +38,13 @@ const AT_ONCE: usize = 8;
 const AGAIN: Duration = Duration::from_hours(1);
 
 /// How one removal ended.
-pub(super) type Pruned = (SecretPart, Result<Removed, Failure>);
+pub(super) type Pruned = (Left, Result<Removed, Failure>);
 
 /// Removals under way, and who waits for them.
 #[derive(Debug)]
 pub(super) struct Pruning {
     cause: Cause,
-    parts: Vec<SecretPart>,
+    parts: Vec<Left>,
     answer: Option<(oneshot::Sender<Leftovers>, Leftovers)>,
 }
 
@@ -52,7 +54,7 @@ enum Cause {
     Time,
 }
 
-/// The orphans in clusters, and since when each is known to be one: by a clock that nobody sets, and of this boot only.
+/// The orphans, and since when each is known to be one: by a clock that nobody sets, and of this boot only.
 /// What was left, taken up and left again begins anew.
 #[derive(Debug)]
 pub(super) struct Orphans {
@@ -61,7 +63,7 @@ pub(super) struct Orphans {
     known: BTreeMap<Key, Known>,
 }
 
-type Key = (SecretPart, Timestamp);
+type Key = (Left, Timestamp);
 
 #[derive(Debug)]
 struct Known {
@@ -75,22 +77,47 @@ struct Known {
 struct RawOrphans {
     boot: i64,
     /// Secret, entry, when it was left in seconds, milliseconds since the boot.
-    known: Vec<(String, String, i64, u64)>,
+    known: Vec<RawOrphan>,
+    /// The same of files: path, entry.
+    #[serde(default)]
+    files: Vec<RawOrphan>,
+}
+
+type RawOrphan = (String, String, i64, u64);
+
+/// What takes away one of them.
+enum Removal {
+    Secret(SecretPart, Option<Client>),
+    File(LeftFile),
+}
+
+impl Removal {
+    async fn carry_out(self, state: &Arc<State>) -> Result<Removed, Failure> {
+        match self {
+            Self::Secret(part, client) => orphan::remove(&part, client.as_ref(), state).await,
+            Self::File(file) => Ok(match orphan::remove_file(&file, state).await? {
+                RemovedFile::Deleted => Removed::Deleted,
+                RemovedFile::AlreadyGone => Removed::AlreadyGone,
+            }),
+        }
+    }
 }
 
 impl Orphans {
     pub(super) fn recalled(after: Option<Duration>, bytes: Option<&[u8]>, now: &Now) -> Self {
         let raw = bytes.and_then(|bytes| serde_json::from_slice::<RawOrphans>(bytes).ok());
         let raw = raw.filter(|raw| now.is_same_boot(raw.boot));
-        let known = raw.into_iter().flat_map(|raw| raw.known);
-        let known = known.filter_map(|(id, entry, left, since)| {
-            let part = SecretPart {
-                id: SecretId::parse(&id)?,
-                entry: EntryName::new(entry).ok()?,
-            };
+        let known = raw.into_iter().flat_map(|raw| {
+            let secrets = raw.known.into_iter();
+            let secrets = secrets.map(|raw| (TargetKind::Kubernetes, raw));
+            let files = raw.files.into_iter();
+            secrets.chain(files.map(|raw| (TargetKind::File, raw)))
+        });
+        let known = known.filter_map(|(kind, (target, entry, at, since))| {
+            let left = Left::from_texts(kind, &target, &entry)?;
             let since = now.at_boot_plus(since)?;
-            let left = Timestamp::from_second(left).ok()?;
-            Some(((part, left), Known::new(since, after)))
+            let at = Timestamp::from_second(at).ok()?;
+            Some(((left, at), Known::new(since, after)))
         });
         Self {
             after,
@@ -122,15 +149,20 @@ impl Known {
 
 impl Engine {
     pub(super) fn orphans_to_bytes(&self, now: &Now) -> Vec<u8> {
-        let known = self.orphans.known.iter();
-        let known = known.filter_map(|((part, left), known)| {
-            let since = now.since_boot(known.since)?;
-            let (id, entry) = (part.id.to_string(), part.entry.to_string());
-            Some((id, entry, left.as_second(), since))
-        });
+        let known_of = |kind: TargetKind| {
+            let known = self.orphans.known.iter();
+            let known = known.filter(|((left, _), _)| left.kind() == kind);
+            let known = known.filter_map(|((left, at), known)| {
+                let since = now.since_boot(known.since)?;
+                let (target, entry) = left.to_texts()?;
+                Some((target, entry, at.as_second(), since))
+            });
+            known.collect()
+        };
         let raw = RawOrphans {
             boot: now.boot(),
-            known: known.collect(),
+            known: known_of(TargetKind::Kubernetes),
+            files: known_of(TargetKind::File),
         };
         serde_json::to_vec(&raw)
             .expect("this structure has no maps and no floats, so JSON can hold it")
@@ -143,16 +175,9 @@ impl Engine {
         self.reporter.record(&Fact::TargetsOrphaned(left.len()));
         let mut before = std::mem::take(&mut self.orphans.known);
         let mut gained = false;
-        for LeftBehind {
-            target,
-            entry,
-            since,
-        } in left
-        {
-            let LeftTarget::Secret(id) = target else {
-                continue;
-            };
-            let key = (SecretPart { id, entry }, since);
+        for left in left {
+            let since = left.since;
+            let key = (Left::of(left), since);
             let known = before.remove(&key).unwrap_or_else(|| {
                 gained = true;
                 Known::new(now, self.orphans.after)
@@ -171,9 +196,10 @@ impl Engine {
     }
 
     pub(super) fn set_prune_time(&mut self) {
-        let next = self.orphans.known.values().filter_map(|it| it.next).min();
-        let prunes = self.mode == Mode::Forever && self.turn() == Turn::Ours;
-        match next.filter(|_| prunes) {
+        let known = self.orphans.known.iter();
+        let ours = known.filter(|((left, _), _)| self.is_ours_to_prune(left));
+        let next = ours.filter_map(|(_, known)| known.next).min();
+        match next.filter(|_| self.mode == Mode::Forever) {
             Some(next) => self.schedule.set(Due::Prune, next),
             None => self.schedule.cancel(&Due::Prune),
         }
@@ -182,14 +208,16 @@ impl Engine {
     /// `daemon.prune`: what was left long enough ago goes.
     pub(super) fn prune_due(&mut self, now: Instant) {
         let mut due = Vec::new();
+        let clusters = self.turn();
         for ((part, _), known) in &mut self.orphans.known {
-            if known.next.is_some_and(|next| next <= now) {
+            let ours = part.kind() == TargetKind::File || clusters == Turn::Ours;
+            if ours && known.next.is_some_and(|next| next <= now) {
                 // Until that is over, and where it is held.
                 known.next = Some(now + AGAIN);
                 due.push(part.clone());
             }
         }
-        let due: Vec<SecretPart> = due
+        let due: Vec<Left> = due
             .into_iter()
             .filter(|part| self.is_removable(part))
             .collect();
@@ -204,15 +232,16 @@ impl Engine {
 
     /// Somebody wants to know what is left, or to have it taken away.
     pub(super) fn prune(&mut self, what: Prune, reply: oneshot::Sender<Leftovers>) {
-        let mut leftovers = Leftovers::default();
-        let asks = what != Prune::List;
-        leftovers.standby = self.standby().filter(|_| asks);
+        let mut leftovers = Leftovers {
+            standby: self.standby().filter(|_| self.is_about_clusters(&what)),
+            ..Leftovers::default()
+        };
         let parts = match what {
             Prune::List => Vec::new(),
-            Prune::All | Prune::Named(_) if leftovers.standby.is_some() => Vec::new(),
             Prune::All => {
                 let orphans = self.orphans.known.keys().map(|(part, _)| part.clone());
-                let orphans = orphans.filter(|part| self.is_removable(part)).collect();
+                let orphans = orphans.filter(|part| self.is_removable(part));
+                let orphans = orphans.filter(|part| self.is_ours_to_prune(part)).collect();
                 let (parts, held) = self.ask_for_orphans(orphans);
                 leftovers.pruned = held
                     .iter()
@@ -230,7 +259,7 @@ impl Engine {
     }
 
     /// What goes by these names, of an entry or a target. Whoever names it has looked at it.
-    fn prune_named(&mut self, names: Vec<String>, leftovers: &mut Leftovers) -> Vec<SecretPart> {
+    fn prune_named(&mut self, names: Vec<String>, leftovers: &mut Leftovers) -> Vec<Left> {
         let mut parts = Vec::new();
         let left = self.list_orphans();
         for name in names {
@@ -240,8 +269,8 @@ impl Engine {
             leftovers.pruned.extend(refused);
             let orphans = self.orphans.known.keys().map(|(part, _)| part);
             let orphans = orphans.filter(|part| {
-                let is_it = part.entry.as_str() == name || part.id.to_string() == name;
-                is_it && self.is_removable(part)
+                let is_it = part.entry().as_str() == name || part.to_string() == name;
+                is_it && self.is_removable(part) && self.is_ours_to_prune(part)
             });
             parts.extend(orphans.cloned());
             if let Ok(entry) = EntryName::new(name.as_str())
@@ -268,7 +297,7 @@ impl Engine {
     }
 
     /// Which of these the brake lets go, and the others.
-    fn ask_for_orphans(&mut self, parts: Vec<SecretPart>) -> (Vec<SecretPart>, Vec<SecretPart>) {
+    fn ask_for_orphans(&mut self, parts: Vec<Left>) -> (Vec<Left>, Vec<Left>) {
         // What is only forgotten destroys nothing.
         let (mut may, asks): (Vec<_>, Vec<_>) = parts
             .into_iter()
@@ -289,7 +318,7 @@ impl Engine {
 
     fn take_away(&mut self, pruning: Pruning) {
         if self.draining {
-            let stopping = |part: &SecretPart| {
+            let stopping = |part: &Left| {
                 let failure = Failure::new(Reason::Io, "secretsyncd is stopping");
                 let failure = failure.with_help("ask again once it runs");
                 (part.clone(), Err(failure))
@@ -300,24 +329,62 @@ impl Engine {
         if pruning.parts.is_empty() {
             return self.pruned(pruning, Vec::new());
         }
-        let tenure = self.tenure.clone().unwrap_or_else(Tenure::never);
-        let work = pruning.parts.iter().map(|part| {
-            let client = self.clusters.get(&part.id.cluster);
-            (part.clone(), client.map(|client| client.under(&tenure)))
-        });
-        let work: Vec<_> = work.collect();
+        let parts = pruning.parts.iter();
+        let work: Vec<_> = parts
+            .map(|left| (left.clone(), self.removal_of(left)))
+            .collect();
         let state = Arc::clone(&self.state);
         let task = self.tasks.spawn(async move {
-            let removals = stream::iter(work).map(|(part, client)| {
+            let removals = stream::iter(work).map(|(left, removal)| {
                 let state = Arc::clone(&state);
-                async move {
-                    let removed = orphan::remove(&part, client.as_ref(), &state).await;
-                    (part, removed)
-                }
+                async move { (left, removal.carry_out(&state).await) }
             });
             Done::Pruned(removals.buffer_unordered(AT_ONCE).collect().await)
         });
         self.running.insert(task.id(), Task::Prune(pruning));
+    }
+
+    fn removal_of(&self, left: &Left) -> Removal {
+        match left {
+            Left::Secret(part) => {
+                let tenure = self.tenure.clone().unwrap_or_else(Tenure::never);
+                let client = self.clusters.get(&part.id.cluster);
+                let client = client.map(|client| client.under(&tenure));
+                Removal::Secret(part.clone(), client)
+            }
+            Left::File(path, entry) => {
+                let state = Arc::clone(&self.state);
+                let file = LeftFile::new(path.clone(), entry.clone(), state, &self.seats);
+                Removal::File(file)
+            }
+        }
+    }
+
+    /// Whether something in clusters is to be taken away.
+    fn is_about_clusters(&self, what: &Prune) -> bool {
+        let left_in = |kind: TargetKind| {
+            let known = self.orphans.known.keys().map(|(left, _)| left);
+            known.filter(move |left| left.kind() == kind)
+        };
+        let is =
+            |left: &Left, name: &String| left.entry().as_str() == name || left.to_string() == *name;
+        match what {
+            Prune::List => false,
+            Prune::All => left_in(TargetKind::Kubernetes).next().is_some(),
+            Prune::Named(names) => names.iter().any(|name| {
+                let secret = left_in(TargetKind::Kubernetes).any(|left| is(left, name));
+                // What is neither may be an entry of which something is held.
+                secret || !left_in(TargetKind::File).any(|left| is(left, name))
+            }),
+        }
+    }
+
+    /// Whoever leads removes from clusters; what is on its own disks, each machine.
+    fn is_ours_to_prune(&self, left: &Left) -> bool {
+        match left {
+            Left::Secret(_) => self.turn() == Turn::Ours,
+            Left::File(..) => true,
+        }
     }
 
     /// What was to be taken away is, or is not.
@@ -326,7 +393,7 @@ impl Engine {
             .parts
             .iter()
             .filter(|part| !pruned.iter().any(|(done, _)| done == *part));
-        let broken_off = |part: &SecretPart| {
+        let broken_off = |part: &Left| {
             let failure = super::panicked("the removal");
             (part.clone(), Err(failure))
         };
@@ -350,7 +417,7 @@ impl Engine {
         let _ = reply.send(leftovers);
     }
 
-    fn tell_pruned(&mut self, part: &SecretPart, result: &Result<Removed, Failure>, cause: Cause) {
+    fn tell_pruned(&mut self, part: &Left, result: &Result<Removed, Failure>, cause: Cause) {
         let (what, counted) = match result {
             Ok(Removed::Deleted) => ("deleted", Some(WriteResult::Deleted)),
             Ok(Removed::GivenBack) => ("our keys removed", Some(WriteResult::Updated)),
@@ -360,7 +427,7 @@ impl Engine {
             Err(failure) => return self.not_pruned(part, failure, cause),
         };
         if let Some(result) = counted {
-            let target = TargetKind::Kubernetes;
+            let target = part.kind();
             self.reporter
                 .record(&Fact::TargetWritten { target, result });
         }
@@ -369,12 +436,12 @@ impl Engine {
             Cause::Time => "daemon.prune",
         };
         tracing::info!(
-            target: AUDIT, entry = %part.entry, target.kind = %TargetKind::Kubernetes, target.name = %part.id,
+            target: AUDIT, entry = %part.entry(), target.kind = %part.kind(), target.name = %part,
             cause, "{what}"
         );
     }
 
-    fn not_pruned(&mut self, part: &SecretPart, failure: &Failure, cause: Cause) {
+    fn not_pruned(&mut self, part: &Left, failure: &Failure, cause: Cause) {
         let mut known = self.orphans.known.iter_mut();
         let Some((_, known)) = known.find(|((known, _), _)| known == part) else {
             return;
@@ -384,7 +451,7 @@ impl Engine {
             known.next = Some(Instant::now() + streak.wait(AGAIN));
             if streak.loud {
                 tracing::warn!(
-                    entry = %part.entry, target.name = %part.id, reason = %failure.reason,
+                    entry = %part.entry(), target.name = %part, reason = %failure.reason,
                     failures = streak.count, help = failure.help(), "an orphan was not removed: {failure}"
                 );
             }
@@ -392,14 +459,17 @@ impl Engine {
         known.trouble = Some(streak);
     }
 
-    fn is_removable(&self, part: &SecretPart) -> bool {
+    fn is_removable(&self, part: &Left) -> bool {
         match self.fate(part) {
             OrphanFate::Delete | OrphanFate::GiveBack | OrphanFate::Release => true,
-            OrphanFate::NoCluster | OrphanFate::NotYet => false,
+            OrphanFate::NoCluster => false,
         }
     }
 
-    fn fate(&self, part: &SecretPart) -> OrphanFate {
+    fn fate(&self, left: &Left) -> OrphanFate {
+        let Left::Secret(part) = left else {
+            return OrphanFate::Delete;
+        };
         let record = self.state.orphan(part);
         let author = record.and_then(|(record, _)| record.delivered_as());
         let policy = author.map(|author| author.policy);
@@ -420,27 +490,14 @@ impl Engine {
     fn list_orphans(&self) -> Vec<Orphan> {
         let left = self.state.left_behind().into_iter();
         left.map(|left| {
-            let entry = left.entry;
-            let (kind, target, fate) = match left.target {
-                LeftTarget::File(path) => {
-                    let path = path.display().to_string();
-                    (TargetKind::File, path, OrphanFate::NotYet)
-                }
-                LeftTarget::Secret(id) => {
-                    let text = id.to_string();
-                    let part = SecretPart {
-                        id,
-                        entry: entry.clone(),
-                    };
-                    (TargetKind::Kubernetes, text, self.fate(&part))
-                }
-            };
+            let since = Some(left.since);
+            let left = Left::of(left);
             Orphan {
-                kind,
-                target,
-                entry: entry.to_string(),
-                since: Some(left.since),
-                fate,
+                kind: left.kind(),
+                target: left.to_string(),
+                entry: left.entry().to_string(),
+                since,
+                fate: self.fate(&left),
             }
         })
         .collect()
@@ -489,7 +546,6 @@ fn refusal(orphan: &Orphan) -> Option<PrunedOrphan> {
             "its cluster is not configured any more, so nothing there can be removed",
             "configure the cluster again, without any target, and ask once more",
         ),
-        OrphanFate::NotYet => ("this release does not remove files", "remove it by hand"),
     };
     let failure = Failure::new(Reason::Invalid, fact).with_help(help);
     Some(PrunedOrphan {
@@ -499,10 +555,10 @@ fn refusal(orphan: &Orphan) -> Option<PrunedOrphan> {
     })
 }
 
-fn ended(part: &SecretPart, end: PruneEnd) -> PrunedOrphan {
+fn ended(part: &Left, end: PruneEnd) -> PrunedOrphan {
     PrunedOrphan {
-        target: part.id.to_string(),
-        entry: part.entry.to_string(),
+        target: part.to_string(),
+        entry: part.entry().to_string(),
         end,
     }
 }

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 
+use jiff::SignedDuration;
 use tokio::time::Instant;
 
 use super::audit::Written;
 use super::{Due, Engine, Mode};
 use crate::clock;
-use crate::daemon::entries::{Streak, TargetState, Work};
+use crate::daemon::entries::{PendingAction, Streak, TargetState, Work};
 use crate::decide::Effect;
 use crate::decide::state::Turn;
 use crate::logging::AUDIT;
@@ -17,6 +18,9 @@ use crate::names::EntryName;
 use crate::report::{Condition, Fact, Stage, WriteResult};
 use crate::status::{EntryStatus, Status, TargetStatus, Trouble};
 use crate::store::Read;
+
+/// By so much the time of a next sync may be told wrong.
+const SLACK: SignedDuration = SignedDuration::from_millis(100);
 
 impl Engine {
     /// Counts everything as pending before anything was tried.
@@ -162,6 +166,10 @@ impl Engine {
             return;
         };
         if let Some(at) = at {
+            // Of two clocks that are read one after the other: nearly the same is the same.
+            let told = entry.next_sync;
+            let told = told.filter(|told| at.duration_since(*told).abs() < SLACK);
+            let at = told.unwrap_or(at);
             entry.next_sync = Some(at);
             let at = Some(at);
             self.reporter.record(&Fact::NextSync { entry: name, at });
@@ -259,7 +267,9 @@ impl Engine {
     }
 
     /// How the entries stand, for systemd and whoever reads its status.
-    pub(super) fn sum_up(&self) {
+    pub(super) fn sum_up(&mut self) {
+        self.tell_rollouts_pending();
+        self.tell_pending();
         let held = self.brake.held(Instant::now()).count();
         self.reporter.record(&Fact::DeletionsHeld(held));
         let mut counts = BTreeMap::new();
@@ -299,6 +309,7 @@ impl Engine {
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
                 .clone(),
+            paused_clusters: self.paused_clusters(),
             entries: entries.collect(),
         }
     }
@@ -325,11 +336,13 @@ impl Engine {
                     state: state.shown,
                     removed_since: state.away.filter(|_| entry.turn(index) == Turn::Ours),
                     waits: entry.turn(index) == Turn::Waits,
+                    action: state.action.as_ref().map(PendingAction::status),
                     error: state
                         .trouble
                         .as_ref()
                         .map(|streak| &streak.failure)
                         .or(state.fight.as_ref())
+                        .or(state.failing_action())
                         .map(Trouble::from),
                 })
                 .chain(entry.selected_status())

@@ -66,9 +66,9 @@ impl Engine {
         let Some(state) = self.entries.get_mut(name) else {
             return false;
         };
-        if state.work == Work::UnderWay && !state.aims_at(&entry) {
+        if state.is_busy() && !state.aims_at(&entry) {
             if entry.suspended {
-                state.dismissed.cancel();
+                state.dismiss();
             }
             state.next = Some(Box::new(entry));
             return false;
@@ -88,7 +88,10 @@ impl Engine {
         };
         let rests = state.rest();
         if rests.is_some() {
-            state.dismissed.cancel();
+            state.dismiss();
+        }
+        if state.is_asleep() {
+            self.rollouts.forget(&state.entry);
         }
         let wakes = rested.is_some() && rests.is_none();
         // What was delivered once to all others goes to new targets, and the others are not looked at.
@@ -136,6 +139,7 @@ impl Engine {
                 now: None,
             });
             self.brake.withdraw(&ids[*index]);
+            self.rollouts.forget_target(name, target);
         }
         if !aimed.left.is_empty() {
             self.unsaved.brake();

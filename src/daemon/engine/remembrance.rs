@@ -4,6 +4,7 @@
 //! same as before writes one small record for all who travel together.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -48,6 +49,8 @@ pub(super) struct Unsaved {
     brake: bool,
     orphans: bool,
     led: Option<u32>,
+    /// Changes that their action has run for.
+    acted: BTreeMap<PathBuf, u64>,
     /// A transaction is under way, and what it holds.
     under_way: Option<Box<Unsaved>>,
     /// Since the disk refused: when to try again, and how often it did.
@@ -90,6 +93,17 @@ impl Unsaved {
         self.grid = Some(at);
     }
 
+    pub(super) fn acted(&mut self, path: &Path, change: u64) {
+        self.acted.insert(path.to_owned(), change);
+    }
+
+    /// The action of that change has run; the ledger may not know it yet.
+    pub(super) fn is_acted(&self, path: &Path, change: u64) -> bool {
+        let under_way = self.under_way.as_ref();
+        self.acted.get(path) == Some(&change)
+            || under_way.is_some_and(|it| it.is_acted(path, change))
+    }
+
     pub(super) fn brake(&mut self) {
         self.brake = true;
     }
@@ -117,6 +131,7 @@ impl Unsaved {
             && self.led.is_none()
             && !self.brake
             && !self.orphans
+            && self.acted.is_empty()
     }
 
     /// The disk takes nothing: nobody waits for it at the end.
@@ -135,6 +150,9 @@ impl Unsaved {
         }
         self.grid = self.grid.or(before.grid);
         self.led = self.led.or(before.led);
+        for (path, change) in before.acted {
+            self.acted.entry(path).or_insert(change);
+        }
         self.brake |= before.brake;
         self.orphans |= before.orphans;
     }
@@ -239,13 +257,15 @@ impl Engine {
         }
         let unsaved = std::mem::take(&mut self.unsaved);
         let changes = self.changes(&unsaved, &Now::read());
+        let acted: Vec<(PathBuf, u64)> = unsaved.acted.clone().into_iter().collect();
         self.unsaved.refused = refused;
         self.unsaved.began = Some(now);
         self.unsaved.under_way = Some(Box::new(unsaved));
         let state = Arc::clone(&self.state);
         let task = self.tasks.spawn_blocking(move || {
             let changes = changes.into_iter().map(Change::into_remember);
-            Done::Saved(state.remember(changes.collect()))
+            let told = state.set_acted(acted);
+            Done::Saved(told.and_then(|()| state.remember(changes.collect())))
         });
         self.running.insert(task.id(), Task::Save);
     }

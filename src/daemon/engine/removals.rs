@@ -5,13 +5,14 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
+use super::left::Left;
 use super::{Engine, Which};
-use crate::daemon::entries::{EntryState, Work};
+use crate::daemon::entries::EntryState;
 use crate::daemon::times::Now;
 use crate::decide::brake::Brake;
 use crate::decide::state::Turn;
 use crate::names::EntryName;
-use crate::state::{SecretId, SecretPart};
+use crate::report::TargetKind;
 
 /// What may lose something, or go.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -19,7 +20,7 @@ pub(super) enum Loser {
     /// A target of an entry, by where it is: what else there is may change.
     Target(EntryName, String),
     /// What no entry writes any more.
-    Orphan(SecretPart),
+    Orphan(Left),
 }
 
 impl Loser {
@@ -64,6 +65,9 @@ struct RawBrake {
     released: Vec<(String, String, u64)>,
     #[serde(default)]
     orphans: RawOrphans,
+    /// The same of files: path and entry.
+    #[serde(default)]
+    files: RawOrphans,
 }
 
 /// The same of orphans: Secret and entry.
@@ -73,10 +77,17 @@ struct RawOrphans {
     held: Vec<(String, String)>,
 }
 
-fn orphan(id: &str, entry: &str) -> Option<Loser> {
-    let id = SecretId::parse(id)?;
-    let entry = EntryName::new(entry).ok()?;
-    Some(Loser::Orphan(SecretPart { id, entry }))
+impl RawBrake {
+    fn orphans_of(&mut self, kind: TargetKind) -> &mut RawOrphans {
+        match kind {
+            TargetKind::Kubernetes => &mut self.orphans,
+            TargetKind::File => &mut self.files,
+        }
+    }
+}
+
+fn orphan(kind: TargetKind, target: &str, entry: &str) -> Option<Loser> {
+    Left::from_texts(kind, target, entry).map(Loser::Orphan)
 }
 
 /// Removals of another boot are an hour old, or their time is not known: then they count from now. What a person
@@ -90,9 +101,15 @@ pub(super) fn brake_from_bytes(bytes: &[u8], now: &Now) -> Option<Brake<Loser>> 
     let targets = targets.filter_map(|(name, place, at)| {
         Some((target(name, place)?, time(at).unwrap_or(now.instant)))
     });
-    let orphans = raw.orphans.removed.iter();
-    let orphans = orphans
-        .filter_map(|(id, entry, at)| Some((orphan(id, entry)?, time(*at).unwrap_or(now.instant))));
+    let kinds = [
+        (TargetKind::Kubernetes, &raw.orphans),
+        (TargetKind::File, &raw.files),
+    ];
+    let orphans = kinds.iter().flat_map(|(kind, raw)| {
+        let removed = raw.removed.iter();
+        removed.map(|(target, entry, at)| (orphan(*kind, target, entry), *at))
+    });
+    let orphans = orphans.filter_map(|(id, at)| Some((id?, time(at).unwrap_or(now.instant))));
     let released: Vec<(String, String, u64)> = raw.released;
     let held = raw.held.into_iter();
     let held = held.chain(
@@ -101,8 +118,10 @@ pub(super) fn brake_from_bytes(bytes: &[u8], now: &Now) -> Option<Brake<Loser>> 
             .map(|(name, place, _)| (name.clone(), place.clone())),
     );
     let held = held.filter_map(|(name, place)| target(name, place));
-    let held_orphans = raw.orphans.held.iter();
-    let held_orphans = held_orphans.filter_map(|(id, entry)| orphan(id, entry));
+    let held_orphans = kinds.iter().flat_map(|(kind, raw)| {
+        let held = raw.held.iter();
+        held.filter_map(|(target, entry)| orphan(*kind, target, entry))
+    });
     let mut brake = Brake::recalled(targets.chain(orphans), held.chain(held_orphans));
     for (name, place, at) in released {
         if let (Some(id), Some(at)) = (target(name, place), time(at)) {
@@ -120,6 +139,7 @@ impl Engine {
             held: Vec::new(),
             released: Vec::new(),
             orphans: RawOrphans::default(),
+            files: RawOrphans::default(),
         };
         for (id, at) in self.brake.removed() {
             let Some(at) = now.since_boot(at) else {
@@ -129,18 +149,18 @@ impl Engine {
                 Loser::Target(name, target) => {
                     raw.removed.push((name.to_string(), target.clone(), at));
                 }
-                Loser::Orphan(part) => {
-                    let names = (part.id.to_string(), part.entry.to_string());
-                    raw.orphans.removed.push((names.0, names.1, at));
+                Loser::Orphan(left) => {
+                    let texts = left.to_texts();
+                    let texts = texts.map(|(target, entry)| (target, entry, at));
+                    raw.orphans_of(left.kind()).removed.extend(texts);
                 }
             }
         }
         for id in self.brake.held(now.instant) {
             match id {
                 Loser::Target(name, target) => raw.held.push((name.to_string(), target.clone())),
-                Loser::Orphan(part) => {
-                    let names = (part.id.to_string(), part.entry.to_string());
-                    raw.orphans.held.push(names);
+                Loser::Orphan(left) => {
+                    raw.orphans_of(left.kind()).held.extend(left.to_texts());
                 }
             }
         }
@@ -197,9 +217,9 @@ impl Engine {
             return;
         };
         entry.release();
-        let under_way = entry.work == Work::UnderWay;
+        let under_way = entry.is_busy();
         self.ask_brake(name);
-        if under_way || self.leaving.contains(name) {
+        if under_way || self.leaving.contains_key(name) {
             self.released.insert(name.clone());
         } else {
             self.start_run(name, None, Which::All);

@@ -7,7 +7,6 @@ use tokio::time::Instant;
 
 use super::removals::Loser;
 use super::{Due, Engine, Order, Urgency};
-use crate::daemon::entries::Work;
 use crate::daemon::house::{Supplied, Supply};
 use crate::failure::Reason;
 use crate::names::{EntryName, StoreName};
@@ -36,6 +35,7 @@ impl Engine {
             Order::Reach(entries) => self.reach(entries),
             Order::Touched(about) => self.touched(&about),
             Order::Seen(scope, sight) => self.seen(&scope, sight),
+            Order::Stirred(paths) => self.stirred(paths),
         }
     }
 
@@ -73,6 +73,7 @@ impl Engine {
             }
         }
         self.hasten_clusters();
+        self.rollouts.hasten(|_, _| true);
         let names: Vec<EntryName> = self.entries.keys().cloned().collect();
         for name in names {
             let which: Vec<usize> = self.entries.get(&name).map_or_else(Vec::new, |entry| {
@@ -139,10 +140,12 @@ impl Engine {
         renewed.added = added.len();
         self.close_stores(&stores);
         self.index_watched();
+        self.index_files();
         for name in added.into_iter().chain(others) {
             self.begin(&name);
             self.settle(&name);
         }
+        self.recall_actions();
         self.settle_all();
         self.look_for_orphans();
         self.mark_ready();
@@ -213,12 +216,12 @@ impl Engine {
         let Some(entry) = self.entries.get(name) else {
             return;
         };
-        entry.dismissed.cancel();
-        if entry.work == Work::UnderWay {
-            self.leaving.insert(name.clone());
-        }
+        entry.dismiss();
+        let tasks = entry.tasks();
         let targets = Loser::all_of(entry);
+        self.rollouts.forget(&entry.entry);
         let wanted = entry.wanted();
+        self.leave_alone(name, tasks);
         for read in wanted {
             self.abandon(&read, name);
         }
@@ -228,6 +231,8 @@ impl Engine {
         self.schedule.cancel(&Due::Entry(name.clone()));
         self.schedule.cancel(&Due::Stale(name.clone()));
         self.schedule.cancel(&Due::Look(name.clone()));
+        self.schedule.cancel(&Due::Late(name.clone()));
+        self.schedule.cancel(&Due::Stirs(name.clone()));
         self.entries.remove(name);
         self.untried.remove(name);
         self.unsettled.remove(name);
@@ -241,7 +246,9 @@ impl Engine {
         let Some(before) = self.entries.remove(name) else {
             return;
         };
-        before.dismissed.cancel();
+        before.dismiss();
+        let tasks = before.tasks();
+        self.rollouts.forget(&before.entry);
         let mut state = self.new_entry(entry, Instant::now());
         let generation = state.generation;
         state.succeed_to(&before);
@@ -249,11 +256,8 @@ impl Engine {
         let wanted = before.wanted();
         self.entries.insert(name.clone(), before);
         self.tell_standing(name, None);
-        if let Some(before) = self.entries.insert(name.clone(), state)
-            && before.work == Work::UnderWay
-        {
-            self.leaving.insert(name.clone());
-        }
+        self.entries.insert(name.clone(), state);
+        self.leave_alone(name, tasks);
         self.schedule.cancel(&Due::Entry(name.clone()));
         self.schedule.cancel(&Due::Stale(name.clone()));
         self.untried.insert(name.clone());
@@ -312,8 +316,21 @@ impl Engine {
         entry.is_some_and(|entry| entry.generation == generation)
     }
 
+    /// So many tasks of an earlier configuration end by themselves.
+    pub(super) fn leave_alone(&mut self, name: &EntryName, tasks: usize) {
+        if tasks > 0 {
+            *self.leaving.entry(name.clone()).or_default() += tasks;
+        }
+    }
+
     /// A run of an earlier configuration has ended.
     pub(super) fn left(&mut self, name: &EntryName) {
+        if let Some(tasks) = self.leaving.get_mut(name)
+            && *tasks > 1
+        {
+            *tasks -= 1;
+            return;
+        }
         self.leaving.remove(name);
         if self.entries.get(name).is_some_and(|entry| !entry.tried) {
             self.start_run(name, None, Which::All);

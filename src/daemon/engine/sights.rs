@@ -163,7 +163,7 @@ impl Engine {
             }
             let suspects = self.watched.suspects.entry(name.clone()).or_default();
             suspects.insert(id.clone(), live.clone());
-            self.look_again(&name);
+            self.look_at_secrets(&name);
         }
     }
 
@@ -177,11 +177,11 @@ impl Engine {
     }
 
     /// Looks into what was seen of an entry's targets, unless something is under way that may have caused it.
-    pub(super) fn look_again(&mut self, name: &EntryName) {
+    pub(super) fn look_at_secrets(&mut self, name: &EntryName) {
         let Some(entry) = self.entries.get(name) else {
             return;
         };
-        if entry.work == Work::UnderWay || self.draining || self.leaving.contains(name) {
+        if entry.work == Work::UnderWay || self.draining || self.leaving.contains_key(name) {
             return;
         }
         if !entry.tried || self.untried.contains(name) || self.mode == Mode::Once {
@@ -201,6 +201,11 @@ impl Engine {
                 continue;
             };
             if !self.differs(entry, index, &live) {
+                continue;
+            }
+            if entry.targets[index].lags {
+                // The run that is at it may be who wrote it.
+                later.insert(id, live);
                 continue;
             }
             match entry.targets[index].alarms.calm_until {

@@ -35,7 +35,12 @@ fn entry(name: &str, dir: &Path, state: &Arc<State>) -> Entry {
         format: config::FileFormat::Raw { key: key.clone() },
         mode: 0o600,
         dir_mode: 0o700,
+        owner: None,
+        group: None,
         adopt: false,
+        deletion_policy: config::DeletionPolicy::Retain,
+        check: None,
+        on_change: None,
     };
     let target = Target::file(target, &name, state, &Seats::default());
     Entry {
@@ -105,6 +110,7 @@ fn with_a_broken_entry(dir: &Path, mode: Mode, reporter: Reporter) -> Engine {
     // An item over a read that is not there: no configuration makes one, so its run panics.
     broken.items.push(found(7));
     Engine::new(Parts {
+        seats: Seats::default(),
         instance: Instance::new("test").unwrap(),
         supply: supply(
             &state,
@@ -186,7 +192,7 @@ mod finds {
     use crate::report::Stage;
     use crate::secret::SecretBytes;
     use crate::store::{Answer, Content, Identity, Match};
-    use crate::sync::{End, Report};
+    use crate::sync::{End, Job, Report};
 
     fn find() -> Read {
         Read {
@@ -227,6 +233,7 @@ mod finds {
         });
         let entries = entries.collect();
         let engine = Engine::new(Parts {
+            seats: Seats::default(),
             instance: Instance::new("test").unwrap(),
             supply: supply(&state, (name, store), entries),
             state,
@@ -314,8 +321,13 @@ mod finds {
         engine.entries.get_mut(&one).unwrap().work = Work::UnderWay;
         engine.call_ended(&find(), Ok(answer));
         // What `sync::content` returns when `remember_found` fails.
+        let job = Job {
+            entry: one.clone(),
+            generation: engine.entries[&one].generation,
+            number: 1,
+        };
         engine.run_ended(
-            &one,
+            &job,
             Report {
                 end: End::NotAssembled {
                     stage: Stage::Apply,

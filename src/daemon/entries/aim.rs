@@ -79,7 +79,7 @@ impl EntryState {
         if !self.tried || !self.selects() {
             return Vec::new();
         }
-        self.indices(|target| !target.tried && target.trouble.is_none())
+        self.indices(|target| !target.tried && target.trouble.is_none() && !target.lags)
     }
 
     /// Whether a target that was called so before the restart is there if its namespace still is.
@@ -230,6 +230,7 @@ impl EntryState {
                 state: (*shown)?,
                 removed_since: None,
                 waits: false,
+                action: None,
                 error: selected.failure().map(Trouble::from),
             })
         })

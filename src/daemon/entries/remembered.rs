@@ -4,11 +4,12 @@
 //! the entry then begins anew, which costs reads and no content.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Alarms, EntryState, TargetState};
+use super::{Alarms, EntryState, Streak, TargetState};
 use crate::daemon::raw::{RawRead, RawStreak, RawVersion, Table, Words, word_of};
 use crate::daemon::times::Now;
 use crate::decide::change::Version;
@@ -79,6 +80,13 @@ struct RawTarget {
     delivered: Vec<(usize, RawVersion)>,
     #[serde(default)]
     away: Option<Timestamp>,
+    /// When it was put back, and whether that is a fight, with whom.
+    #[serde(default)]
+    repairs: Vec<Timestamp>,
+    #[serde(default)]
+    contested: bool,
+    #[serde(default)]
+    fight: Option<RawStreak>,
 }
 
 /// Whether what is remembered is of the present configuration.
@@ -134,7 +142,8 @@ impl EntryState {
                 .map(|(stage, streak)| (stage.to_string(), streak.into())),
             kept: self.kept.as_ref().map(RawStreak::from),
             retry: self.retry.map(|at| now.wall_of(at)),
-            unfinished: self.unfinished || !self.tried,
+            // What a run is still at may not have arrived.
+            unfinished: self.unfinished || !self.tried || self.lags(),
             last_success: self.last_success.map(|(_, at)| at),
             first_seen: now.wall_of(self.first_seen),
             check: self.check.map(|at| now.wall_of(at)),
@@ -172,6 +181,17 @@ impl EntryState {
             trouble: state.trouble.as_ref().map(RawStreak::from),
             retry: state.retry.map(|at| now.wall_of(at)),
             away: state.away,
+            repairs: state
+                .repairs
+                .times()
+                .iter()
+                .map(|at| now.wall_of(*at))
+                .collect(),
+            contested: state.repairs.is_contested(),
+            fight: state
+                .fight
+                .as_ref()
+                .map(|fight| RawStreak::from(&Streak::next(None, fight.clone()))),
             delivered: state
                 .delivered
                 .iter()
@@ -251,8 +271,8 @@ impl EntryState {
         self.tried = !raw.unfinished;
         self.last_success = raw
             .last_success
-            .map(|at| (now.instant_of(at, std::time::Duration::ZERO), at));
-        self.first_seen = now.instant_of(raw.first_seen, std::time::Duration::ZERO);
+            .map(|at| (now.instant_of(at, Duration::ZERO), at));
+        self.first_seen = now.instant_of(raw.first_seen, Duration::ZERO);
         self.check = raw.check.map(|at| now.instant_of(at, most.mul_f64(2.0)));
         for (index, target) in self.targets.iter_mut().enumerate() {
             let name = self.entry.targets[index].to_string();
@@ -272,7 +292,7 @@ impl EntryState {
         &self,
         raw: &[RawTarget],
         reads: &[Read],
-        (now, most): (&Now, std::time::Duration),
+        (now, most): (&Now, Duration),
     ) -> Option<BTreeMap<String, TargetState>> {
         let unsaid = raw.iter().filter(|raw| self.may_have(&raw.name));
         unsaid
@@ -282,11 +302,7 @@ impl EntryState {
 }
 
 impl RawTarget {
-    fn target(
-        &self,
-        reads: &[Read],
-        (now, most): (&Now, std::time::Duration),
-    ) -> Option<TargetState> {
+    fn target(&self, reads: &[Read], (now, most): (&Now, Duration)) -> Option<TargetState> {
         let delivered = self
             .delivered
             .iter()
@@ -297,19 +313,40 @@ impl RawTarget {
             None => None,
         };
         let retry = self.retry.map(|at| now.instant_of(at, most));
+        let fight = match &self.fight {
+            Some(fight) => Some(fight.streak()?.failure),
+            None => None,
+        };
         // What waited for a cluster is tried: whether it is back nobody knows.
         let waited = trouble.as_ref().map(|_| now.instant);
         Some(TargetState {
             tried: self.tried,
+            lags: false,
             trouble,
             retry: retry.or(waited),
             delivered: delivered?,
             away: self.away,
             shown: Condition::Pending,
-            repairs: Repairs::default(),
-            fight: None,
+            repairs: self.repairs(now, most),
+            fight,
             alarms: Alarms::default(),
+            action: None,
+            failing_restarts: BTreeMap::new(),
         })
+    }
+}
+
+impl RawTarget {
+    /// A restart ends no fight, and feeds none.
+    fn repairs(&self, now: &Now, interval: Duration) -> Repairs {
+        let window = Repairs::window(interval);
+        let recent = |at: &&Timestamp| {
+            let age = Duration::try_from(now.wall.duration_since(**at));
+            self.contested || age.is_ok_and(|age| age <= window)
+        };
+        let times = self.repairs.iter().filter(recent);
+        let times = times.map(|at| now.instant_of(*at, Duration::ZERO));
+        Repairs::recalled(times.collect(), self.contested)
     }
 }
 

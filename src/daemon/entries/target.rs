@@ -10,8 +10,9 @@ use crate::decide::Effect;
 use crate::decide::change::Version;
 use crate::decide::contested::Repairs;
 use crate::failure::{Failure, Retry};
-use crate::report::Condition;
+use crate::report::{ActionKind, Condition};
 use crate::schedule::backoff;
+use crate::status::{ActionStatus, Trouble};
 use crate::store::Read;
 
 /// A retry that waits for the next routine answer comes due a little before it: reads may come early by their jitter.
@@ -23,6 +24,8 @@ const RARELY: Duration = Duration::from_hours(1);
 #[derive(Debug)]
 pub(in crate::daemon) struct TargetState {
     pub tried: bool,
+    /// A run is at it that its entry does not wait for.
+    pub lags: bool,
     pub trouble: Option<Streak>,
     /// When it is tried again; `None` with a trouble: once its cluster is back.
     pub retry: Option<Instant>,
@@ -36,10 +39,36 @@ pub(in crate::daemon) struct TargetState {
     /// Who keeps changing it, and what to do; only while it is contested.
     pub fight: Option<Failure>,
     pub alarms: Alarms,
+    /// What has to run for its last change and has not, or not well.
+    pub action: Option<PendingAction>,
+    /// Workloads that were to be restarted because of it and are not, and why. What it holds is delivered all the same.
+    pub failing_restarts: BTreeMap<String, Failure>,
 }
 
-/// Looks at a target that somebody's change caused, and that found nothing to put back: each makes the next one wait
-/// longer, for whoever writes something else in a Secret may do so every second.
+/// What has to run, as it is shown.
+#[derive(Clone, Debug)]
+pub(in crate::daemon) struct PendingAction {
+    pub kind: ActionKind,
+    /// Without arguments.
+    pub name: String,
+    pub since: Timestamp,
+    /// Why it failed last.
+    pub trouble: Option<Failure>,
+}
+
+impl PendingAction {
+    pub(in crate::daemon) fn status(&self) -> ActionStatus {
+        ActionStatus {
+            kind: self.kind.as_str().into(),
+            action: self.name.clone(),
+            pending_since: self.since,
+            error: self.trouble.as_ref().map(Trouble::from),
+        }
+    }
+}
+
+/// Looks at a target that somebody's change caused, and that found nothing to put back, or nothing that could be: each
+/// makes the next one wait longer, for whoever writes something else in a Secret may do so every second.
 #[derive(Clone, Copy, Debug, Default)]
 pub(in crate::daemon) struct Alarms {
     /// In a row.
@@ -56,14 +85,7 @@ impl Alarms {
     /// A run found everything as we left it, or not.
     pub(in crate::daemon) fn end(&mut self, effect: Effect, interval: Duration, now: Instant) {
         match effect {
-            Effect::Unchanged if self.open => {
-                if self.calm_until.is_some_and(|calm| now > calm + self.wait) {
-                    self.false_ones = 0;
-                }
-                self.wait = Duration::from_secs(1 << self.false_ones.min(20)).min(interval);
-                self.false_ones += 1;
-                self.calm_until = Some(now + self.wait);
-            }
+            Effect::Unchanged if self.open => self.again(interval, now),
             Effect::Unchanged => {}
             Effect::Created
             | Effect::Updated
@@ -72,6 +94,16 @@ impl Alarms {
             | Effect::Away => *self = Self::default(),
         }
         self.open = false;
+    }
+
+    /// One more came to nothing, or is looked into because something happened to what fails.
+    pub(in crate::daemon) fn again(&mut self, interval: Duration, now: Instant) {
+        if self.calm_until.is_some_and(|calm| now > calm + self.wait) {
+            self.false_ones = 0;
+        }
+        self.wait = Duration::from_secs(1 << self.false_ones.min(20)).min(interval);
+        self.false_ones += 1;
+        self.calm_until = Some(now + self.wait);
     }
 }
 
@@ -122,6 +154,7 @@ impl TargetState {
     pub(super) fn new() -> Self {
         Self {
             tried: false,
+            lags: false,
             trouble: None,
             retry: None,
             delivered: BTreeMap::new(),
@@ -130,7 +163,17 @@ impl TargetState {
             repairs: Repairs::default(),
             fight: None,
             alarms: Alarms::default(),
+            action: None,
+            failing_restarts: BTreeMap::new(),
         }
+    }
+
+    /// Why its action failed, while that has to run.
+    pub(in crate::daemon) fn failing_action(&self) -> Option<&Failure> {
+        let action = self.action.as_ref();
+        action
+            .and_then(|action| action.trouble.as_ref())
+            .or_else(|| self.failing_restarts.values().next())
     }
 
     /// An apply or a look ended like that.
@@ -142,6 +185,17 @@ impl TargetState {
     ) -> Peace {
         let before = self.repairs.is_contested();
         self.repairs.did(effect, now, interval);
+        self.peace_since(before)
+    }
+
+    /// Somebody else wrote it while it was being put back.
+    pub(in crate::daemon) fn overtaken(&mut self, interval: Duration, now: Instant) -> Peace {
+        let before = self.repairs.is_contested();
+        self.repairs.overtaken(now, interval);
+        self.peace_since(before)
+    }
+
+    fn peace_since(&mut self, before: bool) -> Peace {
         match (before, self.repairs.is_contested()) {
             (false, true) => Peace::Broken,
             (true, false) => {
@@ -203,6 +257,7 @@ impl TargetState {
         self.repairs = Repairs::default();
         self.fight = None;
         self.alarms = Alarms::default();
+        self.failing_restarts.clear();
     }
 
     pub(super) fn waits_for_an_answer(&self, interval: Duration) -> bool {
@@ -217,7 +272,7 @@ impl TargetState {
     }
 
     pub(super) fn is_due(&self, now: Instant) -> bool {
-        self.trouble.is_some() && self.retry.is_some_and(|retry| retry <= now)
+        self.trouble.is_some() && !self.lags && self.retry.is_some_and(|retry| retry <= now)
     }
 }
 

@@ -6,8 +6,9 @@ use std::time::Duration;
 use proptest::prelude::*;
 use tokio::time::Instant;
 
-use super::{EntryState, Occasion, Rest, Wish, Work};
+use super::{EntryState, Occasion, Recalled, Rest, Wish, Work};
 use crate::config::{self, Find, RefreshPolicy, Source, Version};
+use crate::daemon::times::Now;
 use crate::decide::change as version;
 use crate::decide::missing::Gone;
 use crate::failure::{Failure, Reason};
@@ -389,4 +390,41 @@ async fn a_fight_is_over_for_the_machine_that_stands_by() {
     assert!(state.end_term());
     assert!(!state.targets[0].repairs.is_contested() && state.withheld(now).is_empty());
     assert_eq!(state.target_condition(0, now), Condition::Pending);
+}
+
+#[tokio::test]
+async fn a_restart_ends_no_fight() {
+    let now = Now::read();
+    let (mut state, _home) = in_a_cluster(now.instant).await;
+    let repaired = crate::decide::Effect::Repaired(crate::decide::Drift::Content);
+    let again = |state: &EntryState| {
+        let mut next = EntryState::new(Arc::clone(&state.entry), state.rhythm, now.instant);
+        assert_eq!(
+            next.recall(&state.to_raw(&now).to_bytes(), &now),
+            Recalled::AsItWas
+        );
+        next
+    };
+    // Each restart would begin to count anew.
+    for _ in 0..3 {
+        assert!(!state.targets[0].repairs.is_contested());
+        let _ = state.targets[0].did(repaired, INTERVAL, now.instant);
+        state = again(&state);
+    }
+    state.targets[0].fight = Some(Failure::new(Reason::Conflict, "x keeps changing it"));
+    let state = again(&state);
+    assert!(state.targets[0].repairs.is_contested());
+    assert!(!state.withheld(now.instant).is_empty());
+    assert_eq!(state.target_condition(0, now.instant), Condition::Contested);
+    let shown = state.shown_failure().map(|failure| failure.fact.as_str());
+    assert_eq!(shown, Some("x keeps changing it"));
+    // What was put back long ago is no part of the next fight.
+    let mut later = now;
+    later.wall += Duration::from_hours(24);
+    let (mut calm, _home) = in_a_cluster(now.instant).await;
+    let _ = calm.targets[0].did(repaired, INTERVAL, now.instant);
+    let mut next = EntryState::new(Arc::clone(&calm.entry), calm.rhythm, now.instant);
+    let bytes = calm.to_raw(&now).to_bytes();
+    assert_eq!(next.recall(&bytes, &later), Recalled::AsItWas);
+    assert_eq!(next.targets[0].repairs.times(), []);
 }

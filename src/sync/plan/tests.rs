@@ -89,6 +89,7 @@ async fn outlook(reason: Reason, on_missing: OnMissing, policies: &[DeletionPoli
     let (desk, mut wants) = Desk::new();
     let run = Run {
         dismissed: tokio_util::sync::CancellationToken::new(),
+        impatient: None,
         entry: Arc::new(entry),
         desk,
         state,
@@ -112,7 +113,7 @@ async fn outlook(reason: Reason, on_missing: OnMissing, policies: &[DeletionPoli
         }
     };
     let gates = Gates::new([]);
-    let (outlook, ()) = tokio::join!(Box::pin(plan(run, &gates)), answering);
+    let (outlook, ()) = tokio::join!(Box::pin(plan(run, &gates, View::Run)), answering);
     outlook
 }
 

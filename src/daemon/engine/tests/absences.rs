@@ -154,7 +154,12 @@ fn json_entry(name: &str, dir: &Path, state: &Arc<State>) -> Entry {
         format: config::FileFormat::Json,
         mode: 0o600,
         dir_mode: 0o700,
+        owner: None,
+        group: None,
         adopt: false,
+        deletion_policy: config::DeletionPolicy::Retain,
+        check: None,
+        on_change: None,
     };
     entry.targets = vec![Target::file(target, &entry.name, state, &Seats::default())];
     entry.refresh_interval = INTERVAL;
@@ -259,6 +264,7 @@ impl Scene {
         supply.clusters = clusters;
         supply.prune = prune;
         let engine = Engine::new(Parts {
+            seats: Seats::default(),
             instance: Instance::new("test").unwrap(),
             supply,
             state,
@@ -990,4 +996,5 @@ async fn what_failed_is_asked_again_after_a_restart_whatever_the_clock_did() {
     assert!(due.is_some_and(|due| due <= latest), "{due:?}");
 }
 
+mod files;
 mod removals;

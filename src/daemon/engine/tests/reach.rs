@@ -12,10 +12,11 @@ use crate::failure::{Failure, Reason};
 use crate::names::{EntryName, Instance};
 use crate::report::{Fact, Reporter};
 use crate::state::State;
-use crate::sync::{Delivery, End, Handled, Report, Standing};
+use crate::sync::{Delivery, End, Handled, Job, Report, Standing};
 
 fn engine(dir: &std::path::Path, make: &Maker, reporter: Reporter) -> Engine {
     Engine::new(Parts {
+        seats: crate::target::file::Seats::default(),
         instance: Instance::new("test").unwrap(),
         supply: Supply {
             stores: [].into(),
@@ -78,7 +79,12 @@ async fn namespaces_that_come_and_go_during_a_run_count_when_it_has_ended() {
     assert_eq!(names(&engine), ["main/a/db", "main/b/db"]);
     // The first one fails because its namespace has gone: that is no news.
     let gone = Failure::new(Reason::TargetMissing, "x");
-    engine.run_ended(&name, ended(vec![Err(gone), Ok(Effect::Created)]));
+    let job = Job {
+        entry: name.clone(),
+        generation: engine.entries[&name].generation,
+        number: 1,
+    };
+    engine.run_ended(&job, ended(vec![Err(gone), Ok(Effect::Created)]));
     assert_eq!(names(&engine), ["main/b/db", "main/c/db"]);
     assert_eq!(failures.load(std::sync::atomic::Ordering::Relaxed), 0);
     let entry = &engine.entries[&name];

@@ -10,6 +10,7 @@ use crate::decide::{Drift, Effect};
 use crate::kube::Client;
 use crate::kube::tests::Server;
 use crate::names::{ClusterName, Namespace, ObjectName};
+use crate::secret::Fingerprint;
 use crate::state::{SecretId, SecretPart};
 
 use api::{Api, Kept};
@@ -63,15 +64,19 @@ impl Cast {
         format!("{entry}-t{index}")
     }
 
+    fn shape(&self, name: &str, entry: &mut Entry, at: (&Arc<Client>, &Arc<State>)) {
+        let own = |key: &str| name.replace('e', key);
+        entry.reads = vec![value(&own("a")), value(&own("b"))];
+        entry.items = vec![item("a", 0, OnMissing::Fail), item("b", 1, OnMissing::Fail)];
+        let targets = self.targets.iter().enumerate();
+        entry.targets = targets
+            .map(|(index, policies)| target(entry, index, *policies, at))
+            .collect();
+    }
+
     fn scene(&self, home: tempfile::TempDir, client: &Arc<Client>) -> Scene {
         let shape = |name: &str, entry: &mut Entry, state: &Arc<State>| {
-            let own = |key: &str| name.replace('e', key);
-            entry.reads = vec![value(&own("a")), value(&own("b"))];
-            entry.items = vec![item("a", 0, OnMissing::Fail), item("b", 1, OnMissing::Fail)];
-            let targets = self.targets.iter().enumerate();
-            entry.targets = targets
-                .map(|(index, policies)| target(entry, index, *policies, (client, state)))
-                .collect();
+            self.shape(name, entry, (client, state));
         };
         let clusters = [(cluster(), Arc::clone(client))].into();
         Scene::beside(home, &self.names, (shape, clusters, self.prune))
@@ -299,6 +304,45 @@ async fn a_run_deletes_nothing_for_an_entry_that_was_dismissed_meanwhile() {
     whole(&play);
     let trouble = play.scene.trouble(0);
     assert!(trouble.contains("another one since"), "{trouble}");
+}
+
+/// The entry has that policy now, and is changed like that.
+fn configured(scene: &mut Scene, policy: DeletionPolicy, change: impl Fn(&mut Entry)) {
+    let state = Arc::clone(&scene.engine.state);
+    let client = Arc::clone(&scene.engine.clusters[&cluster()]);
+    let mut entry = json_entry("e0", &scene.dir, &state);
+    let cast = Cast::of(1, &[(CreationPolicy::Owner, policy)]);
+    cast.shape("e0", &mut entry, (&client, &state));
+    change(&mut entry);
+    let store = store(&state, &Reporter::new(|_| {}));
+    let mut next = supply(&state, store, vec![entry]);
+    next.clusters.clone_from(&scene.engine.clusters);
+    scene.engine.renew(next);
+}
+
+#[tokio::test]
+async fn a_delete_under_way_is_not_made_once_the_policy_is_to_retain() {
+    let (play, changed) = before_the_delete(|scene| {
+        configured(scene, DeletionPolicy::Retain, |entry| {
+            entry.configuration = Fingerprint::from_bytes([9; 32]);
+        });
+    })
+    .await;
+    assert_eq!(changed, 1);
+    whole(&play);
+}
+
+#[tokio::test]
+async fn a_delete_under_way_is_not_made_once_the_entry_is_suspended() {
+    let (play, changed) = before_the_delete(|scene| {
+        configured(scene, DeletionPolicy::Delete, |entry| {
+            entry.suspended = true;
+        });
+    })
+    .await;
+    assert_eq!(changed, 1);
+    whole(&play);
+    assert_eq!(play.scene.state(0), Condition::Suspended);
 }
 
 #[tokio::test]

@@ -1,0 +1,189 @@
+//! Targets that keep their run waiting: it has gone on without them, and the entry with it.
+//!
+//! At most one run is at a target at a time. While one is, other runs leave that target out; what it missed by that is
+//! made up for when the run has ended.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::{EntryState, Work};
+use crate::store::Read;
+use crate::sync::{Heard, Which};
+
+/// After this without an answer, a target that was delivered to before is said to fail.
+const LATE: Duration = Duration::from_secs(45);
+
+/// A run that goes on at a few of its targets, while the entry does something else.
+#[derive(Debug)]
+pub(in crate::daemon) struct Laggard {
+    targets: BTreeSet<usize>,
+    since: Instant,
+    /// What it delivers.
+    heard: BTreeMap<Read, Heard>,
+    dismissed: CancellationToken,
+    pub so_far: SoFar,
+}
+
+/// What such a run did before it was left alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::daemon) struct SoFar {
+    pub changed: bool,
+    /// It looked at every target.
+    pub whole: bool,
+}
+
+impl EntryState {
+    /// How many tasks are at its targets.
+    pub(in crate::daemon) fn tasks(&self) -> usize {
+        let run = match self.work {
+            Work::Idle => 0,
+            Work::UnderWay => 1,
+        };
+        self.laggards.len() + run
+    }
+
+    /// Whether targets have to keep their places.
+    pub(in crate::daemon) fn is_busy(&self) -> bool {
+        self.tasks() > 0
+    }
+
+    pub(in crate::daemon) fn lags(&self) -> bool {
+        !self.laggards.is_empty()
+    }
+
+    pub(in crate::daemon) fn is_laggard(&self, run: u64) -> bool {
+        self.laggards.contains_key(&run)
+    }
+
+    /// What is under way is none of its business any more.
+    pub(in crate::daemon) fn disown_tasks(&mut self) {
+        self.work = Work::Idle;
+        self.laggards.clear();
+        for target in &mut self.targets {
+            target.lags = false;
+        }
+    }
+
+    /// The run goes on at these, and the entry without it.
+    pub(in crate::daemon) fn leave_behind(&mut self, run: u64, targets: BTreeSet<usize>) {
+        for index in &targets {
+            if let Some(target) = self.targets.get_mut(*index) {
+                target.lags = true;
+            }
+        }
+        let laggard = Laggard {
+            targets,
+            since: Instant::now(),
+            heard: BTreeMap::new(),
+            dismissed: self.dismissed.clone(),
+            so_far: SoFar {
+                changed: false,
+                whole: false,
+            },
+        };
+        self.laggards.insert(run, laggard);
+    }
+
+    /// How many targets that run goes on at.
+    pub(in crate::daemon) fn waits_of(&self, run: Option<u64>) -> usize {
+        let laggard = run.and_then(|run| self.laggards.get(&run));
+        laggard.map_or(0, |laggard| laggard.targets.len())
+    }
+
+    /// What the run has done until it was left behind.
+    pub(in crate::daemon) fn note_so_far(&mut self, run: u64, so_far: SoFar) {
+        let heard = self.attempted.clone();
+        if let Some(laggard) = self.laggards.get_mut(&run) {
+            laggard.heard = heard;
+            laggard.so_far = so_far;
+        }
+    }
+
+    /// The run has ended at its last targets. They are told, and whether others were delivered something else meanwhile.
+    pub(in crate::daemon) fn catches_up(&mut self, run: u64) -> Option<(Laggard, bool)> {
+        let laggard = self.laggards.remove(&run)?;
+        for index in &laggard.targets {
+            if let Some(target) = self.targets.get_mut(*index) {
+                target.lags = false;
+            }
+        }
+        let behind = laggard.heard != self.attempted;
+        Some((laggard, behind))
+    }
+
+    /// A run begins. What it is for, without the targets that another one is at, and all that it may write; `None` where
+    /// nothing is left, or there is nowhere to deliver to yet.
+    pub(in crate::daemon) fn begin_run(&mut self, which: Which) -> Option<(Which, Vec<usize>)> {
+        if self.waits_for_namespaces() {
+            self.unfinished = true;
+            return None;
+        }
+        let which = self.without_laggards(which)?;
+        let (late, free): (Vec<usize>, Vec<usize>) = self
+            .ours()
+            .into_iter()
+            .partition(|index| self.targets[*index].lags);
+        self.left_out = late.into_iter().collect();
+        self.work = Work::UnderWay;
+        self.began = Instant::now();
+        self.dismissed = CancellationToken::new();
+        Some((which, free))
+    }
+
+    fn without_laggards(&mut self, which: Which) -> Option<Which> {
+        let free = |targets: Vec<usize>| {
+            let free = targets.into_iter().filter(|it| !self.targets[*it].lags);
+            let free: Vec<usize> = free.collect();
+            (!free.is_empty()).then_some(free)
+        };
+        match which {
+            Which::New(new) => free(new).map(Which::New),
+            Which::Retry(failed) => free(failed).map(Which::Retry),
+            Which::All if self.lags() && free(self.ours()).is_none() => {
+                self.unfinished = true;
+                None
+            }
+            Which::All => Some(Which::All),
+        }
+    }
+
+    /// Whether the run that has ended left targets to another one that ended before it: they do not have what it delivered.
+    pub(in crate::daemon) fn has_left_out(&mut self) -> bool {
+        let left_out = std::mem::take(&mut self.left_out);
+        left_out.iter().any(|index| !self.targets[*index].lags)
+    }
+
+    /// When somebody has to say that targets are late.
+    pub(in crate::daemon) fn late_after(&self, now: Instant) -> Option<Instant> {
+        let late = self.laggards.values().map(|it| it.since + LATE);
+        late.filter(|at| *at > now).min()
+    }
+
+    /// Targets that were delivered to before, and that a run is at for too long.
+    pub(in crate::daemon) fn late(&self, now: Instant) -> Vec<usize> {
+        let late = self.laggards.values().filter(|it| it.since + LATE <= now);
+        let targets = late.flat_map(|it| it.targets.iter().copied());
+        let shown_well = |index: &usize| {
+            let target = self.targets.get(*index);
+            target.is_some_and(|target| target.tried && target.trouble.is_none())
+        };
+        targets.filter(shown_well).collect()
+    }
+
+    /// Nothing is to be deleted any more for whatever is under way.
+    pub(in crate::daemon) fn dismiss(&self) {
+        self.dismissed.cancel();
+        for laggard in self.laggards.values() {
+            laggard.dismissed.cancel();
+        }
+    }
+}
+
+impl Laggard {
+    pub(in crate::daemon) fn targets(&self) -> impl Iterator<Item = usize> {
+        self.targets.iter().copied()
+    }
+}
