@@ -73,6 +73,17 @@ pub enum Command {
     },
     /// Let the daemon read and deliver entries now, and wait for it.
     Sync(SyncWhich),
+    /// List what others wrote where entries are to deliver, and what would change if they took it over.
+    ///
+    /// Key names are shown, never values. Nothing that is no plain file is taken over.
+    Adopt {
+        /// Take it over, as it is found then, and deliver at once.
+        #[arg(long)]
+        apply: bool,
+        /// Only at these targets, or those of these entries.
+        #[arg(value_name = "NAME")]
+        names: Vec<String>,
+    },
     /// List the targets that were delivered to and that no entry writes any more.
     ///
     /// And the deletions that are held.
@@ -102,7 +113,11 @@ pub enum Command {
     /// Print a drop-in with what this configuration needs beyond the shipped unit, each line with its reason.
     ///
     /// What no directive can put right goes to stderr, too, with what to do instead. Nothing is changed.
-    SystemdDropin,
+    SystemdDropin {
+        /// Print the rule of polkit that the units in `on_change` need instead.
+        #[arg(long)]
+        polkit: bool,
+    },
     /// Print completions of this command line for a shell.
     Completions {
         #[arg(value_name = "SHELL")]
@@ -157,7 +172,8 @@ Exit codes:
   0   done
   1   failed; `once`: an entry is not delivered, or not to all its targets;
       `check --online`: a read is not answered, or something not allowed;
-      `plan`: an error or a conflict; `status`, `sync`: an entry is not fresh
+      `plan`: an error or a conflict; `status`, `sync`: an entry is not fresh;
+      `adopt`, `prune`: something that was asked for was not done
   2   `plan --detailed-exitcode`: something would change
   3   `once`: some entries are partial, none worse
   64  usage error

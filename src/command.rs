@@ -1,5 +1,6 @@
 //! One file per subcommand; each returns its exit code (design 5, after `sysexits.h`).
 
+mod adopt;
 pub mod check;
 #[cfg(test)]
 mod fixture;
@@ -55,13 +56,21 @@ pub async fn execute(cli: Cli) -> ExitCode {
         } => plan::run(&cli.config, &names, detailed_exitcode).await,
         Command::Status { json } => status::run(&cli.config, json).await,
         Command::Sync(which) => sync::run(&cli.config, asked_for(which)).await,
+        Command::Adopt { apply, names } => {
+            let apply = if apply {
+                adopt::Wish::Apply
+            } else {
+                adopt::Wish::Look
+            };
+            adopt::run(&cli.config, names, apply).await
+        }
         Command::Prune { apply, names } => {
             prune::run(&cli.config, asked_to_prune(apply, names)).await
         }
         Command::Schema => schema::run(),
         Command::IamPolicy { store } => iam_policy::run(&cli.config, store.as_ref()),
         Command::Rbac(options) => rbac::run(&cli.config, &options),
-        Command::SystemdDropin => systemd_dropin::run(&cli.config),
+        Command::SystemdDropin { polkit } => systemd_dropin::run(&cli.config, polkit),
         Command::Completions { shell } => shell::completions(shell),
         Command::Man => shell::man(),
     }

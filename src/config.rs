@@ -3,6 +3,7 @@
 //! `text -> tree (spanned TOML) -> lower (all checks) -> Config`. Raw TOML types stay inside this module. Nothing
 //! outside can hold a `Config` that was not checked, and nothing here makes a call.
 
+mod action;
 mod aws;
 mod diagnostic;
 mod include;
@@ -22,12 +23,14 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::account::Account;
 use crate::assemble::Templates;
 use crate::names::{
     ClusterName, EntryName, Instance, LabelValue, MetadataKey, Namespace, ObjectName, SecretKey,
     StoreName,
 };
 
+pub use self::action::{Action, Argv, OnChange, STAGED, Signal, SignalTo};
 pub use self::aws::{AwsAuth, AwsBase, AwsRole, AwsStore, Fetch, Rates, SecretRef, ValueSource};
 pub use self::diagnostic::{Diagnostic, Diagnostics, Severity};
 pub use self::include::Included;
@@ -351,7 +354,16 @@ pub struct FileTarget {
     pub mode: u32,
     /// Permission bits of parents that have to be made.
     pub dir_mode: u32,
+    /// Whose it is to be; ours where this is left out.
+    pub owner: Option<Account>,
+    /// Which group it is to have, and parents that have to be made; where this is left out, the one that new files get.
+    pub group: Option<Account>,
     pub adopt: bool,
+    /// [`DeletionPolicy::Retain`] or [`DeletionPolicy::Delete`]: of a file, no single keys go.
+    pub deletion_policy: DeletionPolicy,
+    /// Has to accept the new file before it is in place. With [`STAGED`] among its arguments.
+    pub check: Option<Argv>,
+    pub on_change: Option<OnChange>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -360,8 +372,21 @@ pub enum FileFormat {
     Raw {
         key: SecretKey,
     },
-    Dotenv,
+    Dotenv(Dialect),
     Json,
+    Yaml,
+    Properties,
+    /// One file per key, in a directory that is swapped as a whole.
+    Directory,
+}
+
+/// For whom a dotenv file is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialect {
+    /// Shells, and systemd's `EnvironmentFile=`.
+    Shell,
+    /// `docker run --env-file`, which does not unquote.
+    Docker,
 }
 
 #[cfg(test)]

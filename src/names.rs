@@ -73,6 +73,8 @@ names! {
     ResourceVersion: opaque, "1 to 128 printable ASCII characters";
     /// What a machine is called in a Lease.
     Candidate: |text| (1..=128).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._:@/".contains(&b)), "1 to 128 letters, digits and `-`, `.`, `_`, `:`, `@`, `/`";
+    /// A systemd unit: a name and a type; of a template an instance.
+    UnitName: unit_name, "a unit of systemd, such as `app.service`: letters, digits and `:`, `-`, `_`, `.`, `@`, `\\`, at most 255; of a template an instance";
     /// An AWS account.
     AccountId: |text| text.len() == 12 && text.bytes().all(|b| b.is_ascii_digit()), "an account's 12 digits";
     /// An IAM role.
@@ -172,6 +174,35 @@ impl RoleArn {
 }
 
 /// `arn:PARTITION:iam::ACCOUNT:role/PATH/NAME` (IAM user guide, identifiers).
+const UNIT_TYPES: [&str; 11] = [
+    "service",
+    "socket",
+    "device",
+    "mount",
+    "automount",
+    "swap",
+    "target",
+    "path",
+    "timer",
+    "slice",
+    "scope",
+];
+
+impl UnitName {
+    /// Whether a text ends as a unit's name does.
+    pub fn has_type(text: &str) -> bool {
+        let kind = text.rsplit_once('.').map(|(_, kind)| kind);
+        kind.is_some_and(|kind| UNIT_TYPES.contains(&kind))
+    }
+}
+
+fn unit_name(text: &str) -> bool {
+    let legal = |byte: u8| byte.is_ascii_alphanumeric() || b":-_.@\\".contains(&byte);
+    let name = text.rsplit_once('.').map_or("", |(name, _)| name);
+    let named = !name.is_empty() && !name.starts_with('@') && !name.ends_with('@');
+    text.len() <= 255 && UnitName::has_type(text) && named && text.bytes().all(legal)
+}
+
 fn role_arn(text: &str) -> bool {
     let parts: Vec<&str> = text.split(':').collect();
     let name = |b: u8| b.is_ascii_alphanumeric() || b"/_+=,.@-".contains(&b);
@@ -290,6 +321,26 @@ mod tests {
         ] {
             assert!(RoleArn::new(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_unit_has_a_type_and_no_other_letters() {
+        for text in ["app.service", "-.mount", "a@b:c\\x2d.service", "app.socket"] {
+            assert!(UnitName::new(text).is_ok(), "{text}");
+        }
+        for text in [
+            "app",
+            ".service",
+            "app.conf",
+            "app@.service",
+            "@a.service",
+            "a/b.service",
+            "a b.service",
+            "\u{e4}.service",
+        ] {
+            assert!(UnitName::new(text).is_err(), "{text}");
+        }
+        assert!(UnitName::new("a".repeat(248) + ".service").is_err());
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! Diagnostics go to stderr, a summary to stdout. The summary names what the configuration names, never what is
 //! written beside a name.
 
+mod accounts;
 mod cost;
 mod online;
 
@@ -29,8 +30,12 @@ pub struct Options {
 /// Checks the configuration at `path`, and where it is in order and `online` says so, its stores. Returns the exit code.
 pub async fn run(path: &Path, options: Options, online: bool) -> u8 {
     let answer = check(path, options, &Surroundings::from_process());
+    let mut diagnostics = answer.diagnostics;
+    if let Some(config) = &answer.config {
+        diagnostics += &accounts::unknown(config).await;
+    }
     // Whoever closed the other end of a pipe has seen what he wanted; the exit code is the same.
-    let _ = io::stderr().lock().write_all(answer.diagnostics.as_bytes());
+    let _ = io::stderr().lock().write_all(diagnostics.as_bytes());
     let _ = io::stdout().lock().write_all(answer.summary.as_bytes());
     match answer.config.filter(|_| online) {
         Some(config) => online::run(&config).await,

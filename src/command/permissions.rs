@@ -232,8 +232,7 @@ fn restarts(need: &mut Need<'_>, target: &KubernetesTarget) {
             WorkloadKind::StatefulSet => Resource::StatefulSet,
             WorkloadKind::DaemonSet => Resource::DaemonSet,
         };
-        let verbs = [(Verb::Get, Why::Restart), (Verb::Patch, Why::Restart)];
-        need.one(resource, &workload.name, &verbs);
+        need.one(resource, &workload.name, &[(Verb::Patch, Why::Restart)]);
     }
 }
 

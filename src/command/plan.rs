@@ -1,6 +1,6 @@
 //! `plan`: what would be done to each target, and nothing is written.
 
-mod list;
+pub(super) mod list;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -10,6 +10,7 @@ use super::table::Paint;
 use super::{FAILED, WOULD_CHANGE, load_with, print, show};
 use crate::daemon;
 use crate::names::EntryName;
+use crate::sync::plan::View;
 
 pub(super) async fn run(path: &Path, names: &[EntryName], detailed: bool) -> ExitCode {
     let config = match load_with(path, names) {
@@ -17,7 +18,8 @@ pub(super) async fn run(path: &Path, names: &[EntryName], detailed: bool) -> Exi
         Err(code) => return code,
     };
     let mut line = ProgressLine::new();
-    let planned = Box::pin(daemon::plan(config, names, |now| line.show(now))).await;
+    let view = (names, View::Run);
+    let planned = Box::pin(daemon::plan(config, view, |now| line.show(now))).await;
     drop(line);
     let plan = match planned {
         Ok(plan) => plan,

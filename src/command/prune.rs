@@ -82,7 +82,7 @@ fn failures(leftovers: &Leftovers) -> (String, bool) {
     });
     let standby = leftovers.standby.iter().map(|trouble| {
         let Trouble { message, help, .. } = trouble;
-        format!("error: nothing was removed: {message}\n  help: {help}\n")
+        format!("error: nothing was removed from clusters: {message}\n  help: {help}\n")
     });
     let lines: String = standby.chain(failed).chain(unknown).collect();
     let ok = lines.is_empty();
@@ -95,7 +95,6 @@ fn fate(fate: OrphanFate) -> &'static str {
         OrphanFate::GiveBack => "remove our keys",
         OrphanFate::Release => "leave to others",
         OrphanFate::NoCluster => "stays: no such cluster",
-        OrphanFate::NotYet => "stays: a file",
     }
 }
 
@@ -155,7 +154,7 @@ mod tests {
     fn each_orphan_is_listed_with_who_wrote_it_since_when_and_what_becomes_of_it() {
         let since = Some("2026-01-02T03:04:05.6Z");
         let orphans = [
-            orphan(TargetKind::File, "/run/x", since, OrphanFate::NotYet),
+            orphan(TargetKind::File, "/run/x", since, OrphanFate::Delete),
             orphan(
                 TargetKind::Kubernetes,
                 "prod/app/db",
@@ -165,8 +164,8 @@ mod tests {
         ];
         assert_eq!(
             list(&orphans),
-            "file        /run/x       db  stays: a file  since 2026-01-02T03:04:05Z\n\
-             kubernetes  prod/app/db  db  delete         since when is not known\n\
+            "file        /run/x       db  delete  since 2026-01-02T03:04:05Z\n\
+             kubernetes  prod/app/db  db  delete  since when is not known\n\
              2 orphaned targets\n"
         );
         assert_eq!(list(&[]), "0 orphaned targets\n");

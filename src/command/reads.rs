@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::config::{Config, OnMissing};
+use crate::config::{Config, DeletionPolicy, Entry, OnMissing, Selection, Target};
 use crate::store::Read;
 
 /// Each distinct read, at the shortest interval of the entries that use it.
@@ -25,12 +25,28 @@ pub(super) fn of(config: &Config) -> BTreeMap<Read, Duration> {
 
 /// The finds that go on without what they no longer list: whether it is gone is seen by the tags of each.
 pub(super) fn finds_that_may_lose(config: &Config) -> BTreeSet<Read> {
-    let items = config.entries.values().flat_map(|entry| &entry.data_from);
-    let losing = items.filter(|item| item.on_missing != OnMissing::Fail);
+    let losing = config.entries.values().flat_map(|entry| {
+        let removes = removes(entry);
+        let items = entry.data_from.iter();
+        items.filter(move |item| removes || item.on_missing != OnMissing::Fail)
+    });
     losing
         .map(|item| Read {
             store: item.store.clone(),
             source: item.source(),
         })
         .collect()
+}
+
+/// Whether something of it goes by the policy of a target.
+fn removes(entry: &Entry) -> bool {
+    let listed = entry.targets.iter().map(|target| match target {
+        Target::Kubernetes(target) => target.deletion_policy,
+        Target::File(target) => target.deletion_policy,
+    });
+    let selected = entry.selections.iter().map(Selection::like);
+    let selected = selected.map(|target| target.deletion_policy);
+    listed
+        .chain(selected)
+        .any(|policy| policy != DeletionPolicy::Retain)
 }

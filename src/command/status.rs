@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use super::table::{self, Columns, Paint};
 use super::{FAILED, UNAVAILABLE, find_daemon, print, show};
-use crate::status::{LeaderStatus, ReloadStatus};
+use crate::status::{LeaderStatus, PausedCluster, ReloadStatus};
 use crate::{clock, control};
 
 /// 1 says that something is not fresh; whatever keeps that from being known is 69.
@@ -30,10 +30,28 @@ pub(super) async fn run(path: &Path, json: bool) -> ExitCode {
         let columns = Columns::Standing(clock::now());
         let list = table::table(&status.entries, columns, Paint::for_stdout());
         let summary = table::summary(&status.entries);
-        list + &summary + &leader(status.leader.as_ref()) + &reload(status.reload.as_ref())
+        let paused: String = status.paused_clusters.iter().map(paused).collect();
+        list + &summary
+            + &paused
+            + &leader(status.leader.as_ref())
+            + &reload(status.reload.as_ref())
     };
     let well = table::is_well(&status.entries);
     print(&text, if well { 0 } else { FAILED })
+}
+
+/// Why everything there waits for one probe.
+fn paused(paused: &PausedCluster) -> String {
+    let PausedCluster {
+        cluster,
+        since,
+        next_probe,
+        error,
+    } = paused;
+    format!(
+        "cluster `{cluster}` is paused since {since:.0}, it is next asked at {next_probe:.0}: {}: {}\n  help: {}\n",
+        error.reason, error.message, error.help
+    )
 }
 
 /// Who writes to Kubernetes, where several machines could.

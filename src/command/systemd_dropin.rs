@@ -4,9 +4,11 @@
 //! are named with a leading `-`: one that is missing is the trouble of its entries and must not keep the service from
 //! starting.
 
+mod accounts;
 mod needs;
 mod paths;
 mod place;
+mod polkit;
 mod text;
 
 use std::collections::BTreeMap;
@@ -14,6 +16,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 
+use self::polkit::{Units, Verb};
 use super::{load_in, print, show};
 use crate::config::{Config, Surroundings};
 
@@ -24,12 +27,14 @@ mod unit {
     pub(super) const RUNTIME_DIRECTORY: &str = "/run/secretsyncd";
     pub(super) const USER: &str = "secretsyncd";
     pub(super) const TIMEOUT_STOP_SECONDS: u64 = 45;
+    /// What the shipped drop-in for owners adds.
+    pub(super) const OWNERS: &str = "CAP_CHOWN CAP_FOWNER";
 }
 
 /// So many are named in one comment.
 const NAMED: usize = 5;
 
-pub(super) fn run(path: &Path) -> ExitCode {
+pub(super) fn run(path: &Path, polkit: bool) -> ExitCode {
     // Defaults are those of the service, whoever asks.
     let service = Surroundings {
         state_directory: Some(unit::STATE_DIRECTORY.into()),
@@ -41,6 +46,10 @@ pub(super) fn run(path: &Path) -> ExitCode {
         Err(code) => return code,
     };
     let drop_in = DropIn::of(&config, Path::exists);
+    if polkit {
+        let none = || format!("// {} needs nothing of polkit.\n", drop_in.config);
+        return print(&drop_in.rule().unwrap_or_else(none), 0);
+    }
     show(&drop_in.problems());
     print(&drop_in.text(), 0)
 }
@@ -55,6 +64,8 @@ enum Directive {
     BindPaths,
     BindReadOnlyPaths,
     SupplementaryGroups,
+    CapabilityBoundingSet,
+    AmbientCapabilities,
     PrivateUsers,
     SystemCallFilter,
     TimeoutStopSec,
@@ -70,6 +81,8 @@ impl Directive {
             Self::BindPaths => "BindPaths",
             Self::BindReadOnlyPaths => "BindReadOnlyPaths",
             Self::SupplementaryGroups => "SupplementaryGroups",
+            Self::CapabilityBoundingSet => "CapabilityBoundingSet",
+            Self::AmbientCapabilities => "AmbientCapabilities",
             Self::PrivateUsers => "PrivateUsers",
             Self::SystemCallFilter => "SystemCallFilter",
             Self::TimeoutStopSec => "TimeoutStopSec",
@@ -90,6 +103,7 @@ struct DropIn {
     settings: BTreeMap<(Directive, String), Reason>,
     /// By their sentence.
     problems: BTreeMap<String, Reason>,
+    units: Units,
 }
 
 impl DropIn {
@@ -103,6 +117,17 @@ impl DropIn {
     fn set(&mut self, directive: Directive, value: &str, why: &str, whose: &str) {
         let setting = (directive, value.to_owned());
         self.settings.entry(setting).or_default().add(why, whose);
+    }
+
+    /// What is done to a unit, which polkit has to allow.
+    fn unit(&mut self, name: &str, verb: Verb, whose: &str) {
+        let unit = (name.to_owned(), verb);
+        let reason = self.units.entry(unit).or_default();
+        reason.add(verb.key(), whose);
+    }
+
+    fn rule(&self) -> Option<String> {
+        polkit::rule(&self.config, &self.units)
     }
 
     /// What no directive can put right, and what to do.
@@ -131,6 +156,11 @@ impl DropIn {
                 text,
                 "# What {config} needs beyond secretsyncd.service.\n\
                  # For /etc/systemd/system/secretsyncd.service.d/config.conf; then: systemctl daemon-reload\n"
+            );
+        }
+        if !self.units.is_empty() {
+            text.push_str(
+                "\n# What it does to units, polkit has to allow: `secretsyncd systemd-dropin --polkit` prints the rule.\n",
             );
         }
         for (fact, reason) in &self.problems {

@@ -5,7 +5,7 @@ use std::io::IsTerminal as _;
 use jiff::Timestamp;
 
 use crate::report::Condition;
-use crate::status::{EntryStatus, Trouble};
+use crate::status::{EntryStatus, TargetStatus, Trouble};
 
 pub(super) const GREEN: u8 = 32;
 pub(super) const YELLOW: u8 = 33;
@@ -64,12 +64,14 @@ pub(super) fn table(entries: &[EntryStatus], columns: Columns, paint: Paint) -> 
         let rest = rest(entry, columns);
         lines.push(format!("{:width$}  {state}  {rest}", entry.name));
         if matches!(entry.state, Condition::Fresh | Condition::Suspended) {
+            lines.extend(entry.targets.iter().filter_map(|it| pending(it, columns)));
             continue;
         }
         for target in &entry.targets {
             let state = paint.state(target.state);
             let standby = if target.waits { "  (standby)" } else { "" };
             lines.push(format!("  {state}  {}{standby}", target.target));
+            lines.extend(pending(target, columns));
             lines.extend(target.error.iter().flat_map(explained));
         }
         let own = entry.error.iter();
@@ -103,6 +105,15 @@ fn rest(entry: &EntryStatus, columns: Columns) -> String {
         Some(_) => format!("{targets:10}  {last:16}  next now"),
         None => format!("{targets:10}  {last}"),
     }
+}
+
+/// What has to run for a target's last change.
+fn pending(target: &TargetStatus, columns: Columns) -> Option<String> {
+    let (Some(action), Columns::Standing(now)) = (&target.action, columns) else {
+        return None;
+    };
+    let since = age(now.duration_since(action.pending_since).as_secs());
+    Some(format!("    {} pending for {since}", action.action))
 }
 
 /// A span by its largest unit, and the one below while that says something.

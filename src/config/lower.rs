@@ -32,6 +32,7 @@ mod stores;
 mod tags;
 mod template;
 mod url;
+mod workload;
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};

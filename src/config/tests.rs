@@ -1,5 +1,6 @@
 //! The configuration from outside: text in, `Config` or diagnostics out.
 
+mod actions;
 mod auth;
 mod clusters;
 mod conflicts;
@@ -10,6 +11,7 @@ mod files;
 mod leader;
 mod leaks;
 mod lowering;
+mod restarts;
 mod schema;
 mod shipped;
 mod sources;

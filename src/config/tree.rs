@@ -81,29 +81,17 @@ impl<'t> Table<'t> {
         self.take(key)?.table()
     }
 
-    /// One of a closed set of words; some of them may have no effect yet.
+    /// One of a closed set of words.
     pub(super) fn choice<T: Copy>(
         &mut self,
         key: &'static str,
-        now: &[(&'static str, T)],
-        later: &[&'static str],
+        all: &[(&'static str, T)],
     ) -> Option<At<T>> {
         let word = self.string(key)?;
-        if let Some((_, meaning)) = now.iter().find(|(name, _)| *name == word.value) {
+        if let Some((_, meaning)) = all.iter().find(|(name, _)| *name == word.value) {
             return Some(word.map(|_| *meaning));
         }
-        if let Some(name) = later.iter().find(|name| **name == word.value) {
-            self.problems.error(
-                word.at,
-                format!("`{key} = \"{name}\"` is not supported yet"),
-            );
-            return None;
-        }
-        let words: Vec<&str> = now
-            .iter()
-            .map(|(name, _)| *name)
-            .chain(later.iter().copied())
-            .collect();
+        let words: Vec<&str> = all.iter().map(|(name, _)| *name).collect();
         let listed: Vec<String> = words.iter().map(|w| format!("\"{w}\"")).collect();
         self.problems.push(
             Problem::error(
@@ -113,20 +101,6 @@ impl<'t> Table<'t> {
             .maybe_help(did_you_mean(word.value, words)),
         );
         None
-    }
-
-    /// A key that will mean something: what stands there is checked, then refused.
-    pub(super) fn later<T>(
-        &mut self,
-        key: &'static str,
-        check: impl FnOnce(Value<'t>) -> Option<T>,
-    ) {
-        let Some(value) = self.take(key) else { return };
-        let at = value.key_at;
-        if check(value).is_some() {
-            self.problems
-                .error(at, format!("`{key}` is not supported yet"));
-        }
     }
 
     pub(super) fn has(&self, key: &str) -> bool {

@@ -211,3 +211,45 @@ fn a_bare_name_is_looked_for_in_absolute_directories() {
     assert!(find("run".as_ref(), absolute.as_ref()).is_some());
     assert_eq!(find("run".as_ref(), ".ci".as_ref()), None);
 }
+
+#[tokio::test]
+async fn what_is_unheard_may_say_as_much_as_it_likes_and_leave_something_running() {
+    let time = LIMITS.time;
+    let loud = Script::new("head -c 50000000 /dev/zero; head -c 50000000 /dev/zero >&2");
+    assert_eq!(loud.program().run_unheard(time).await, Ok(()));
+    let failing = Script::new("exit 3");
+    let ended = failing.program().run_unheard(time).await;
+    assert_eq!(ended, Err(Trouble::Exited(3)));
+    // It holds whatever it was started with.
+    let leaving = Script::new("sleep 30 & exit 0");
+    let started = tokio::time::Instant::now();
+    assert_eq!(leaving.program().run_unheard(time).await, Ok(()));
+    assert!(started.elapsed() < time);
+}
+
+#[tokio::test]
+async fn lines_are_heard_until_the_program_ends_whatever_it_leaves_running() {
+    let heard = async |text: &str| {
+        let mut lines = Vec::new();
+        let script = Script::new(text);
+        let say = |line: &str| lines.push(line.to_owned());
+        let ended = script.program().run_heard(LIMITS.time, say).await;
+        lines.sort();
+        (ended, lines)
+    };
+    let both = heard("echo a; echo b >&2; printf c; exit 4").await;
+    assert_eq!(
+        both,
+        (
+            Err(Trouble::Exited(4)),
+            vec!["a".into(), "b".into(), "c".into()]
+        )
+    );
+    let started = tokio::time::Instant::now();
+    let left = heard("echo a; sleep 30 & exit 0").await;
+    assert_eq!(left, (Ok(()), vec!["a".to_owned()]));
+    assert!(started.elapsed() < LIMITS.time);
+    let (flood, lines) = heard("yes").await;
+    assert_eq!(flood, Err(Trouble::TooMuch(16 << 20)));
+    assert!(lines.len() < 300, "{}", lines.len());
+}

@@ -5,22 +5,23 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-const SILENCE: Duration = Duration::from_millis(200);
-const AT_MOST: Duration = Duration::from_secs(2);
-
 /// What was touched, until it is quiet.
 #[derive(Debug)]
 pub(super) struct Debounce<T> {
     touched: BTreeSet<T>,
     /// The first and the last touch.
     span: Option<(Instant, Instant)>,
+    silence: Duration,
+    at_most: Duration,
 }
 
 impl<T: Ord> Debounce<T> {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(silence: Duration, at_most: Duration) -> Self {
         Self {
             touched: BTreeSet::new(),
             span: None,
+            silence,
+            at_most,
         }
     }
 
@@ -36,7 +37,7 @@ impl<T: Ord> Debounce<T> {
 
     pub(super) fn due(&self) -> Option<Instant> {
         self.span
-            .map(|(first, last)| (last + SILENCE).min(first + AT_MOST))
+            .map(|(first, last)| (last + self.silence).min(first + self.at_most))
     }
 
     pub(super) fn take(&mut self) -> BTreeSet<T> {

@@ -11,6 +11,9 @@ use super::trace::{DirectoryId, Look, Name};
 /// Beyond this many directories the rest is polled.
 pub(super) const MOST_WATCHED: usize = 4096;
 
+/// Beyond this many files the rest is left to their directories.
+pub(super) const MOST_FILES: usize = 1024;
+
 #[derive(Debug)]
 pub(super) struct Directories {
     most: usize,
@@ -18,6 +21,8 @@ pub(super) struct Directories {
     /// By identity, because inotify knows no paths: one directory under two of them would be told of under one.
     watched: BTreeMap<DirectoryId, PathBuf>,
     by_path: BTreeMap<PathBuf, DirectoryId>,
+    /// Files that could not be watched for themselves; their directories tell of most of what happens to them.
+    spared: BTreeSet<DirectoryId>,
     /// What counts as not watched, but inotify was not told so.
     forgotten: Vec<PathBuf>,
     polled: BTreeMap<DirectoryId, Why>,
@@ -29,6 +34,8 @@ pub(super) struct Directories {
 struct Wanted {
     path: PathBuf,
     remote: bool,
+    /// No directory, but a file that is watched for itself.
+    itself: bool,
     names: BTreeMap<OsString, BTreeSet<Watched>>,
     /// Who wants to know of any name.
     any: BTreeSet<Watched>,
@@ -53,6 +60,7 @@ impl Directories {
             wanted: BTreeMap::new(),
             watched: BTreeMap::new(),
             by_path: BTreeMap::new(),
+            spared: BTreeSet::new(),
             forgotten: Vec::new(),
             polled: BTreeMap::new(),
             said: BTreeSet::new(),
@@ -85,10 +93,15 @@ impl Directories {
             let askers = match &look.name {
                 Name::One(name) => wanted.names.entry(name.clone()).or_default(),
                 Name::Any => &mut wanted.any,
+                Name::Itself => {
+                    wanted.itself = true;
+                    &mut wanted.any
+                }
             };
             askers.insert(watched.clone());
         }
         self.polled.retain(|id, _| self.wanted.contains_key(id));
+        self.spared.retain(|id| self.wanted.contains_key(id));
         again
     }
 
@@ -104,7 +117,8 @@ impl Directories {
             stays
         });
         let mut add = Vec::new();
-        for (id, wanted) in &self.wanted {
+        let directories = self.wanted.iter().filter(|(_, wanted)| !wanted.itself);
+        for (id, wanted) in directories {
             if self.watched.contains_key(id) || self.polled.contains_key(id) {
                 continue;
             }
@@ -116,7 +130,22 @@ impl Directories {
                 add.push((*id, wanted.path.clone()));
             }
         }
+        self.add_files(&mut add);
         Plan { remove, add }
+    }
+
+    /// Those that are watched for themselves come last, and stand back where there are many.
+    fn add_files(&self, add: &mut Vec<(DirectoryId, PathBuf)>) {
+        let is_file = |id: &DirectoryId| self.wanted.get(id).is_some_and(|it| it.itself);
+        let watched = self.watched.keys().filter(|id| is_file(id)).count();
+        let all = self.watched.len() + add.len();
+        let room = MOST_FILES.saturating_sub(watched);
+        let room = room.min(self.most.saturating_sub(all));
+        let files = self.wanted.iter().filter(|(id, wanted)| {
+            let known = self.watched.contains_key(id) || self.spared.contains(id);
+            wanted.itself && !wanted.remote && !known
+        });
+        add.extend(files.take(room).map(|(id, it)| (*id, it.path.clone())));
     }
 
     /// Returns whose paths have to be looked at again: what happened before a directory was watched was not told.
@@ -132,6 +161,10 @@ impl Directories {
                     self.watched.insert(id, wanted.path.clone());
                 }
                 Outcome::Moved => {}
+                Outcome::Not(_) if wanted.itself => {
+                    self.spared.insert(id);
+                    continue;
+                }
                 Outcome::Not(why) => {
                     self.polled.insert(id, why);
                     continue;
@@ -181,8 +214,9 @@ impl Directories {
 
     /// Lets what is polled be tried again.
     pub(super) fn try_polled_again(&mut self) -> bool {
-        let any = !self.polled.is_empty();
+        let any = !self.polled.is_empty() || !self.spared.is_empty();
         self.polled.clear();
+        self.spared.clear();
         any
     }
 

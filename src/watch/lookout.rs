@@ -77,7 +77,7 @@ impl Lookout {
             astray: false,
             inotify: None,
             glance,
-            debounce: Debounce::new(),
+            debounce: Debounce::new(options.silence, options.at_most),
             poll_at: now + options.poll,
             compare_at: now + options.compare_all,
             options,

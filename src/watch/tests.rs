@@ -1,6 +1,7 @@
 //! Real files and real inotify, with long patience and no reliance on speed.
 
 mod links;
+mod places;
 mod pure;
 mod staged;
 
@@ -21,6 +22,8 @@ const EVENTS: Options = Options {
     by: By::Events,
     poll: Duration::from_hours(1),
     compare_all: Duration::from_hours(1),
+    silence: Duration::from_millis(200),
+    at_most: Duration::from_secs(2),
 };
 
 fn file(path: impl AsRef<Path>) -> Watched {

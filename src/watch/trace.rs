@@ -67,6 +67,8 @@ pub(super) struct DirectoryId {
 pub(super) enum Name {
     One(OsString),
     Any,
+    /// What is at the path is no directory, and is told of only where there are watches to spare.
+    Itself,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,13 +82,26 @@ pub(super) struct Sight {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Stamp {
     Nothing,
+    /// As nothing, and the way ends in this directory.
+    Until(Around),
     Unreadable,
     There {
         at: PathBuf,
         inode: Inode,
         /// Over everything in a directory.
         within: u64,
+        /// Only of a place.
+        around: Option<Around>,
     },
+}
+
+/// A directory, and whom it lets in: not what is in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Around {
+    id: DirectoryId,
+    mode: u32,
+    owner: u32,
+    group: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -120,9 +135,10 @@ pub(super) fn trace(watched: &Watched) -> Trace {
     let mut walk = Walk::default();
     let sight = walk.follow(watched).unwrap_or_else(|error| {
         let nothing = matches!(error, ErrorKind::NotFound | ErrorKind::NotADirectory);
+        let until = walk.around.filter(|_| is_place(watched)).map(Stamp::Until);
         Sight {
             stamp: if nothing {
-                Stamp::Nothing
+                until.unwrap_or(Stamp::Nothing)
             } else {
                 Stamp::Unreadable
             },
@@ -142,6 +158,10 @@ struct Walk {
     ahead: Vec<Step>,
     links: usize,
     looks: Vec<Look>,
+    /// The directory that was noted last.
+    around: Option<Around>,
+    /// A link at the end is where the way ends.
+    stays: bool,
 }
 
 enum Step {
@@ -152,6 +172,7 @@ enum Step {
 
 impl Walk {
     fn follow(&mut self, watched: &Watched) -> Result<Sight, ErrorKind> {
+        self.stays = is_place(watched);
         let path = std::path::absolute(watched.path()).map_err(|error| error.kind())?;
         self.prepend(&path);
         let mut found = None;
@@ -196,7 +217,7 @@ impl Walk {
                 return Err(error);
             }
         };
-        if found.is_symlink() {
+        if found.is_symlink() && !(self.stays && self.ahead.is_empty()) {
             self.note(Name::One(name))?;
             self.links += 1;
             if self.links > MOST_LINKS {
@@ -222,6 +243,12 @@ impl Walk {
             device: found.dev(),
             inode: found.ino(),
         };
+        self.around = Some(Around {
+            id,
+            mode: found.mode(),
+            owner: found.uid(),
+            group: found.gid(),
+        });
         let remote = match self.looks.last() {
             Some(last) if last.id.device == id.device => last.remote,
             Some(_) | None => is_remote(&self.here),
@@ -235,6 +262,20 @@ impl Walk {
         Ok(())
     }
 
+    fn note_itself(&mut self, found: &Metadata) {
+        let id = DirectoryId {
+            device: found.dev(),
+            inode: found.ino(),
+        };
+        let remote = self.looks.last().is_some_and(|around| around.remote);
+        self.looks.push(Look {
+            id,
+            directory: self.here.clone(),
+            remote,
+            name: Name::Itself,
+        });
+    }
+
     fn sight(&mut self, watched: &Watched, found: &Metadata) -> Result<Sight, ErrorKind> {
         let inode = Inode::of(found);
         let (mut within, mut fresh) = (0, inode.is_fresh());
@@ -245,14 +286,23 @@ impl Walk {
                 within = all;
                 fresh |= any_fresh;
             }
-            Watched::File(_) | Watched::Directory(_) => {}
+            Watched::Place(_) if found.is_file() => self.note_itself(found),
+            Watched::File(_) | Watched::Directory(_) | Watched::Place(_) => {}
         }
         let stamp = Stamp::There {
             at: self.here.clone(),
             inode,
             within,
+            around: self.around.filter(|_| is_place(watched)),
         };
         Ok(Sight { stamp, fresh })
+    }
+}
+
+fn is_place(watched: &Watched) -> bool {
+    match watched {
+        Watched::Place(_) => true,
+        Watched::File(_) | Watched::Directory(_) => false,
     }
 }
 

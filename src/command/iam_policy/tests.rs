@@ -1,8 +1,10 @@
 use std::time::Duration;
 
 use super::*;
-use crate::command::fixture::{aws, config, entry, file, find, metadata, secrets_manager, value};
-use crate::config::{AwsRole, Entry, Fetch, OnMissing, Source};
+use crate::command::fixture::{
+    aws, config, entry, file, find, metadata, secret, secrets_manager, value,
+};
+use crate::config::{AwsRole, DeletionPolicy, Entry, Fetch, OnMissing, Source, Target};
 use crate::names::AccountId;
 
 const HOUR: Duration = Duration::from_hours(1);
@@ -454,4 +456,15 @@ fn a_find_that_may_lose_needs_the_tags_of_what_it_lost() {
     assert!(!json(&entry).contains("DescribeSecret"));
     entry.data_from[0].on_missing = OnMissing::Drop;
     assert!(json(&entry).contains("secretsmanager:DescribeSecret"));
+    // So does one whose target goes with all that it is made of.
+    entry.data_from[0].on_missing = OnMissing::Fail;
+    let mut owned = secret("main/app/db");
+    for (policy, asks) in [
+        (DeletionPolicy::Retain, false),
+        (DeletionPolicy::Delete, true),
+    ] {
+        owned.deletion_policy = policy;
+        entry.targets = vec![Target::Kubernetes(owned.clone())];
+        assert_eq!(json(&entry).contains("DescribeSecret"), asks, "{policy:?}");
+    }
 }

@@ -75,7 +75,6 @@ fn deletes_watches_and_restarts_are_needed_where_they_are_asked_for() {
             "app secrets watch *: Follow",
             "app secrets patch db: Apply",
             "app secrets delete db: Remove",
-            "app statefulsets get api: Restart",
             "app statefulsets patch api: Restart",
         ]
     );
@@ -84,7 +83,7 @@ fn deletes_watches_and_restarts_are_needed_where_they_are_asked_for() {
         wide[..2],
         ["* secrets list *: Follow", "* secrets watch *: Follow"]
     );
-    assert_eq!(wide.len(), 7);
+    assert_eq!(wide.len(), 6);
 }
 
 #[test]
@@ -180,7 +179,6 @@ fn what_a_selector_may_find_is_allowed_everywhere_but_by_name() {
         "* secrets patch db: Apply",
         "* namespaces list *: Select",
         "* namespaces watch *: Select",
-        "* deployments get api: Restart",
         "* deployments patch api: Restart",
     ];
     let own = [

@@ -2,7 +2,7 @@
 
 use crate::command::table::{GREEN, Paint, RED, YELLOW};
 use crate::daemon::Planned;
-use crate::decide::changes::{Changes, Delta, Other};
+use crate::decide::changes::{Became, Changes, Delta, Other};
 use crate::failure::{Failure, Reason};
 use crate::names::EntryName;
 use crate::sync::plan::{Doing, Step};
@@ -58,7 +58,7 @@ impl Word {
 
 /// One target.
 #[derive(Debug)]
-pub(super) struct Row {
+pub(in crate::command) struct Row {
     word: Word,
     target: String,
     entry: String,
@@ -69,7 +69,7 @@ pub(super) struct Row {
 }
 
 impl Row {
-    pub(super) fn is_bad(&self) -> bool {
+    pub(in crate::command) fn is_bad(&self) -> bool {
         match self.word {
             Word::Conflict | Word::Error => true,
             Word::Create
@@ -81,6 +81,11 @@ impl Row {
         }
     }
 
+    /// Whether there is something to say of it.
+    pub(in crate::command) fn is_of_note(&self) -> bool {
+        !matches!(self.word, Word::Unchanged)
+    }
+
     pub(super) fn is_change(&self) -> bool {
         match self.word {
             Word::Create | Word::Update | Word::Adopt | Word::Delete => true,
@@ -90,7 +95,7 @@ impl Row {
 }
 
 /// By entry, and then as the configuration has its targets.
-pub(super) fn rows(entries: &[Planned]) -> Vec<Row> {
+pub(in crate::command) fn rows(entries: &[Planned]) -> Vec<Row> {
     entries.iter().flat_map(of_entry).collect()
 }
 
@@ -181,6 +186,8 @@ fn what(step: &Step) -> String {
         keys,
         labels,
         annotations,
+        mode,
+        owner,
         other,
     } = &step.changes;
     let named = [
@@ -198,7 +205,17 @@ fn what(step: &Step) -> String {
         };
         text.to_owned()
     });
-    named.chain(other).collect::<Vec<_>>().join("; ")
+    let mode = mode.map(|Became { from, to }| format!("mode {from:04o} to {to:04o}"));
+    let owner = owner.map(|Became { from, to }| format!("owner {from} to {to}"));
+    let restarts: Vec<String> = step.restarts.iter().map(ToString::to_string).collect();
+    let restarts = (!restarts.is_empty()).then(|| format!("restarts {}", restarts.join(" ")));
+    named
+        .chain(other)
+        .chain(mode)
+        .chain(owner)
+        .chain(restarts)
+        .collect::<Vec<_>>()
+        .join("; ")
 }
 
 /// `+added ~changed -removed`.
@@ -214,7 +231,7 @@ fn names(delta: &Delta) -> String {
     all.concat().join(" ")
 }
 
-pub(super) fn text(rows: &[Row], paint: Paint) -> String {
+pub(in crate::command) fn text(rows: &[Row], paint: Paint) -> String {
     let width = |of: fn(&Row) -> &str| rows.iter().map(|row| of(row).chars().count()).max();
     let targets = width(|row| &row.target).unwrap_or(0);
     let entries = width(|row| &row.entry).unwrap_or(0);

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use super::paths::{CONFIGURATION, inputs, keys, outermost, outputs};
+use super::accounts;
+use super::paths::{CONFIGURATION, inputs, keys, outermost, outputs, programs, units};
 use super::place::{self, Place};
 use super::text::{self, UNWRITABLE};
 use super::{Directive, DropIn, unit};
@@ -14,15 +15,22 @@ pub(super) fn add(drop_in: &mut DropIn, config: &Config, exists: impl Fn(&Path) 
     for (path, whose) in inputs(config) {
         read(drop_in, &path, &whose);
     }
+    for (path, whose) in programs(config) {
+        run(drop_in, &path, &whose);
+    }
     for (directory, whose) in outermost(&outputs(config)) {
         for whose in &whose {
             write(drop_in, directory, whose);
         }
         if place::of(directory) == Place::ReadOnly && !exists(directory) {
-            missing(drop_in, directory, &whose);
+            let group = accounts::group_of(config, directory);
+            missing(drop_in, directory, group, &whose);
         }
     }
-    groups(drop_in, config);
+    for (unit, verb, whose) in units(config) {
+        drop_in.unit(&unit, verb, &whose);
+    }
+    accounts::add(drop_in, config);
     environments(drop_in, config);
     stop(drop_in, config);
 }
@@ -101,11 +109,12 @@ fn write(drop_in: &mut DropIn, directory: &Path, whose: &str) {
     }
 }
 
-fn missing(drop_in: &mut DropIn, directory: &Path, whose: &[&str]) {
+fn missing(drop_in: &mut DropIn, directory: &Path, group: Option<&str>, whose: &[&str]) {
     let (here, user) = (text::shown(directory), unit::USER);
+    let group = group.unwrap_or("GROUP");
     let next_step = if directory.starts_with("/run") {
         format!(
-            "make it at every boot: a line `d {here} 2750 {user} GROUP -` in /etc/tmpfiles.d/, or RuntimeDirectory= of the unit that reads there; then restart secretsyncd"
+            "make it at every boot: a line `d {here} 2750 {user} {group} -` in /etc/tmpfiles.d/, or RuntimeDirectory= of the unit that reads there; then restart secretsyncd"
         )
     } else {
         format!("make it: install -d -o {user} -m 0700 '{here}'; then restart secretsyncd")
@@ -156,6 +165,36 @@ fn read(drop_in: &mut DropIn, path: &Path, whose: &str) {
     }
 }
 
+/// A program is run where it is; what it reads and writes beside that, it needs as we do.
+fn run(drop_in: &mut DropIn, program: &Path, whose: &str) {
+    let here = text::shown(program);
+    let next_step = "install it for everybody, as in /usr/local/bin";
+    match place::of(program) {
+        Place::Granted | Place::Kernel | Place::Root | Place::ReadOnly => {}
+        Place::PrivateTmp => drop_in.problem(
+            format!(
+                "{here} is not there for the service, which has a /tmp of its own (PrivateTmp=yes)"
+            ),
+            next_step,
+            whose,
+        ),
+        Place::Home | Place::WholeHome => {
+            bind(
+                drop_in,
+                Directive::BindReadOnlyPaths,
+                program,
+                "runs it",
+                whose,
+            );
+            drop_in.problem(
+                format!("{here} is not there for the service (ProtectHome=yes); the lines below show it to it, and nothing that it needs beside it"),
+                next_step,
+                whose,
+            );
+        }
+    }
+}
+
 fn bind(drop_in: &mut DropIn, directive: Directive, path: &Path, why: &str, whose: &str) {
     match text::bind_word(path) {
         Some(word) => {
@@ -169,29 +208,6 @@ fn bind(drop_in: &mut DropIn, directive: Directive, path: &Path, why: &str, whos
 
 fn unwritable(drop_in: &mut DropIn, whose: &str) {
     drop_in.problem(UNWRITABLE.to_owned(), "choose a plain path", whose);
-}
-
-/// Groups that something is given to. Being a member is not enough: a user namespace knows no group but its own, and
-/// the unit allows no change of owner.
-fn groups(drop_in: &mut DropIn, config: &Config) {
-    let wanted = config.daemon.control_group.iter();
-    for (group, whose) in wanted.map(|group| (group, "`control_group`")) {
-        let Some(group) = text::name(group) else {
-            let fact = "this group has a name that a unit cannot hold".to_owned();
-            drop_in.problem(fact, "use the group's number", whose);
-            continue;
-        };
-        drop_in.set(
-            Directive::SupplementaryGroups,
-            group,
-            "a member may give to the group",
-            whose,
-        );
-        let why = "in a user namespace there is no other group";
-        drop_in.set(Directive::PrivateUsers, "no", why, whose);
-        let why = "to give something to a group of its own; not a capability";
-        drop_in.set(Directive::SystemCallFilter, "@chown", why, whose);
-    }
 }
 
 /// What comes from the service's environment or home, which no directive here should hold.

@@ -4,9 +4,12 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::place;
+use super::polkit::Verb;
 use crate::config::{
-    AwsBase, AwsStore, Cluster, ClusterAccess, ClusterAuth, Config, Store, Target, ValueSource,
+    Action, AwsBase, AwsStore, Cluster, ClusterAccess, ClusterAuth, Config, FileTarget, SignalTo,
+    Store, Target, ValueSource,
 };
+use crate::kube::{self, NamedFile, PLUGIN};
 
 /// Whose the files of the configuration are.
 pub(super) const CONFIGURATION: &str = "the configuration";
@@ -100,9 +103,67 @@ pub(super) fn keys(spec: &AwsStore) -> Vec<&ValueSource> {
     }
 }
 
+/// Every program that is run, and for whom.
+pub(super) fn programs(config: &Config) -> Vec<(PathBuf, String)> {
+    let clusters = config.clusters.iter();
+    let programs = clusters.flat_map(|(name, cluster)| {
+        let plugins = named(cluster).into_iter().filter(|it| it.what == PLUGIN);
+        plugins.map(move |it| (it.path, format!("cluster {name}")))
+    });
+    let checks = files(config).flat_map(|(file, whose)| {
+        let check = file.check.iter();
+        let command = file.on_change.iter().filter_map(|it| match &it.action {
+            Action::Command(argv) => Some(argv),
+            Action::ReloadUnit(_) | Action::RestartUnit(_) | Action::Signal(..) => None,
+        });
+        check
+            .chain(command)
+            .map(move |argv| (argv.program.clone(), whose.clone()))
+    });
+    programs.chain(checks).collect()
+}
+
+/// Every unit that something is done to, and for whom.
+pub(super) fn units(config: &Config) -> Vec<(String, Verb, String)> {
+    let actions = files(config).filter_map(|(file, whose)| {
+        let (unit, verb) = match &file.on_change.as_ref()?.action {
+            Action::ReloadUnit(unit) => (unit, Verb::Reload),
+            Action::RestartUnit(unit) => (unit, Verb::Restart),
+            Action::Signal(SignalTo::Unit(unit), _) => (unit, Verb::Signal),
+            Action::Signal(SignalTo::PidFile(_), _) | Action::Command(_) => return None,
+        };
+        Some((unit.to_string(), verb, whose))
+    });
+    actions.collect()
+}
+
+fn files(config: &Config) -> impl Iterator<Item = (&FileTarget, String)> {
+    config.entries.iter().flat_map(|(name, entry)| {
+        entry.targets.iter().filter_map(move |target| match target {
+            Target::File(file) => Some((file, format!("entry {name}"))),
+            Target::Kubernetes(_) => None,
+        })
+    })
+}
+
+/// What a kubeconfig names; nothing of one that cannot be read, which is its cluster's trouble.
+fn named(cluster: &Cluster) -> Vec<NamedFile> {
+    match &cluster.access {
+        ClusterAccess::Kubeconfig { path, context, tls } => {
+            let access = kube::survey(path, context.as_deref(), *tls).access;
+            access.map(|access| access.files).unwrap_or_default()
+        }
+        ClusterAccess::Server { .. } | ClusterAccess::InCluster(_) => Vec::new(),
+    }
+}
+
 fn cluster_files(cluster: &Cluster) -> Vec<PathBuf> {
     match &cluster.access {
-        ClusterAccess::Kubeconfig { path, .. } => vec![path.clone()],
+        ClusterAccess::Kubeconfig { path, .. } => {
+            let named = named(cluster).into_iter();
+            let read = named.filter(|it| it.what != PLUGIN).map(|it| it.path);
+            [path.clone()].into_iter().chain(read).collect()
+        }
         ClusterAccess::Server {
             server: _,
             certificate_authority,

@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use super::place::Place;
 use super::*;
+use crate::account::Account;
 use crate::command::fixture::{aws, config, entry, file, secrets_manager, value};
 use crate::config::{
     AwsBase, Cluster, ClusterAccess, ClusterAuth, FileFormat, FileStore, FileTarget, Store, Target,
@@ -21,7 +22,12 @@ fn with_files<const N: usize>(entries: [&[&str]; N]) -> Config {
                 format: FileFormat::Json,
                 mode: 0o600,
                 dir_mode: 0o700,
+                owner: None,
+                group: None,
                 adopt: false,
+                deletion_policy: crate::config::DeletionPolicy::Retain,
+                check: None,
+                on_change: None,
             })
         });
         entry.targets.extend(files);
@@ -89,6 +95,11 @@ fn what_this_file_says_of_the_unit_is_so() {
         has(line);
     }
     assert!(!UNIT.contains("SECRETSYNCD_CONFIG"));
+    let owners = include_str!("../../../systemd/secretsyncd-chown.conf");
+    for name in ["CapabilityBoundingSet", "AmbientCapabilities"] {
+        let line = format!("{name}={}", unit::OWNERS);
+        assert!(owners.lines().any(|it| it == line), "{line}");
+    }
 }
 
 #[test]
@@ -449,4 +460,151 @@ fn places_are_told_by_whole_names() {
     assert_eq!(of("/home/me"), Place::WholeHome);
     assert_eq!(of("/root/.kube"), Place::Home);
     assert_eq!(of("/dev"), Place::Kernel);
+}
+
+fn given(path: &str, owner: Option<&str>, group: Option<&str>) -> Target {
+    let account = |name: &str| Account::new(name).unwrap();
+    Target::File(FileTarget {
+        path: path.into(),
+        format: FileFormat::Json,
+        mode: 0o640,
+        dir_mode: 0o750,
+        owner: owner.map(account),
+        group: group.map(account),
+        adopt: false,
+        deletion_policy: crate::config::DeletionPolicy::Retain,
+        check: None,
+        on_change: None,
+    })
+}
+
+#[test]
+fn a_group_needs_membership_and_an_owner_capabilities() {
+    let mut config = with_files([&[], &[], &[], &[]]);
+    let below = |name: &str| format!("{}/{name}", unit::RUNTIME_DIRECTORY);
+    let targets = [
+        given(&below("a"), None, Some("nginx")),
+        given(&below("b"), None, Some("nginx")),
+        given(&below("c"), Some("app"), Some("web")),
+        given(&below("d"), Some(unit::USER), Some(unit::USER)),
+    ];
+    for (entry, target) in config.entries.values_mut().zip(targets) {
+        entry.targets.push(target);
+    }
+    insta::assert_snapshot!(of(&config).text(), @r#"
+    # What /etc/secretsyncd/secretsyncd.toml needs beyond secretsyncd.service.
+    # For /etc/systemd/system/secretsyncd.service.d/config.conf; then: systemctl daemon-reload
+
+    [Service]
+    # entry e0, entry e1: a member may give to the group
+    SupplementaryGroups=nginx
+    # entry e2: to give files to another owner, and to set the modes of such files
+    CapabilityBoundingSet=CAP_CHOWN CAP_FOWNER
+    # entry e2: to give files to another owner, and to set the modes of such files
+    AmbientCapabilities=CAP_CHOWN CAP_FOWNER
+    # entry e0, entry e1, entry e2: in a user namespace there is no other user or group
+    PrivateUsers=no
+    # entry e0, entry e1, entry e2: to give something away
+    SystemCallFilter=@chown
+    "#);
+    config.entries.pop_last();
+    config.entries.pop_last();
+    let groups = settings(&of(&config));
+    let wanted = [
+        "SupplementaryGroups=nginx",
+        "PrivateUsers=no",
+        "SystemCallFilter=@chown",
+    ];
+    assert_eq!(groups, wanted);
+}
+
+#[test]
+fn a_directory_that_is_missing_is_made_for_the_group_of_its_files() {
+    let mut config = with_files([&[]]);
+    let targets = ["/run/app/a", "/run/app/b"].map(|path| given(path, None, Some("app")));
+    config
+        .entries
+        .values_mut()
+        .next()
+        .unwrap()
+        .targets
+        .extend(targets);
+    let problems = DropIn::of(&config, |_| false).problems();
+    assert!(
+        problems.contains("`d /run/app 2750 secretsyncd app -`"),
+        "{problems}"
+    );
+}
+
+/// A program of a kubeconfig has to be there for the service, too, and so do the files that it names.
+#[test]
+fn what_a_kubeconfig_names_is_shown_to_the_service() {
+    let place = tempfile::tempdir().unwrap();
+    let kubeconfig = place.path().join("kubeconfig");
+    std::fs::write(
+        &kubeconfig,
+        "
+clusters: [{name: c, cluster: {server: 'https://h', certificate-authority: /home/me/ca/ca.crt}}]
+contexts: [{name: x, context: {cluster: c, user: u}}]
+users: [{name: u, user: {exec: {apiVersion: client.authentication.k8s.io/v1, command: /home/me/bin/login, interactiveMode: Never}}}]
+",
+    )
+    .unwrap();
+    let mut config = with_files([]);
+    let access = ClusterAccess::Kubeconfig {
+        path: kubeconfig,
+        context: None,
+        tls: crate::config::Tls::Verified,
+    };
+    let name = ClusterName::new("prod").unwrap();
+    config.clusters.insert(name, cluster(access));
+    let drop_in = of(&config);
+    let settings = settings(&drop_in);
+    for line in [
+        "BindReadOnlyPaths=-/home/me/bin/login",
+        "BindReadOnlyPaths=-/home/me/ca",
+    ] {
+        assert!(settings.iter().any(|it| it == line), "{settings:?}");
+    }
+    let problems = drop_in.problems();
+    assert!(problems.contains("as in /usr/local/bin"), "{problems}");
+}
+
+#[test]
+fn what_is_done_to_units_is_allowed_by_unit_and_verb() {
+    let mut drop_in = of(&with_files([]));
+    assert_eq!(drop_in.rule(), None);
+    for (name, verb, entry) in [
+        ("nginx.service", Verb::Reload, "entry tls"),
+        ("nginx.service", Verb::Reload, "entry tls2"),
+        ("app@1.service", Verb::Restart, "entry db"),
+        ("nginx.service", Verb::Signal, "entry db"),
+        ("a\"b\\x2d.service", Verb::Restart, "entry odd"),
+    ] {
+        drop_in.unit(name, verb, entry);
+    }
+    insta::assert_snapshot!(drop_in.rule().unwrap(), @r#"
+    // What /etc/secretsyncd/secretsyncd.toml needs of polkit (0.106 or later).
+    // For /etc/polkit-1/rules.d/50-secretsyncd.rules; polkit reads it by itself.
+    polkit.addRule(function(action, subject) {
+        if (action.id !== "org.freedesktop.systemd1.manage-units" || subject.user !== "secretsyncd") {
+            return polkit.Result.NOT_HANDLED;
+        }
+        var allowed = [
+            // entry odd: restart_unit
+            "a\"b\\x2d.service try-restart",
+            // entry db: restart_unit
+            "app@1.service try-restart",
+            // entry tls, entry tls2: reload_unit
+            "nginx.service reload-or-try-restart",
+            // entry db: signal
+            "nginx.service kill",
+        ];
+        if (allowed.indexOf(action.lookup("unit") + " " + action.lookup("verb")) !== -1) {
+            return polkit.Result.YES;
+        }
+        return polkit.Result.NOT_HANDLED;
+    });
+    "#);
+    assert!(drop_in.text().contains("systemd-dropin --polkit"));
 }

@@ -8,7 +8,7 @@ use super::entry::Draft;
 use super::kubernetes::disjoint;
 use super::own_paths::OwnPaths;
 use crate::config::problems::{At, Place, Problem};
-use crate::config::{Daemon, FileTarget, KubernetesTarget, Selection};
+use crate::config::{Daemon, FileFormat, FileTarget, KubernetesTarget, Selection};
 use crate::names::{EntryName, MetadataKey, SecretKey};
 use crate::selector::Selector;
 
@@ -187,27 +187,33 @@ fn share(
 
 /// Two targets at one path, or one below the other, which cannot be both a file and a directory.
 fn same_path(cx: &Lowering<'_>, files: &[&At<FileTarget>]) {
-    let mut first: BTreeMap<&Path, Place> = BTreeMap::new();
+    let mut first: BTreeMap<&Path, &At<FileTarget>> = BTreeMap::new();
     for file in files {
         if let Some(other) = first.get(file.value.path.as_path()) {
             cx.problems.push(
                 Problem::error(file.at, "two targets write the same file")
-                    .other(*other, "the other one is here"),
+                    .other(other.at, "the other one is here"),
             );
         } else {
-            first.insert(&file.value.path, file.at);
+            first.insert(&file.value.path, file);
         }
     }
     for file in files {
         let mut above = file.value.path.ancestors().skip(1);
         if let Some(other) = above.find_map(|path| first.get(path)) {
-            cx.problems.push(
-                Problem::error(
-                    file.at,
-                    "this path is below a path that is written as a file",
+            let (message, there) = if other.value.format == FileFormat::Directory {
+                (
+                    "this path is below a directory that is written as a whole",
+                    "that directory is here",
                 )
-                .other(*other, "that file is here"),
-            );
+            } else {
+                (
+                    "this path is below a path that is written as a file",
+                    "that file is here",
+                )
+            };
+            cx.problems
+                .push(Problem::error(file.at, message).other(other.at, there));
         }
     }
 }

@@ -132,7 +132,7 @@ fn names(cx: &Lowering<'_>, table: &mut Table<'_>) -> (Vec<Step>, Conversion) {
         ("default", Conversion::Default),
         ("unicode", Conversion::Unicode),
     ];
-    let conversion = table.choice("conversion_strategy", &conversions, &[]);
+    let conversion = table.choice("conversion_strategy", &conversions);
     let rewrite = table.take("rewrite").map(|v| rewrite::lower(cx, v));
     if let (Some(conversion), Some(_)) = (conversion, &rewrite) {
         cx.problems.push(

@@ -67,5 +67,5 @@ pub(super) fn on_missing(table: &mut Table<'_>) -> Option<At<OnMissing>> {
         ("keep_last", OnMissing::KeepLast),
         ("drop", OnMissing::Drop),
     ];
-    table.choice("on_missing", &words, &[])
+    table.choice("on_missing", &words)
 }

@@ -74,7 +74,7 @@ pub(super) fn lower(
     let said = said.into_iter().chain(data.on_missing.iter().copied());
     let shortest = shortest(stores(&data_from, &data.items), references);
     let (refresh_interval, max_stale) = times(cx, &mut table, defaults, shortest);
-    let refresh_policy = table.choice("refresh_policy", POLICIES, &[]);
+    let refresh_policy = table.choice("refresh_policy", POLICIES);
     let suspended = table.boolean("suspend");
     let has_target = table.has("kubernetes") || table.has("file");
     let mut secrets = kubernetes::Secrets::default();
@@ -154,7 +154,7 @@ fn can_be_read_back(
     };
     let dotenv = files
         .iter()
-        .find(|file| file.value.format == FileFormat::Dotenv);
+        .find(|file| matches!(file.value.format, FileFormat::Dotenv(_)));
     let why = match (has_template, dotenv) {
         (true, _) => "`keep_last` cannot take a value out of what a template made of it",
         (false, Some(_)) => "`keep_last` cannot take a value out of a `dotenv` file again",

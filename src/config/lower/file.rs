@@ -1,13 +1,14 @@
 //! `[[secrets.NAME.file]]` and `[defaults.file]`.
 
 use std::os::unix::ffi::OsStrExt;
-use std::path::Component;
+use std::path::{Component, PathBuf};
 
 use super::keys::Keys;
 use super::{Lowering, action};
+use crate::account::Account;
 use crate::config::problems::{At, Place, Problem};
-use crate::config::tree::{Table, Value, did_you_mean};
-use crate::config::{FileFormat, FileTarget};
+use crate::config::tree::{Table, did_you_mean};
+use crate::config::{Argv, DeletionPolicy, Dialect, FileFormat, FileTarget, OnChange};
 use crate::names::{NoVariable, SecretKey};
 
 /// How temporary files begin, beside their targets.
@@ -19,9 +20,13 @@ pub(super) struct FileKeys {
     format: Option<Format>,
     mode: Option<u32>,
     dir_mode: Option<u32>,
+    owner: Option<Account>,
+    group: Option<Account>,
     adopt: Option<bool>,
-    /// Where it is written; there is only one so far.
-    dialect: Option<Place>,
+    deletion_policy: Option<DeletionPolicy>,
+    check: Option<Argv>,
+    on_change: Option<OnChange>,
+    dialect: Option<At<Dialect>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,7 +34,10 @@ enum Format {
     Raw,
     Dotenv,
     Json,
-    /// Written, and wrong or not supported yet.
+    Yaml,
+    Properties,
+    Directory,
+    /// Written, and wrong.
     Unknown,
 }
 
@@ -41,14 +49,16 @@ pub(super) fn keys(cx: &Lowering<'_>, table: &mut Table<'_>) -> FileKeys {
             ("raw", Format::Raw),
             ("dotenv", Format::Dotenv),
             ("json", Format::Json),
+            ("yaml", Format::Yaml),
+            ("properties", Format::Properties),
+            ("directory", Format::Directory),
         ],
-        &["directory", "yaml", "properties"],
     );
     let mode = table.take("mode").and_then(|v| cx.mode(v));
     if let Some(mode) = mode.filter(|mode| mode.value & 0o400 == 0) {
         cx.problems.push(
             Problem::error(mode.at, "`mode` must let the file's owner read it")
-                .help("the owner is secretsyncd's own user, which compares what is there"),
+                .help("whoever owns it is to read it, and where that is secretsyncd, it compares what is there"),
         );
     }
     if let Some(mode) = mode.filter(|mode| mode.value & 0o007 != 0) {
@@ -61,20 +71,36 @@ pub(super) fn keys(cx: &Lowering<'_>, table: &mut Table<'_>) -> FileKeys {
     if let Some(mode) = dir_mode {
         dir_mode_fits(cx, mode);
     }
-    table.later("owner", Value::string);
-    table.later("group", Value::string);
-    let dialect = table.choice("dialect", &[("shell", ())], &["docker"]);
-    let _ = table.choice("deletion_policy", &[("retain", ())], &["delete"]);
-    table.later("check", action::command);
-    table.later("on_change", |v| action::on_change(cx, v));
+    let owner = account(cx, table, "owner");
+    let group = account(cx, table, "group");
+    let dialect = table.choice(
+        "dialect",
+        &[("shell", Dialect::Shell), ("docker", Dialect::Docker)],
+    );
+    let deletion_policy = table.choice(
+        "deletion_policy",
+        &[
+            ("retain", DeletionPolicy::Retain),
+            ("delete", DeletionPolicy::Delete),
+        ],
+    );
+    let check = table.take("check").and_then(action::check);
+    let on_change = table
+        .take("on_change")
+        .and_then(|v| action::on_change(cx, v));
     FileKeys {
         format: format
             .map(|format| format.value)
             .or(has_format.then_some(Format::Unknown)),
         mode: mode.map(|mode| mode.value),
         dir_mode: dir_mode.map(|mode| mode.value),
+        owner,
+        group,
         adopt: table.boolean("adopt").map(|adopt| adopt.value),
-        dialect: dialect.map(|dialect| dialect.at),
+        deletion_policy: deletion_policy.map(|policy| policy.value),
+        check,
+        on_change,
+        dialect,
     }
 }
 
@@ -84,47 +110,98 @@ pub(super) fn lower(
     delivered: &Keys,
     defaults: &FileKeys,
 ) -> Option<At<FileTarget>> {
+    let table_at = table.at;
     let own = keys(cx, &mut table);
-    let path = path(cx, &mut table);
     let format = own.format.or(defaults.format).unwrap_or(Format::Raw);
-    if let Some(at) = own.dialect
-        && matches!(format, Format::Raw | Format::Json)
-    {
-        cx.problems.error(
-            at,
-            "`dialect` has a meaning only with `format = \"dotenv\"`",
-        );
-    }
-    let format = match format {
-        Format::Raw => raw(cx, &mut table, delivered),
-        Format::Dotenv | Format::Json | Format::Unknown => {
-            if let Some(value) = table.take("key")
-                && format != Format::Unknown
-            {
-                cx.problems.error(
-                    value.key_at,
-                    "`key` has a meaning only with `format = \"raw\"`",
-                );
-            }
-            match format {
-                Format::Dotenv => dotenv(cx, &table, delivered),
-                Format::Json => Some(FileFormat::Json),
-                Format::Raw | Format::Unknown => None,
-            }
-        }
-    };
+    let path = path(cx, &mut table, format);
+    let meant = what(cx, (&mut table, delivered), format, (&own, defaults));
     table.finish();
     let path = path?;
+    let format = meant?;
+    let mode = own.mode.or(defaults.mode).unwrap_or(0o600);
+    let dir_mode = own.dir_mode.or(defaults.dir_mode).unwrap_or(0o700);
+    if format == FileFormat::Directory {
+        can_be_entered(cx, path.at, mode, dir_mode);
+    }
+    let owner = own.owner.or_else(|| defaults.owner.clone());
+    if format == FileFormat::Directory && owner.is_some() {
+        stays_ours(cx, table_at);
+        return None;
+    }
     Some(At {
         at: path.at,
         value: FileTarget {
             path: path.value,
-            format: format?,
-            mode: own.mode.or(defaults.mode).unwrap_or(0o600),
-            dir_mode: own.dir_mode.or(defaults.dir_mode).unwrap_or(0o700),
+            format,
+            mode,
+            dir_mode,
+            owner,
+            group: own.group.or_else(|| defaults.group.clone()),
             adopt: own.adopt.or(defaults.adopt).unwrap_or(false),
+            deletion_policy: own
+                .deletion_policy
+                .or(defaults.deletion_policy)
+                .unwrap_or_default(),
+            check: own.check.or_else(|| defaults.check.clone()),
+            on_change: own.on_change.or_else(|| defaults.on_change.clone()),
         },
     })
+}
+
+/// A user or group. Whether this machine knows it is found out when something is written.
+fn account(cx: &Lowering<'_>, table: &mut Table<'_>, key: &'static str) -> Option<Account> {
+    let text = table.take(key)?.string()?;
+    let account = cx.name(&format!("`{key}`"), text, |text| Account::new(&text))?;
+    Some(account.value)
+}
+
+/// What the format makes of the keys; nothing where that is wrong, which is said.
+fn what(
+    cx: &Lowering<'_>,
+    (table, delivered): (&mut Table<'_>, &Keys),
+    format: Format,
+    (own, defaults): (&FileKeys, &FileKeys),
+) -> Option<FileFormat> {
+    if let Some(dialect) = own.dialect
+        && !matches!(format, Format::Dotenv | Format::Unknown)
+    {
+        cx.problems.error(
+            dialect.at,
+            "`dialect` has a meaning only with `format = \"dotenv\"`",
+        );
+    }
+    if format != Format::Raw
+        && let Some(value) = table.take("key")
+        && format != Format::Unknown
+    {
+        cx.problems.error(
+            value.key_at,
+            "`key` has a meaning only with `format = \"raw\"`",
+        );
+    }
+    let dialect = own.dialect.or(defaults.dialect);
+    match format {
+        Format::Raw => raw(cx, table, delivered),
+        Format::Dotenv => match dialect.map_or(Dialect::Shell, |dialect| dialect.value) {
+            Dialect::Shell => dotenv(cx, table, delivered),
+            Dialect::Docker => Some(FileFormat::Dotenv(Dialect::Docker)),
+        },
+        Format::Json => Some(FileFormat::Json),
+        Format::Yaml => Some(FileFormat::Yaml),
+        Format::Properties => Some(FileFormat::Properties),
+        Format::Directory => Some(FileFormat::Directory),
+        Format::Unknown => None,
+    }
+}
+
+fn stays_ours(cx: &Lowering<'_>, at: Place) {
+    cx.problems.push(
+        Problem::error(
+            at,
+            "`owner` has no meaning with `format = \"directory\"`, the files of which stay secretsyncd's own",
+        )
+        .help("let `group` with `mode = \"0640\"` and `dir_mode = \"0750\"` give access"),
+    );
 }
 
 /// A directory of secrets is its owner's, who must be able to work in it; a run refuses one that others may write.
@@ -145,11 +222,32 @@ fn dir_mode_fits(cx: &Lowering<'_>, mode: At<u32>) {
     }
 }
 
-/// The path, which must name a file and mean the same whatever is a symlink.
-fn path(cx: &Lowering<'_>, table: &mut Table<'_>) -> Option<At<std::path::PathBuf>> {
+/// Whoever may read the files of a directory has to get to them.
+fn can_be_entered(cx: &Lowering<'_>, at: Place, mode: u32, dir_mode: u32) {
+    let shut_out = [(0o040, 0o010, "the group"), (0o004, 0o001, "everyone")];
+    let shut_out = shut_out
+        .into_iter()
+        .find(|(read, enter, _)| mode & read != 0 && dir_mode & enter == 0);
+    if let Some((.., who)) = shut_out {
+        cx.problems.push(
+            Problem::warning(
+                at,
+                format!(
+                    "{who} may read the files by `mode`, but not enter the directory by `dir_mode`"
+                ),
+            )
+            .help("such as `dir_mode = \"0750\"` with `mode = \"0640\"`"),
+        );
+    }
+}
+
+/// The path, which must name a file, or the directory of a whole set, and mean the same whatever is a symlink.
+fn path(cx: &Lowering<'_>, table: &mut Table<'_>, format: Format) -> Option<At<PathBuf>> {
     let value = table.need("path")?;
-    let is_directory = value.ends_with_slash();
-    let path = cx.path(value)?;
+    let is_directory = value.ends_with_slash() && format != Format::Directory;
+    let mut path = cx.path(value)?;
+    // One way to write it, with or without a final slash.
+    path.value = path.value.components().collect();
     if is_directory || path.value.file_name().is_none() {
         cx.problems.error(
             path.at,
@@ -179,7 +277,7 @@ fn raw(cx: &Lowering<'_>, table: &mut Table<'_>, keys: &Keys) -> Option<FileForm
     let Some(value) = table.take("key") else {
         cx.problems.push(
             Problem::absence(table.at, "`key` is missing")
-                .help("a raw file holds the value of one key; `dotenv` and `json` hold all"),
+                .help("a raw file holds the value of one key; the other formats hold all"),
         );
         return None;
     };
@@ -195,14 +293,14 @@ fn raw(cx: &Lowering<'_>, table: &mut Table<'_>, keys: &Keys) -> Option<FileForm
     Some(FileFormat::Raw { key: key.value })
 }
 
-/// Every key must be the name of a variable.
+/// For a shell: every key must be the name of a variable.
 fn dotenv(cx: &Lowering<'_>, table: &Table<'_>, keys: &Keys) -> Option<FileFormat> {
     let refused = keys
         .all
         .iter()
         .find_map(|key| Some((key, key.value.as_variable().err()?)));
     let Some((key, why)) = refused else {
-        return Some(FileFormat::Dotenv);
+        return Some(FileFormat::Dotenv(Dialect::Shell));
     };
     let problem = match why {
         NoVariable::Illegal => Problem::error(

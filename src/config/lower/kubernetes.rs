@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 
 use super::keys::Keys;
 use super::namespaces::{self, Namespaces};
-use super::{Lowering, References, metadata};
+use super::{Lowering, References, metadata, workload};
 use crate::config::problems::{At, Place, Problem};
 use crate::config::tree::{Table, Value};
-use crate::config::{CreationPolicy, DeletionPolicy, DriftPolicy, KubernetesTarget, Selection};
+use crate::config::{
+    CreationPolicy, DeletionPolicy, DriftPolicy, KubernetesTarget, Selection, Workload,
+};
 use crate::names::{ClusterName, EntryName, LabelValue, MetadataKey, ObjectName, SecretKey};
 
 /// The keys that may have a default, as far as they are written and right.
@@ -23,6 +25,7 @@ pub(super) struct KubernetesKeys {
     drift: Option<DriftPolicy>,
     immutable: Option<At<bool>>,
     adopt: Option<bool>,
+    restart: Option<Vec<Workload>>,
     written: Written,
 }
 
@@ -52,7 +55,6 @@ pub(super) fn keys(
             ("merge", CreationPolicy::Merge),
             ("create_or_merge", CreationPolicy::CreateOrMerge),
         ],
-        &[],
     );
     let deletion_policy = table.choice(
         "deletion_policy",
@@ -61,7 +63,6 @@ pub(super) fn keys(
             ("delete", DeletionPolicy::Delete),
             ("merge", DeletionPolicy::Merge),
         ],
-        &[],
     );
     let drift = table.choice(
         "drift",
@@ -69,9 +70,7 @@ pub(super) fn keys(
             ("refresh", DriftPolicy::Refresh),
             ("watch", DriftPolicy::Watch),
         ],
-        &[],
     );
-    table.later("restart", Value::strings);
     let immutable = table.boolean("immutable");
     KubernetesKeys {
         clusters,
@@ -86,6 +85,9 @@ pub(super) fn keys(
         drift: drift.map(|drift| drift.value),
         immutable,
         adopt: table.boolean("adopt").map(|adopt| adopt.value),
+        restart: table
+            .take("restart")
+            .and_then(|v| workload::workloads(cx, v)),
         written,
     }
 }
@@ -185,7 +187,10 @@ fn lower(
         immutable,
         adopt: own.adopt.or(defaults.adopt).unwrap_or(false),
         drift: own.drift.or(defaults.drift).unwrap_or_default(),
-        restart: Vec::new(),
+        restart: own
+            .restart
+            .or_else(|| defaults.restart.clone())
+            .unwrap_or_default(),
     };
     Some((like, clusters, namespaces))
 }

@@ -137,7 +137,7 @@ pub(super) fn decoding_strategy(cx: &Lowering<'_>, table: &mut Table<'_>) -> Dec
         ("base64url", Decoding::Base64Url),
         ("auto", Decoding::Auto),
     ];
-    let Some(decoding) = table.choice("decoding_strategy", &words, &[]) else {
+    let Some(decoding) = table.choice("decoding_strategy", &words) else {
         return Decoding::None;
     };
     if decoding.value == Decoding::Auto {

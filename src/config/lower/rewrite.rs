@@ -79,18 +79,18 @@ fn merge(cx: &Lowering<'_>, mut table: Table<'_>) -> Option<Step> {
         ("extract", MergeStrategy::Extract),
         ("json", MergeStrategy::Json),
     ];
-    let strategy = table.choice("strategy", &strategies, &[]);
+    let strategy = table.choice("strategy", &strategies);
     let policies = [
         ("error", ConflictPolicy::Error),
         ("ignore", ConflictPolicy::Ignore),
     ];
-    let conflict_policy = table.choice("conflict_policy", &policies, &[]);
+    let conflict_policy = table.choice("conflict_policy", &policies);
     let priority = table.strings("priority").unwrap_or_default();
     let policies = [
         ("strict", PriorityPolicy::Strict),
         ("ignore_not_found", PriorityPolicy::IgnoreNotFound),
     ];
-    let priority_policy = table.choice("priority_policy", &policies, &[]);
+    let priority_policy = table.choice("priority_policy", &policies);
     table.finish();
     let options = MergeOptions {
         into,

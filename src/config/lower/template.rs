@@ -35,7 +35,7 @@ pub(super) fn lower(cx: &Lowering<'_>, value: Value<'_>, fetched: &Keys) -> Opti
         ("replace", MergePolicy::Replace),
         ("merge", MergePolicy::Merge),
     ];
-    let policy = table.choice("merge_policy", &policies, &[]);
+    let policy = table.choice("merge_policy", &policies);
     let policy = policy.map_or(MergePolicy::Replace, |policy| policy.value);
     let mut data = Vec::new();
     let mut files = Vec::new();

@@ -75,6 +75,19 @@ fn two_targets_must_not_be_one_path_or_one_below_the_other() {
         both(&file("/nowhere/a/b"), &file("/nowhere/a")),
         ["this path is below a path that is written as a file"]
     );
+    let directory = |path: &str| format!("[[T.file]]\npath = \"{path}\"\nformat = \"directory\"");
+    assert_eq!(
+        both(&file("/nowhere/a/b"), &directory("/nowhere/a/")),
+        ["this path is below a directory that is written as a whole"]
+    );
+    assert_eq!(
+        both(&directory("/nowhere/a"), &directory("/nowhere/a/b/c")),
+        ["this path is below a directory that is written as a whole"]
+    );
+    assert_eq!(
+        both(&directory("/nowhere/a/"), &directory("/nowhere/a")),
+        ["two targets write the same file"]
+    );
     assert_eq!(both(&file("/nowhere/a"), &file("/nowhere/ab")), [""; 0]);
     assert_eq!(
         both(&file("/nowhere/a/"), &file("/nowhere/b/../a")),

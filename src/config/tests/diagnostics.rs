@@ -124,7 +124,7 @@ colour = "red"
     13 | [[secrets.db.file]]
        | ^^^^^^^^^^^^^^^^^^^
        |
-       = help: a raw file holds the value of one key; `dotenv` and `json` hold all
+       = help: a raw file holds the value of one key; the other formats hold all
 
     error: unknown key `colour`
       --> main.toml:15:1

@@ -2,10 +2,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::super::{
-    AwsBase, ClusterAccess, ClusterAuth, CreationPolicy, DeletionPolicy, FileFormat, Source, Store,
-    Target, ValueSource, Version,
+    AwsBase, ClusterAccess, ClusterAuth, CreationPolicy, DeletionPolicy, Dialect, FileFormat,
+    Source, Store, Target, ValueSource, Version,
 };
-use super::{Room, config, with, wrong};
+use super::{Room, config, messages, with, wrong};
+use crate::account::Account;
 
 const WHOLE: &str = r#"
 [daemon]
@@ -22,6 +23,7 @@ refresh_interval = "30s"
 
 [defaults.file]
 mode = "0640"
+group = "ops"
 adopt = true
 
 [defaults.kubernetes]
@@ -68,6 +70,8 @@ path = "/run/user"
 key = "user"
 mode = "0400"
 dir_mode = "0750"
+owner = "app"
+group = "4711"
 adopt = false
 
 [secrets.quick]
@@ -165,10 +169,14 @@ fn entries_and_targets_take_defaults_unless_they_say_otherwise() {
     );
     assert_eq!(
         (&env.format, env.mode, env.dir_mode, env.adopt),
-        (&FileFormat::Dotenv, 0o640, 0o700, true)
+        (&FileFormat::Dotenv(Dialect::Shell), 0o640, 0o700, true)
     );
     assert_eq!(env.path, room.path("out/db.env"));
     assert_eq!((raw.mode, raw.dir_mode, raw.adopt), (0o400, 0o750, false));
+    let name = |text: &str| Account::Name(text.into());
+    assert_eq!((&raw.owner, &env.owner), (&Some(name("app")), &None));
+    let group = Some(Account::Number(4711));
+    assert_eq!((&raw.group, &env.group), (&group, &Some(name("ops"))));
     assert!(matches!(&raw.format, FileFormat::Raw { key } if key.as_str() == "user"));
 }
 
@@ -199,7 +207,7 @@ fn intervals_have_a_shortest_length_that_depends_on_the_sources() {
     );
     let remote = "refresh_interval = \"9s\"\ndata = []\n[[secrets.e.file]]\npath = \"/nowhere/x\"\nkey = \"a\"\n[secrets.f]\nstore = \"prod\"\nrefresh_interval = \"9s\"\ndata = [{ secret_key = \"a\", remote_ref = { key = \"x\" } }]\n[[secrets.f.file]]\npath = \"/nowhere/y\"\nkey = \"a\"";
     assert!(
-        super::messages(&with(
+        messages(&with(
             "file",
             &remote[remote.find("[secrets.f]").unwrap()..]
         ))
@@ -260,6 +268,21 @@ const SINGLE_VALUES: &[(&str, &str, &str)] = &[
     ),
     (
         "file",
+        "mode = \"4755\"",
+        "`mode` must have no bits beyond \"0777\"",
+    ),
+    (
+        "file",
+        "owner = \"a:b\"",
+        "`owner` must be the name of a user or group, or its number: at most 256 characters, without white space, `:`, `/`, `,` and control characters, not beginning with `-`",
+    ),
+    (
+        "defaults.file",
+        "group = \"4294967295\"",
+        "`group` must be the name of a user or group, or its number: at most 256 characters, without white space, `:`, `/`, `,` and control characters, not beginning with `-`",
+    ),
+    (
+        "file",
         "dir_mode = \"0770\"",
         "`dir_mode` must not let group or others write",
     ),
@@ -275,7 +298,7 @@ const SINGLE_VALUES: &[(&str, &str, &str)] = &[
     ),
     (
         "file",
-        "dialect = \"shell\"",
+        "dialect = \"docker\"",
         "`dialect` has a meaning only with `format = \"dotenv\"`",
     ),
     (
@@ -456,6 +479,11 @@ fn single_values_are_judged_where_they_stand() {
         ("prod", "endpoint_url = \"http://127.0.0.1:5000\""),
         // A default is for those that can take it.
         ("defaults.file", "dialect = \"shell\""),
+        // Docker's files take keys of every kind.
+        (
+            "file",
+            "[[secrets.e.data]]\nsecret_key = \"spring.name\"\nremote_ref = { key = \"x\" }\n[[secrets.e.file]]\npath = \"/nowhere/env\"\nformat = \"dotenv\"\ndialect = \"docker\"",
+        ),
         (
             "defaults.kubernetes",
             "immutable = true\ntype = \"Opaque\"\n[secrets.m]\nstore = \"local\"\ndata = [{ secret_key = \"a\", remote_ref = { key = \"x\" } }]\nkubernetes = [{ cluster = \"k\", namespace = \"n\", creation_policy = \"merge\" }]",
@@ -473,9 +501,9 @@ fn single_values_are_judged_where_they_stand() {
 #[test]
 fn a_configuration_that_delivers_nothing_is_worth_a_word() {
     let word = "there is no entry: nothing is delivered";
-    assert_eq!(super::messages(""), [word]);
-    assert_eq!(super::messages("[daemon]\n"), [word]);
-    assert!(!super::messages("[secrets.a\n").contains(&word.to_owned()));
+    assert_eq!(messages(""), [word]);
+    assert_eq!(messages("[daemon]\n"), [word]);
+    assert!(!messages("[secrets.a\n").contains(&word.to_owned()));
 }
 
 #[test]
@@ -530,4 +558,38 @@ fn a_target_has_the_deletion_policy_that_is_written() {
             .collect();
         assert!(policies.contains(&policy), "{line}: {policies:?}");
     }
+}
+
+#[test]
+fn a_directory_takes_all_keys_and_lets_in_whom_its_files_let_read() {
+    let directory = |more: &str| {
+        let line =
+            format!("[[secrets.e.file]]\npath = \"/nowhere/d/\"\nformat = \"directory\"\n{more}");
+        with("file", &line)
+    };
+    let config = config(&directory("mode = \"0640\"\ndir_mode = \"0750\""));
+    let entry = config.entries.values().next().unwrap();
+    let Some(Target::File(file)) = entry.targets.last() else {
+        panic!("a file");
+    };
+    assert_eq!(file.format, FileFormat::Directory);
+    assert_eq!(file.path.as_os_str(), "/nowhere/d");
+    let said = |more| {
+        let mut messages = messages(&directory(more));
+        messages.retain(|message| message != "there is no such file yet");
+        messages
+    };
+    assert_eq!(said(""), [""; 0]);
+    assert_eq!(
+        said("key = \"a\""),
+        ["`key` has a meaning only with `format = \"raw\"`"]
+    );
+    assert_eq!(
+        said("dialect = \"shell\""),
+        ["`dialect` has a meaning only with `format = \"dotenv\"`"]
+    );
+    assert_eq!(
+        said("mode = \"0640\""),
+        ["the group may read the files by `mode`, but not enter the directory by `dir_mode`"]
+    );
 }

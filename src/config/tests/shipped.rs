@@ -109,3 +109,27 @@ fn the_reference_names_every_key() {
         .collect();
     assert_eq!(missing, Vec::<&String>::new());
 }
+
+/// Each block of TOML there stands for itself, beside a store.
+#[test]
+fn the_recipes_of_the_readme_are_right() {
+    const STORE: &str =
+        "[stores.prod.aws_secrets_manager]\nregion = \"eu-west-1\"\n[defaults]\nstore = \"prod\"\n";
+    let readme = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md"));
+    let recipes = readme.split("\n## Recipes\n").nth(1).unwrap();
+    let recipes = recipes.split("\n## ").next().unwrap();
+    let blocks = recipes.split("```toml\n").skip(1);
+    let blocks: Vec<&str> = blocks.map(|it| it.split("```").next().unwrap()).collect();
+    assert!(blocks.len() >= 3);
+    for block in blocks {
+        let room = Room::new(&[("main.toml", &(STORE.to_owned() + block))]);
+        let report = match room.load() {
+            Ok(loaded) => loaded.warnings.render(false),
+            Err(diagnostics) => diagnostics.render(false),
+        };
+        let problems = report
+            .lines()
+            .filter(|it| it.starts_with("error") || it.starts_with("warning"));
+        assert_eq!(problems.count(), 0, "{block}\n{report}");
+    }
+}

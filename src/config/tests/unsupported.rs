@@ -1,55 +1,5 @@
 use super::wrong;
 
-/// Every part of the schema that does nothing yet, where it belongs, rightly written.
-const NOT_YET: &[(&str, &str)] = &[
-    ("defaults.file", "format = \"yaml\""),
-    ("defaults.file", "owner = \"app\""),
-    ("kubernetes", "restart = [\"deployment/api\"]"),
-    ("file", "owner = \"app\""),
-    ("file", "group = \"app\""),
-    ("file", "dialect = \"docker\""),
-    ("file", "deletion_policy = \"delete\""),
-    ("file", "check = [\"/usr/bin/visudo\", \"-cf\", \"{path}\"]"),
-    (
-        "file",
-        "on_change = { reload_unit = \"a.service\", timeout = \"30s\", debounce = \"2s\", log_output = false }",
-    ),
-    ("file", "on_change = { restart_unit = \"a.service\" }"),
-    (
-        "file",
-        "on_change = { signal = { unit = \"a.service\", signal = \"HUP\" } }",
-    ),
-    (
-        "file",
-        "on_change = { signal = { pid_file = \"/p\", signal = \"HUP\" } }",
-    ),
-    ("file", "on_change = { command = [\"/bin/true\"] }"),
-    (
-        "file",
-        "[[secrets.e.file]]\npath = \"/nowhere/directory\"\nformat = \"directory\"",
-    ),
-    (
-        "file",
-        "[[secrets.e.file]]\npath = \"/nowhere/yaml\"\nformat = \"yaml\"",
-    ),
-    (
-        "file",
-        "[[secrets.e.file]]\npath = \"/nowhere/properties\"\nformat = \"properties\"",
-    ),
-];
-
-#[test]
-fn what_does_nothing_yet_is_refused_once_and_never_unknown() {
-    for (place, line) in NOT_YET {
-        let wrong = wrong(place, line);
-        assert_eq!(wrong.len(), 1, "{line}: {wrong:?}");
-        assert!(
-            wrong[0].ends_with("is not supported yet"),
-            "{line}: {wrong:?}"
-        );
-    }
-}
-
 #[test]
 fn the_default_of_what_does_nothing_yet_is_accepted() {
     for (place, line) in [
@@ -62,7 +12,6 @@ fn the_default_of_what_does_nothing_yet_is_accepted() {
             "file",
             "[[secrets.e.file]]\npath = \"/nowhere/env\"\nformat = \"dotenv\"\ndialect = \"shell\"",
         ),
-        ("file", "deletion_policy = \"retain\""),
     ] {
         assert_eq!(wrong(place, line), Vec::<String>::new(), "{line}");
     }

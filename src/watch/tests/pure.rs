@@ -17,7 +17,7 @@ const MS: Duration = Duration::from_millis(1);
 #[tokio::test(start_paused = true)]
 async fn silence_ends_the_waiting() {
     let start = Instant::now();
-    let mut debounce = Debounce::new();
+    let mut debounce = Debounce::new(200 * MS, 2000 * MS);
     assert_eq!(debounce.due(), None);
     debounce.touch([1], Instant::now());
     sleep(150 * MS).await;
@@ -31,7 +31,7 @@ async fn silence_ends_the_waiting() {
 #[tokio::test(start_paused = true)]
 async fn without_silence_the_waiting_ends_two_seconds_after_the_first() {
     let start = Instant::now();
-    let mut debounce = Debounce::new();
+    let mut debounce = Debounce::new(200 * MS, 2000 * MS);
     for _ in 0..20 {
         debounce.touch(["a"], Instant::now());
         advance(100 * MS).await;

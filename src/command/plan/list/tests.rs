@@ -21,7 +21,11 @@ fn planned(name: &str, looked: Vec<(&str, Result<Step, Failure>)>) -> Planned {
 }
 
 fn step(doing: Doing, changes: Changes) -> Step {
-    Step { doing, changes }
+    Step {
+        doing,
+        changes,
+        restarts: Vec::new(),
+    }
 }
 
 fn keys(added: &[&str], changed: &[&str], removed: &[&str]) -> Changes {
@@ -57,6 +61,8 @@ fn every_target_is_a_line_and_troubles_are_explained_below() {
     let mut relabelled = keys(&[], &["b"], &["c"]);
     relabelled.labels.added = names(&["team"]);
     relabelled.other = Some(Other::Mode);
+    relabelled.mode = Became::new(0o644, 0o600);
+    relabelled.owner = Became::new(0, 1000);
     let mut suspended = planned("z", Vec::new());
     suspended.targets = names(&["/run/z"]);
     suspended.outlook = None;
@@ -89,7 +95,7 @@ fn every_target_is_a_line_and_troubles_are_explained_below() {
     conflict   prod/reporting/db  db
         db: the Secret exists and is not ours (conflict)
         help: the target belongs to somebody else; choose another target, remove it, or set `adopt = true`
-    update     /run/env           files   keys ~b -c; labels +team; permissions
+    update     /run/env           files   keys ~b -c; labels +team; permissions; mode 0644 to 0600; owner 0 to 1000
     delete     prod/app/gone      gone    once two reads have said that all its sources are gone
     error      /run/x             unread
     error      /run/y             unread

@@ -56,11 +56,7 @@ fn store(
     let endpoint_url = table
         .string("endpoint_url")
         .and_then(|text| cx.endpoint(text, "endpoint_url", plain));
-    let fetch = table.choice(
-        "fetch",
-        &[("auto", Fetch::Auto), ("single", Fetch::Single)],
-        &[],
-    );
+    let fetch = table.choice("fetch", &[("auto", Fetch::Auto), ("single", Fetch::Single)]);
     let requests_per_second = rates(cx, table, facts.kind);
     let around = auth::Around {
         store,
