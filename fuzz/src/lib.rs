@@ -5,6 +5,7 @@
 
 pub mod bulk;
 pub mod config;
+pub mod format;
 pub mod kubeconfig;
 pub mod pem;
 pub mod pkcs12;
@@ -18,6 +19,7 @@ pub type Target = fn(&[u8]);
 pub const TARGETS: &[(&str, Target)] = &[
     ("bulk", bulk::target),
     ("config", config::target),
+    ("format", format::target),
     ("kubeconfig", kubeconfig::target),
     ("pem", pem::target),
     ("pkcs12", pkcs12::target),

@@ -455,6 +455,7 @@ fn output_that_a_full_disk_did_not_take_is_a_failure() {
         &["iam-policy"],
         &["systemd-dropin"],
         &["prune"],
+        &["adopt"],
         &["once"],
     ] {
         let full = fs::File::create("/dev/full").unwrap();

@@ -122,6 +122,7 @@ fn a_cluster_that_is_down_is_probed_for_all_and_delays_nobody() {
         status.states().iter().all(|state| *state == "fresh")
     });
     assert!(!paused(&daemon, "main", "network"));
+    assert_eq!(daemon.status().0["paused_clusters"], serde_json::json!([]));
     let said = (
         lines(&daemon, "paused: "),
         lines(&daemon, "no longer paused"),
@@ -145,6 +146,16 @@ fn stays_paused_and_is_asked_little(daemon: &Daemon<'_>, aws: &SecretsManager, c
     });
     // One probe a second at most, after what was under way.
     let most = 3.0 + cut.elapsed().as_secs_f64();
+    let page = daemon.status().0;
+    let named = &page["paused_clusters"];
+    assert_eq!(named.as_array().map(Vec::len), Some(1), "{named}");
+    assert_eq!(named[0]["cluster"], "main");
+    assert_eq!(named[0]["error"]["reason"], "network");
+    let time = |field: &str| named[0][field].as_str().unwrap().parse::<jiff::Timestamp>();
+    assert!(
+        time("since").unwrap() < time("next_probe").unwrap(),
+        "{named}"
+    );
     let failed = [("cluster", "main"), ("code", "network")];
     let asked = daemon.metrics().value(REQUESTS, &failed);
     assert!(

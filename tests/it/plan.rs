@@ -189,18 +189,26 @@ fn files_are_created_updated_adopted_left_or_in_conflict() {
             &file(&home, "taken", "format = \"json\"\nadopt = true"),
         ),
         entry("link", &file(&home, "link", json)),
+        entry("set", &file(&home, "set", "format = \"directory\"")),
+        entry("empty", &file(&home, "empty", "format = \"directory\"")),
+        entry("full", &file(&home, "full", "format = \"directory\"")),
     ];
     home.configure(&config.concat());
     for name in [
-        "new", "old", "env", "same", "open", "foreign", "taken", "link",
+        "new", "old", "env", "same", "open", "foreign", "taken", "link", "set", "empty", "full",
     ] {
         aws.put(name, &object(&[("a", VALUE), ("b", OTHER)]));
     }
     home.write("targets/foreign", object(&[("x", "1")]));
     home.write("targets/taken", object(&[("a", VALUE), ("x", "1")]));
     std::os::unix::fs::symlink(home.path("targets/foreign"), home.path("targets/link")).unwrap();
-    assert_eq!(home.once(&["old", "env", "same", "open"]).code, Some(0));
-    for name in ["old", "env"] {
+    assert_eq!(
+        home.once(&["old", "env", "same", "open", "set"]).code,
+        Some(0)
+    );
+    home.write("targets/full/a", "theirs");
+    fs::create_dir(home.path("targets/empty")).unwrap();
+    for name in ["old", "env", "set"] {
         aws.put(
             name,
             &object(&[("a", "MARKER-changed-c0ffee00"), ("c", VALUE)]),
@@ -214,10 +222,13 @@ fn files_are_created_updated_adopted_left_or_in_conflict() {
     expect(&done, "targets/old", "update", "keys +c ~a -b");
     expect(&done, "targets/env", "update", "keys +c -b");
     expect(&done, "targets/same", "unchanged", "");
-    expect(&done, "targets/open", "update", "permissions");
+    expect(&done, "targets/open", "update", "mode 0644 to 0600");
     expect(&done, "targets/foreign", "conflict", "");
     expect(&done, "targets/taken", "adopt", "keys +b -x");
     expect(&done, "targets/link", "conflict", "");
+    expect(&done, "targets/set", "update", "keys +c ~a -b");
+    expect(&done, "targets/empty", "create", "keys +a +b");
+    expect(&done, "targets/full", "conflict", "");
     assert!(
         done.stdout.contains("is a symbolic link"),
         "{}",

@@ -199,6 +199,26 @@ fn drop_in_for(daemon: &str) -> String {
     done.stdout
 }
 
+/// The same for one file with these lines.
+fn drop_in_for_file(lines: &str) -> String {
+    let home = Home::new();
+    home.write("values.toml", "x = \"y\"\n");
+    home.configure_whole(&format!(
+        "[stores.local.file]\npath = \"values.toml\"\n[secrets.db]\nstore = \"local\"\n\
+         data = [{{ secret_key = \"x\", remote_ref = {{ key = \"x\" }} }}]\n\
+         [[secrets.db.file]]\npath = \"/run/secretsyncd/db\"\nkey = \"x\"\n{lines}\n"
+    ));
+    let none = home.finish(&["systemd-dropin", "--polkit"]);
+    assert_eq!(none.code, Some(0), "{none:?}");
+    assert!(
+        none.stdout.ends_with("needs nothing of polkit.\n"),
+        "{none:?}"
+    );
+    let done = home.finish(&["systemd-dropin"]);
+    assert_eq!(done.code, Some(0), "{done:?}");
+    done.stdout
+}
+
 const ANALYSES: &[Scenario<()>] = &[
     ("the service scores 1.1", |()| {
         Root::new().assert_exposure(11);
@@ -208,6 +228,12 @@ const ANALYSES: &[Scenario<()>] = &[
     }),
     ("with a control group it scores 1.4", |()| {
         Root::with_drop_in(&drop_in_for("control_group = \"ops\"")).assert_exposure(14);
+    }),
+    ("with a file for a group it scores 1.4", |()| {
+        Root::with_drop_in(&drop_in_for_file("group = \"ops\"")).assert_exposure(14);
+    }),
+    ("with a file of another owner it scores 1.8", |()| {
+        Root::with_drop_in(&drop_in_for_file("owner = \"app\"")).assert_exposure(18);
     }),
     ("nothing is said against any of them", |()| {
         let group = drop_in_for("control_group = \"ops\"");

@@ -408,8 +408,11 @@ fn a_reload_begins_and_ends_watches() {
     world.kubernetes.delete("default", "db");
     world.wait_back("default", "value");
     world.configure(&entry("db", "1h", &["app", "default"], ""));
+    let before = daemon.status();
     daemon.signal(Signal::HUP);
     world.wait_watched(0);
+    // What it began with has to be over: it would put back what it finds gone.
+    daemon.wait_success_after("db", before.entry("db").last_success().unwrap());
     world.kubernetes.delete("app", "db");
     stays_true(SOON, "nobody sees it", || !world.holds("app", "value"));
 }

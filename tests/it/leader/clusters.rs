@@ -65,6 +65,35 @@ fn a_standby_removes_nothing_and_says_who_leads() {
     assert_eq!(writers(&kubernetes), ["b", "a", "b"]);
 }
 
+/// Whoever leads: its files are its own.
+#[test]
+fn a_standby_removes_the_files_that_its_own_entries_left() {
+    let (aws, kubernetes) = (source(), cluster());
+    let (a, b) = (
+        machine("a", &aws, &kubernetes),
+        machine("b", &aws, &kubernetes),
+    );
+    aws.put("old", "1");
+    let text = b.read_text("secretsyncd.toml").unwrap();
+    let old = format!(
+        "[secrets.old]\nstore = \"prod\"\ndata = [{{ secret_key = \"value\", remote_ref = {{ key = \"old\" }} }}]\n\
+         [[secrets.old.file]]\npath = {}\nkey = \"value\"\n",
+        b.quoted("old")
+    );
+    b.configure_whole(&(text.clone() + &old));
+    let done = b.once(&["old"]);
+    assert_eq!(done.code, Some(0), "{done:?}");
+    b.configure_whole(&text);
+    let leader = a.start_ready();
+    wait_holder(&kubernetes, "a");
+    let standby = b.start_ready();
+    let done = b.finish(&["prune", "--apply"]);
+    assert_eq!(done.code, Some(0), "{done:?}");
+    assert!(done.stdout.starts_with("deleted: "), "{done:?}");
+    assert_eq!(b.read_text("old"), None);
+    assert_eq!((standby.stop(), leader.stop()), (Some(0), Some(0)));
+}
+
 #[test]
 fn prune_without_a_daemon_takes_the_lease_or_says_who_holds_it() {
     let (aws, kubernetes) = (source(), cluster());

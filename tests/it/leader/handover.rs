@@ -9,7 +9,7 @@ use rustix::process::Signal;
 
 use super::{LOCKS, cluster, holder, lease, value};
 use crate::support::daemon::{Daemon, Home, PATIENCE};
-use crate::support::kubernetes::{Fault, Kubernetes, Log, Rule, Verb};
+use crate::support::kubernetes::{Fault, Kubernetes, Log, Request, Rule, Verb};
 use crate::support::suite::in_ci;
 use crate::support::wait::{wait_for, wait_until};
 
@@ -71,6 +71,7 @@ data = [{{ secret_key = \"value\", remote_ref = {{ key = \"s{n}\" }} }}]
 [[secrets.s{n}.kubernetes]]
 cluster = \"main\"
 namespace = \"app\"
+restart = [\"deployment/api\"]
 "
             )
         });
@@ -86,6 +87,30 @@ fn wait_delivered(kubernetes: &Kubernetes, least: u64) {
     wait_until(PATIENCE, &format!("every change up to {least}"), || {
         (0..SECRETS).all(|n| number(kubernetes, n) >= least)
     });
+}
+
+/// Each Secret's last change was followed by a restart for it, whoever made which.
+fn no_restart_was_lost(kubernetes: &Kubernetes) {
+    wait_until(
+        PATIENCE,
+        "every record of a restart to be taken off",
+        || {
+            (0..SECRETS).all(|n| {
+                let object = kubernetes.object("app", &format!("s{n}")).unwrap();
+                object["metadata"]["annotations"]["secretsyncd/restart"].is_null()
+            })
+        },
+    );
+    let (log, rollouts) = (kubernetes.log(), kubernetes.rollouts());
+    for name in (0..SECRETS).map(|n| format!("s{n}")) {
+        let taken = |it: &&Request| it.name == name && it.verb == Verb::Apply && it.status == 200;
+        let written = log.writes().filter(taken).last().unwrap().at;
+        let key = format!("secretsyncd/restart.{name}");
+        let last = rollouts.last().unwrap().marks.get(&key);
+        let first = rollouts.iter().find(|it| it.marks.get(&key) == last);
+        assert!(last.is_some() && first.unwrap().at > written, "{name}");
+    }
+    eprintln!("{} restarts", rollouts.len());
 }
 
 /// Of everything that the API server took, in its order: nobody wrote a Secret after a successor had.
@@ -151,9 +176,10 @@ fn wait_holder_but(which: usize, kubernetes: &Kubernetes) {
 }
 
 #[test]
-fn no_deposed_leader_writes_after_its_successor_and_no_change_is_lost() {
+fn no_deposed_leader_writes_after_its_successor_and_no_change_or_restart_is_lost() {
     let rounds = if in_ci() { 50 } else { 8 };
     let (kubernetes, source) = (cluster(), Source::new());
+    kubernetes.deploy("app", "deployments/api");
     let homes = MACHINES.map(|who| {
         let home = Home::new();
         let cluster = kubernetes.cluster_for("main", who);
@@ -189,6 +215,7 @@ fn no_deposed_leader_writes_after_its_successor_and_no_change_is_lost() {
         changing.join().unwrap();
     });
     wait_delivered(&kubernetes, source.last.load(Ordering::Acquire));
+    no_restart_was_lost(&kubernetes);
     let handovers = nobody_wrote_after_its_successor(&kubernetes.log());
     assert!(handovers >= rounds, "{handovers} hand-overs");
     let log = kubernetes.log();

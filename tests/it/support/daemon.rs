@@ -37,6 +37,15 @@ pub struct Home {
     _share: Share,
 }
 
+/// Bytes of memory of a process.
+#[derive(Clone, Copy)]
+pub struct Memory {
+    pub resident: u64,
+    /// Without what is mapped from files, as its code.
+    pub anonymous: u64,
+    pub peak: u64,
+}
+
 /// A command that has ended.
 #[derive(Debug)]
 pub struct Finished {
@@ -305,6 +314,21 @@ impl Daemon<'_> {
             let success = status.entry(entry).last_success().map(str::to_owned);
             success.is_some_and(|success| success.as_str() > last_success)
         });
+    }
+
+    /// What it takes of the machine's memory.
+    pub fn memory(&self) -> Memory {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap();
+        let of = |name: &str| {
+            let line = status.lines().find(|line| line.starts_with(name)).unwrap();
+            let kibibytes: u64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
+            kibibytes << 10
+        };
+        Memory {
+            resident: of("VmRSS:"),
+            anonymous: of("RssAnon:"),
+            peak: of("VmHWM:"),
+        }
     }
 
     pub fn id(&self) -> u32 {

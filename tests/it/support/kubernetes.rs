@@ -21,6 +21,7 @@ mod store;
 #[cfg(test)]
 mod tests;
 mod watches;
+mod workloads;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -34,7 +35,7 @@ use serde_json::{Value, json};
 pub use fault::{Fault, Rule};
 pub use history::Gone;
 pub use kubeconfig::Login;
-pub use log::{Log, Shape, Verb};
+pub use log::{Log, Request, Shape, Verb};
 pub use object::How;
 pub use rbac::{Grant, Grants};
 
@@ -71,6 +72,7 @@ struct Shared {
     others: BTreeMap<String, String>,
     leases: leases::Leases,
     lease_version: u64,
+    workloads: workloads::Workloads,
 }
 
 type Judge = Box<dyn Fn(&str) -> bool + Send>;
@@ -104,6 +106,7 @@ impl Kubernetes {
             others: BTreeMap::new(),
             leases: leases::Leases::new(),
             lease_version: 0,
+            workloads: workloads::Workloads::default(),
         }));
         let seen = Arc::clone(&shared);
         let server = Server::tls(certificates.server_config(), move |call| {

@@ -64,6 +64,11 @@ impl Entry<'_> {
         target["state"].as_str().expect("a target has a state")
     }
 
+    /// What has to run for the last change of its first target; null where nothing has.
+    pub fn action(&self) -> &Value {
+        &self.0["targets"][0]["action"]
+    }
+
     pub fn next_sync(&self) -> Option<&str> {
         self.0["next_sync"].as_str()
     }

@@ -16,7 +16,7 @@ use super::leases;
 use super::log::Verb;
 use super::object::Secret;
 use super::refusal::{Refusal, Why};
-use super::{rbac, reviews, watches};
+use super::{rbac, reviews, watches, workloads};
 
 pub type Answer = Result<(u16, Value), Refusal>;
 
@@ -120,6 +120,9 @@ fn route(shared: &mut Shared, ask: &Ask<'_>) -> Answer {
         ] => {
             let name = name.first().copied().unwrap_or_default();
             leases::any(shared, ask, (namespace, name))
+        }
+        ["apis", "apps", "v1", "namespaces", namespace, plural, name] => {
+            workloads::any(shared, ask, (plural, namespace, name))
         }
         _ => Err(Refusal::new(
             Why::NotFound,

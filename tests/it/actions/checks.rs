@@ -1,0 +1,128 @@
+//! A program that has to accept a file before it is in place.
+
+use std::fs;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::{counting, entry, runs, script, wait_runs};
+use crate::support::daemon::{Home, PATIENCE, wait_content};
+use crate::support::secrets_manager::SecretsManager;
+use crate::support::wait::{stays_true, wait_until};
+
+/// What is beside the targets.
+fn names(home: &Home) -> Vec<String> {
+    let all = fs::read_dir(home.path("targets")).unwrap();
+    let names = all.map(|it| it.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<String> = names.collect();
+    names.sort();
+    names
+}
+
+fn check(argv: &str) -> String {
+    format!(
+        "check = {}",
+        argv.replace(']', ", \"--file={path}\", \"{path}\"]")
+    )
+}
+
+#[test]
+fn a_check_that_fails_keeps_the_old_file_and_leaves_nothing_beside_it() {
+    let (aws, home) = (SecretsManager::start(), Home::new());
+    aws.put("prod/app", "good one");
+    let said = home.path("said").display().to_string();
+    let argv = script(
+        &home,
+        "check.sh",
+        &format!(
+            "printf '%s\\n' \"$@\" \"$SECRETSYNCD_ENTRY\" \"$SECRETSYNCD_TARGET\" \"$SECRETSYNCD_PATH\" > {said}; stat -c %a \"$2\" >> {said}; echo MARKER; grep -q good \"$2\" || exit 7\n"
+        ),
+    );
+    let more = check(&argv) + "\n" + &counting(&home, "");
+    home.configure(&(aws.store("prod") + &entry(&home, "app", &more)));
+    let daemon = home.start_ready();
+    wait_runs(&home, 1);
+    let target = home.path("targets/app").display().to_string();
+    let said = home.read_text("said").unwrap();
+    let [file, path, name, of, staged, bits] = said.lines().collect::<Vec<_>>()[..] else {
+        panic!("{said}");
+    };
+    assert_eq!(file, format!("--file={path}"));
+    assert!(
+        path != target && path.contains("/targets/.secretsyncd-"),
+        "{path}"
+    );
+    assert_eq!((name, of, staged, bits), ("app", &*target, path, "600"));
+    aws.put("prod/app", "bad two");
+    assert_eq!(home.finish(&["sync", "app"]).code, Some(1));
+    let status = daemon.wait_state("app", "failing");
+    let trouble = status.entry("app").trouble().unwrap();
+    assert_eq!(trouble.reason, "invalid");
+    let fact = format!("{target} was not replaced: the check /bin/sh ended with exit code 7");
+    assert_eq!(trouble.message, fact);
+    assert_eq!(home.read_text("targets/app").unwrap(), "good one");
+    assert_eq!(names(&home), ["app"]);
+    stays_true(Duration::from_secs(1), "nothing changed", || {
+        runs(&home) == 1
+    });
+    aws.put("prod/app", "good three");
+    assert_eq!(home.finish(&["sync", "app"]).code, Some(0));
+    wait_content(&home, "targets/app", "good three");
+    wait_runs(&home, 2);
+    assert!(!daemon.output().contains("MARKER"), "{}", daemon.output());
+    daemon.stop();
+}
+
+#[test]
+fn a_check_that_hangs_holds_up_nothing_but_its_own_target() {
+    let (aws, home) = (SecretsManager::start(), Home::new());
+    let began = home.path("began").display().to_string();
+    let argv = script(
+        &home,
+        "hang.sh",
+        &format!("echo $$ >> {began}; exec sleep 600\n"),
+    );
+    let mut text = aws.store("prod");
+    for (name, more) in [("hangs", check(&argv)), ("plain", String::new())] {
+        aws.put(&format!("prod/{name}"), "one");
+        text += &entry(&home, name, &more);
+    }
+    home.configure(&text);
+    let mut daemon = home.start();
+    wait_content(&home, "targets/plain", "one");
+    assert!(!home.path("targets/hangs").exists());
+    let status = daemon.wait_state("hangs", "failing");
+    let message = status.entry("hangs").trouble().unwrap().message;
+    assert!(
+        message.ends_with("the check /bin/sh ran longer than 15s and was stopped"),
+        "{message}"
+    );
+    // Another one is under way when the daemon stops, and a stop does not wait for it.
+    let ids = || home.read_text("began").unwrap();
+    wait_until(PATIENCE, "another try", || ids().lines().count() == 2);
+    daemon.signal(Signal::TERM);
+    assert_eq!(daemon.wait_exit(PATIENCE), Some(0));
+    assert!(!daemon.output().contains("panic"), "{}", daemon.output());
+    for id in ids().lines() {
+        let pid = Pid::from_raw(id.parse().unwrap()).unwrap();
+        // The first one was killed when its time was over.
+        let _ = kill_process(pid, Signal::KILL);
+    }
+}
+
+#[test]
+fn a_check_that_changes_the_file_is_refused() {
+    let (aws, home) = (SecretsManager::start(), Home::new());
+    aws.put("prod/app", "one");
+    let argv = script(&home, "edit.sh", "echo more >> \"$2\"\n");
+    home.configure(&(aws.store("prod") + &entry(&home, "app", &check(&argv))));
+    let done = home.once(&[]);
+    assert_eq!(done.code, Some(1));
+    assert!(
+        done.stdout
+            .contains("the check /bin/sh changed the new file"),
+        "{}",
+        done.stdout
+    );
+    assert_eq!(names(&home), Vec::<String>::new());
+}

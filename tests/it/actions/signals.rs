@@ -1,0 +1,120 @@
+//! A signal reaches the process that is meant and no other.
+
+use std::fs::{self, File};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use super::entry;
+use crate::support::daemon::{Home, PATIENCE};
+use crate::support::secrets_manager::SecretsManager;
+use crate::support::wait::{stays_true, wait_until};
+
+/// A process that writes its number where it is told and notes each HUP.
+fn listener(home: &Home, name: &str, pid_file: &str) -> Child {
+    let (heard, pid) = (home.path(name), home.path(pid_file));
+    let text = format!(
+        "trap 'echo hup >> {}' HUP; echo $$ > {}; while :; do sleep 0.05; done",
+        heard.display(),
+        pid.display()
+    );
+    let child = Command::new("/bin/sh")
+        .args(["-c", &text])
+        .stdin(Stdio::null())
+        .spawn()
+        .unwrap();
+    wait_until(PATIENCE, "the PID file", || {
+        home.read_text(pid_file)
+            .is_some_and(|it| it.trim() == child.id().to_string())
+    });
+    child
+}
+
+fn end(mut child: Child) {
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
+fn a_pid_file_names_the_process_that_is_signalled_and_a_stale_one_nobody() {
+    let (aws, home) = (SecretsManager::start(), Home::new());
+    aws.put("prod/app", "one");
+    let more = format!(
+        "on_change = {{ signal = {{ pid_file = {}, signal = \"HUP\" }}, debounce = \"1ms\" }}",
+        home.quoted("app.pid")
+    );
+    home.configure(&(aws.store("prod") + &entry(&home, "app", &more)));
+    let (app, other) = (
+        listener(&home, "app", "app.pid"),
+        listener(&home, "other", "other.pid"),
+    );
+    let daemon = home.start_ready();
+    wait_until(PATIENCE, "the signal", || {
+        home.read_text("app").as_deref() == Some("hup\n")
+    });
+    assert_eq!(home.read("other"), None);
+    // The file stays, and its number becomes that of another process.
+    end(app);
+    let older = fs::metadata(home.path("app.pid"))
+        .unwrap()
+        .modified()
+        .unwrap();
+    fs::write(home.path("app.pid"), format!("{}\n", other.id())).unwrap();
+    let stale = older - Duration::from_hours(1);
+    let file = File::options()
+        .write(true)
+        .open(home.path("app.pid"))
+        .unwrap();
+    file.set_modified(stale).unwrap();
+    aws.put("prod/app", "two");
+    assert_eq!(home.finish(&["sync", "app"]).code, Some(0));
+    let status = daemon.wait_state("app", "failing");
+    let trouble = status.entry("app").trouble().unwrap();
+    assert_eq!(trouble.reason, "action");
+    assert!(
+        trouble
+            .message
+            .ends_with("is older than the process that has its number now"),
+        "{trouble:?}"
+    );
+    stays_true(Duration::from_secs(1), "nobody was signalled", || {
+        home.read("other").is_none()
+    });
+    end(other);
+    // The service is there again.
+    let app = listener(&home, "again", "app.pid");
+    daemon.wait_state("app", "fresh");
+    assert_eq!(home.read_text("again").as_deref(), Some("hup\n"));
+    end(app);
+    // Where none runs, nothing is to be done.
+    fs::remove_file(home.path("app.pid")).unwrap();
+    aws.put("prod/app", "three");
+    assert_eq!(home.finish(&["sync", "app"]).code, Some(0));
+    wait_until(PATIENCE, "nothing to be pending", || {
+        daemon.status().entry("app").action().is_null()
+            && daemon.output().contains("found nothing to signal")
+    });
+    assert_eq!(daemon.status().entry("app").state(), "fresh");
+    daemon.stop();
+}
+
+#[test]
+fn a_pid_file_that_others_may_write_signals_nobody() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let (aws, home) = (SecretsManager::start(), Home::new());
+    aws.put("prod/app", "one");
+    let more = format!(
+        "on_change = {{ signal = {{ pid_file = {}, signal = \"HUP\" }}, debounce = \"1ms\" }}",
+        home.quoted("app.pid")
+    );
+    home.configure(&(aws.store("prod") + &entry(&home, "app", &more)));
+    let app = listener(&home, "app", "app.pid");
+    let open = fs::Permissions::from_mode(0o666);
+    fs::set_permissions(home.path("app.pid"), open).unwrap();
+    let daemon = home.start_ready();
+    let status = daemon.wait_state("app", "failing");
+    let message = status.entry("app").trouble().unwrap().message;
+    assert!(message.contains("may be written by others"), "{message}");
+    assert_eq!(home.read("app"), None);
+    end(app);
+    daemon.stop();
+}

@@ -1,0 +1,198 @@
+//! An action that fails, hangs, floods or forks is its target's trouble and nobody else's.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use super::{counted, counting, entry, runs, script, wait_runs};
+use crate::support::daemon::{Home, PATIENCE, wait_content};
+use crate::support::secrets_manager::SecretsManager;
+use crate::support::wait::{stays_true, wait_until};
+
+#[test]
+fn what_fails_is_shown_counted_and_tried_again_until_it_succeeds() {
+    let (aws, home) = (SecretsManager::start(), Home::new());
+    for name in ["app", "other"] {
+        aws.put(&format!("prod/{name}"), "one");
+    }
+    let (ran, good) = (home.path("ran"), home.path("good"));
+    let argv = script(
+        &home,
+        "fail.sh",
+        &format!(
+            "echo run >> {}; echo MARKER-output >&2; test -e {}\n",
+            ran.display(),
+            good.display()
+        ),
+    );
+    let more = format!("on_change = {{ command = {argv}, debounce = \"1ms\" }}");
+    home.configure(&(aws.store("prod") + &entry(&home, "app", &more) + &entry(&home, "other", "")));
+    let daemon = home.start_ready();
+    let status = daemon.wait_state("app", "failing");
+    let trouble = status.entry("app").trouble().unwrap();
+    assert_eq!(trouble.reason, "action");
+    assert_eq!(trouble.message, "command /bin/sh ended with exit code 1");
+    assert_eq!(status.entry("other").state(), "fresh");
+    assert_eq!(
+        home.read_text("targets/app").unwrap(),
+        "one",
+        "it is delivered"
+    );
+    let success = status.entry("app").last_success().map(str::to_owned);
+    wait_until(PATIENCE, "another try", || runs(&home) >= 3);
+    let metrics = daemon.metrics();
+    assert!(counted(&metrics, "secretsyncd_actions_total", "failed") >= 2.0);
+    let errors = [("stage", "action"), ("reason", "action")];
+    assert!(metrics.value("secretsyncd_sync_errors_total", &errors) >= 2.0);
+    assert_eq!(
+        daemon.status().entry("app").last_success(),
+        success.as_deref()
+    );
+    fs::write(&good, "").unwrap();
+    daemon.wait_state("app", "fresh");
+    assert!(counted(&daemon.metrics(), "secretsyncd_actions_total", "succeeded") >= 1.0);
+    let count = runs(&home);
+    stays_true(Duration::from_secs(1), "it is done", || {
+        runs(&home) == count
+    });
+    assert!(
+        !daemon.output().contains("MARKER-output"),
+        "{}",
+        daemon.output()
+    );
+    daemon.stop();
+}
+
+/// One entry for each way to be a trouble, one whose action is none, and one without.
+fn troubles(aws: &SecretsManager, home: &Home) -> String {
+    let pids = home.path("pids").display().to_string();
+    let hangs = script(
+        home,
+        "hang.sh",
+        &format!("sleep 600 & echo $$ $! >> {pids}; wait\n"),
+    );
+    let floods = script(home, "flood.sh", "exec cat /dev/zero\n");
+    let heard = script(home, "heard.sh", "yes MARKER-flood\n");
+    let forked = home.path("forked").display().to_string();
+    // What it leaves running holds its output open.
+    let forks = script(
+        home,
+        "fork.sh",
+        &format!("echo started; sleep 600 & echo $! > {forked}\n"),
+    );
+    let change = |argv: &str, more: &str| {
+        format!("on_change = {{ command = {argv}, debounce = \"1ms\", timeout = \"2s\"{more} }}")
+    };
+    let mut text = aws.store("prod");
+    for (name, more) in [
+        ("hangs", change(&hangs, "")),
+        ("floods", change(&floods, "")),
+        ("heard", change(&heard, ", log_output = true")),
+        ("forks", change(&forks, ", log_output = true")),
+        ("good", counting(home, "")),
+        ("plain", String::new()),
+    ] {
+        aws.put(&format!("prod/{name}"), "one");
+        text += &entry(home, name, &more);
+    }
+    text
+}
+
+#[test]
+fn hanging_flooding_and_forking_actions_hold_up_nobody() {
+    let (aws, home) = (SecretsManager::start(), Home::new());
+    home.configure(&troubles(&aws, &home));
+    let daemon = home.start_ready();
+    wait_runs(&home, 1);
+    let status = daemon.wait_state("hangs", "failing");
+    let message = status.entry("hangs").trouble().unwrap().message;
+    assert_eq!(
+        message,
+        "command /bin/sh ran longer than 2s and was stopped"
+    );
+    daemon.wait_state("floods", "failing");
+    daemon.wait_state("heard", "failing");
+    daemon.wait_state("forks", "fresh");
+    wait_until(PATIENCE, "the forking one to be done", || {
+        daemon.status().entry("forks").action().is_null()
+    });
+    // Everything of the group is gone, not only what was started first.
+    let ids = home.read_text("pids").unwrap();
+    let first: Vec<&str> = ids.lines().next().unwrap().split(' ').collect();
+    wait_until(PATIENCE, "the group to be gone", || {
+        !first.iter().any(|id| alive(id))
+    });
+    let began = Instant::now();
+    aws.put("prod/plain", "two");
+    assert_eq!(home.finish(&["sync", "plain"]).code, Some(0));
+    wait_content(&home, "targets/plain", "two");
+    assert!(
+        began.elapsed() < Duration::from_secs(10),
+        "{:?}",
+        began.elapsed()
+    );
+    let output = daemon.output();
+    assert!(output.contains("started"), "what it says is wanted");
+    assert!(output.len() < 2 << 20, "{} bytes", output.len());
+    assert!(output.contains("(more is left out)"));
+    let forked = home.read_text("forked").unwrap();
+    assert!(alive(forked.trim()), "what it left running is its own");
+    daemon.stop();
+    let pid = rustix::process::Pid::from_raw(forked.trim().parse().unwrap()).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+}
+
+fn alive(id: &str) -> bool {
+    fs::read_to_string(format!("/proc/{id}/stat")).is_ok_and(|stat| {
+        let state = stat.rsplit(')').next().unwrap().trim_start();
+        !state.starts_with('Z')
+    })
+}
+
+#[test]
+fn what_a_unit_needs_is_told_where_there_is_no_systemd_or_it_says_no() {
+    let (aws, home) = (SecretsManager::start(), Home::new());
+    aws.put("prod/app", "one");
+    let more = "on_change = { reload_unit = \"no-such-unit-of-ours\", debounce = \"1ms\" }";
+    home.configure(&(aws.store("prod") + &entry(&home, "app", more)));
+    let daemon = home.start_ready();
+    let status = daemon.wait_state("app", "failing");
+    let trouble = status.entry("app").trouble().unwrap();
+    assert_eq!(trouble.reason, "action");
+    assert!(
+        trouble.message.contains("no-such-unit-of-ours.service"),
+        "{trouble:?}"
+    );
+    daemon.stop();
+}
+
+/// Actions of units that wait for us would wait for each other.
+#[test]
+fn no_action_begins_before_ready_and_ready_waits_for_none() {
+    use std::os::unix::net::UnixDatagram;
+    let (aws, mut home) = (SecretsManager::start(), Home::new());
+    let path = home.path("notify");
+    let socket = UnixDatagram::bind(&path).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    home.set_env("NOTIFY_SOCKET", path.to_str().unwrap());
+    aws.put("prod/app", "one");
+    let argv = script(
+        &home,
+        "hang.sh",
+        &format!("date +%s%N > {}; sleep 600\n", home.path("began").display()),
+    );
+    let more = format!("on_change = {{ command = {argv}, debounce = \"1ms\" }}");
+    home.configure(&(aws.store("prod") + &entry(&home, "app", &more)));
+    let mut daemon = home.start();
+    let mut buffer = [0; 4096];
+    loop {
+        let length = socket.recv(&mut buffer).unwrap();
+        let began = home.read("began").is_some();
+        if buffer[..length].starts_with(b"READY=1") {
+            break;
+        }
+        assert!(!began, "it began before we were ready");
+    }
+    wait_until(PATIENCE, "the action", || home.read("began").is_some());
+    daemon.wait_ready(PATIENCE);
+    drop(daemon);
+}
