@@ -19,7 +19,7 @@ use super::acl;
 use super::inode::Inode;
 use super::ownership::Ownership;
 use super::refusal::refused;
-use super::staged::PREFIX;
+use super::staged::{PREFIX, changed};
 use crate::failure::{Failure, Reason};
 
 /// What to do where a directory on the way is missing.
@@ -149,6 +149,31 @@ pub(super) fn make(
     mode: u32,
     ownership: &Ownership,
 ) -> Result<(), Failure> {
+    for _ in 0..RACES {
+        let put = try_make(directory, (name, path), mode, ownership)?;
+        // Another target of ours may have been quicker, and may have taken away what both were at.
+        if put == Put::InPlace || is_there(directory, (name, path))? {
+            return lasting(directory, path);
+        }
+    }
+    Err(changed(path))
+}
+
+/// So often two targets that make one directory may take it from each other.
+const RACES: usize = 16;
+
+fn is_there(directory: &OwnedFd, (name, path): (&OsStr, &Path)) -> Result<bool, Failure> {
+    let found = Inode::of_name(directory, name);
+    let found = found.map_err(|errno| refused("make directory", path, errno))?;
+    Ok(found.is_some())
+}
+
+fn try_make(
+    directory: &OwnedFd,
+    (name, path): (&OsStr, &Path),
+    mode: u32,
+    ownership: &Ownership,
+) -> Result<Put, Failure> {
     let failed = |errno| refused("make directory", path, errno);
     let unfinished = unfinished(name);
     match fs::mkdirat(directory, &unfinished, Mode::RWXU) {
@@ -156,16 +181,23 @@ pub(super) fn make(
         Ok(()) | Err(Errno::EXIST) => {}
         Err(errno) => return Err(failed(errno)),
     }
-    let finished = finish(directory, (&unfinished, path), mode, ownership)
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let opened = match fs::openat(directory, &unfinished, flags, Mode::empty()) {
+        Ok(opened) => opened,
+        Err(Errno::NOENT) => return Ok(Put::AnotherCameFirst),
+        Err(errno) => return Err(failed(errno)),
+    };
+    let finished = finish(&opened, path, mode, ownership)
         .and_then(|()| put(directory, &unfinished, name).map_err(failed));
     if finished != Ok(Put::InPlace) {
         // What cannot be taken away again is empty and named as ours.
         let _ = fs::unlinkat(directory, &unfinished, AtFlags::REMOVEDIR);
     }
-    match finished? {
-        Put::AnotherCameFirst => return Ok(()),
-        Put::InPlace => {}
-    }
+    finished
+}
+
+fn lasting(directory: &OwnedFd, path: &Path) -> Result<(), Failure> {
+    let failed = |errno| refused("make directory", path, errno);
     match reopen(directory) {
         Ok(parent) => fs::fsync(parent).map_err(failed),
         // Not readable to us, so it cannot be synced either; the file system does it in its own time.
@@ -176,19 +208,17 @@ pub(super) fn make(
 
 /// Access, group and mode before the directory has its name: a kill in between would leave one that is never put right.
 fn finish(
-    directory: &OwnedFd,
-    (unfinished, path): (&OsStr, &Path),
+    descriptor: &OwnedFd,
+    path: &Path,
     mode: u32,
     ownership: &Ownership,
 ) -> Result<(), Failure> {
     let failed = |errno| refused("make directory", path, errno);
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let descriptor = fs::openat(directory, unfinished, flags, Mode::empty()).map_err(failed)?;
-    acl::remove_from_directory(&descriptor).map_err(failed)?;
-    ownership.give(&descriptor, path)?;
+    acl::remove_from_directory(descriptor).map_err(failed)?;
+    ownership.give(descriptor, path)?;
     // The set-group-ID bit, which a parent hands on, says whose group what is in it gets.
-    let inherited = Inode::of_descriptor(&descriptor).map_err(failed)?.mode & 0o2000;
-    set_mode(&descriptor, mode, inherited).map_err(failed)
+    let inherited = Inode::of_descriptor(descriptor).map_err(failed)?.mode & 0o2000;
+    set_mode(descriptor, mode, inherited).map_err(failed)
 }
 
 /// With the inherited set-group-ID bit where that may be set: systemd's `RestrictSUIDSGID=` forbids it, and everything

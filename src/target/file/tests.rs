@@ -864,3 +864,17 @@ async fn a_change_that_was_cut_short_came_about_where_its_content_is_in_place() 
     assert_eq!(target.cut_short().await.unwrap(), Some(mark));
     assert_eq!(target.marks().pending, None, "looking says nothing");
 }
+
+/// They make it at the same time, and one took it from another.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn many_targets_make_one_directory() {
+    for round in 0..40 {
+        let lab = Lab::new();
+        let targets = (0..8).map(|n| lab.target(&format!("a{round}/b/f{n}")));
+        let targets: Vec<_> = targets.collect();
+        let deliveries = targets.iter().map(|target| deliver(target, b"value"));
+        for delivered in join_all(deliveries).await {
+            assert_eq!(delivered, Ok(Effect::Created));
+        }
+    }
+}
