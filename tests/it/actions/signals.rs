@@ -9,8 +9,18 @@ use crate::support::daemon::{Home, PATIENCE};
 use crate::support::secrets_manager::SecretsManager;
 use crate::support::wait::{stays_true, wait_until};
 
+/// A shell that listens; it ends with its test, however that ends.
+struct Listener(Child);
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// A process that writes its number where it is told and notes each HUP.
-fn listener(home: &Home, name: &str, pid_file: &str) -> Child {
+fn listener(home: &Home, name: &str, pid_file: &str) -> Listener {
     let (heard, pid) = (home.path(name), home.path(pid_file));
     let text = format!(
         "trap 'echo hup >> {}' HUP; echo $$ > {}; while :; do sleep 0.05; done",
@@ -22,16 +32,12 @@ fn listener(home: &Home, name: &str, pid_file: &str) -> Child {
         .stdin(Stdio::null())
         .spawn()
         .unwrap();
+    let listener = Listener(child);
     wait_until(PATIENCE, "the PID file", || {
         home.read_text(pid_file)
-            .is_some_and(|it| it.trim() == child.id().to_string())
+            .is_some_and(|it| it.trim() == listener.0.id().to_string())
     });
-    child
-}
-
-fn end(mut child: Child) {
-    child.kill().unwrap();
-    child.wait().unwrap();
+    listener
 }
 
 #[test]
@@ -53,12 +59,12 @@ fn a_pid_file_names_the_process_that_is_signalled_and_a_stale_one_nobody() {
     });
     assert_eq!(home.read("other"), None);
     // The file stays, and its number becomes that of another process.
-    end(app);
+    drop(app);
     let older = fs::metadata(home.path("app.pid"))
         .unwrap()
         .modified()
         .unwrap();
-    fs::write(home.path("app.pid"), format!("{}\n", other.id())).unwrap();
+    fs::write(home.path("app.pid"), format!("{}\n", other.0.id())).unwrap();
     let stale = older - Duration::from_hours(1);
     let file = File::options()
         .write(true)
@@ -79,12 +85,15 @@ fn a_pid_file_names_the_process_that_is_signalled_and_a_stale_one_nobody() {
     stays_true(Duration::from_secs(1), "nobody was signalled", || {
         home.read("other").is_none()
     });
-    end(other);
+    drop(other);
     // The service is there again.
     let app = listener(&home, "again", "app.pid");
     daemon.wait_state("app", "fresh");
-    assert_eq!(home.read_text("again").as_deref(), Some("hup\n"));
-    end(app);
+    // A shell runs its trap once what it waits for has ended.
+    wait_until(PATIENCE, "the signal once more", || {
+        home.read_text("again").as_deref() == Some("hup\n")
+    });
+    drop(app);
     // Where none runs, nothing is to be done.
     fs::remove_file(home.path("app.pid")).unwrap();
     aws.put("prod/app", "three");
@@ -115,6 +124,6 @@ fn a_pid_file_that_others_may_write_signals_nobody() {
     let message = status.entry("app").trouble().unwrap().message;
     assert!(message.contains("may be written by others"), "{message}");
     assert_eq!(home.read("app"), None);
-    end(app);
+    drop(app);
     daemon.stop();
 }
