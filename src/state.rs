@@ -6,6 +6,7 @@
 
 mod copy;
 mod directory;
+mod file_removals;
 mod key;
 mod ledger;
 mod record;
@@ -14,6 +15,7 @@ mod set_aside;
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
 use std::fmt;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock};
 
@@ -28,6 +30,7 @@ use crate::secret::FingerprintKey;
 
 pub use copy::Copied;
 use directory::{Directory, Lock};
+pub use file_removals::{FileRemoval, FileRemovalAwaited, FileRemovals, Grounds};
 use ledger::{Change, Ledger};
 pub use record::{
     Arns, FileAdoption, FileDelivery, FileId, FileIntent, FileRecord, FoundId, Generation, Mark,
@@ -117,10 +120,33 @@ pub struct State {
     fingerprint_key: FingerprintKey,
     ledger: Ledger,
     removals: tokio::sync::RwLock<()>,
+    file_removals: FileRemovals,
     /// Absent until it is said.
     configured: RwLock<Option<Configured>>,
     /// Absent for a copy.
     _lock: Option<Lock>,
+    place: Place,
+}
+
+/// The files of a state by their paths, and which ones they were when it was opened; none for a copy.
+#[derive(Debug, Default)]
+struct Place(Vec<(PathBuf, Option<(u64, u64)>)>);
+
+impl Place {
+    fn of(directory: &Path) -> Self {
+        let files = [directory::LOCK_FILE, directory::LEDGER_FILE];
+        let files = files.map(|name| directory.join(name));
+        Self(files.map(|path| (path.clone(), inode(&path))).into())
+    }
+
+    fn is_lost(&self) -> bool {
+        self.0.iter().any(|(path, was)| inode(path) != *was)
+    }
+}
+
+fn inode(path: &Path) -> Option<(u64, u64)> {
+    let found = std::fs::symlink_metadata(path).ok()?;
+    Some((found.dev(), found.ino()))
 }
 
 impl State {
@@ -135,9 +161,17 @@ impl State {
             fingerprint_key,
             ledger,
             removals: tokio::sync::RwLock::default(),
+            file_removals: FileRemovals::default(),
             configured: RwLock::default(),
             _lock: Some(lock),
+            place: Place::of(path),
         })
+    }
+
+    /// Whether somebody took it away, or put something else in its place: then nothing that is recorded from now on is
+    /// found after a restart. Blocks on the disk.
+    pub fn is_lost(&self) -> bool {
+        self.place.is_lost()
     }
 
     /// The key under which every fingerprint of this state was made.
@@ -322,6 +356,11 @@ impl State {
     /// whoever says what is configured.
     pub fn removals(&self) -> &tokio::sync::RwLock<()> {
         &self.removals
+    }
+
+    /// Those that may be under way also when nobody holds that lock any more.
+    pub fn file_removals(&self) -> &FileRemovals {
+        &self.file_removals
     }
 
     /// Every part of a Secret that was delivered. From memory.

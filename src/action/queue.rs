@@ -132,17 +132,37 @@ impl<A: Clone + Ord, S: Clone + Ord> Queue<A, S> {
         waiting.all(|it| it.failures > 0 && !it.under_way)
     }
 
-    /// Those of these that failed and wait are due now: what they failed for may be over.
-    pub fn hasten(&mut self, now: Instant, which: impl Fn(&A, &BTreeMap<S, Change>) -> bool) {
+    /// Those of these that failed and wait are due now: what they failed for may be over. Each is told to
+    /// [`Self::ended`], unless nothing waits for it any more.
+    pub fn hasten(
+        &mut self,
+        now: Instant,
+        which: impl Fn(&A, &BTreeMap<S, Change>) -> bool,
+    ) -> Vec<A> {
         let failed = self.actions.iter_mut().filter(|(_, it)| it.failures > 0);
-        for (_, waiting) in failed.filter(|(action, it)| which(action, &it.marks)) {
-            waiting.due = waiting.due.min(now);
-        }
+        let hastened = failed.filter(|(action, it)| which(action, &it.marks));
+        hastened
+            .map(|(action, waiting)| {
+                waiting.due = waiting.due.min(now);
+                action.clone()
+            })
+            .collect()
+    }
+
+    /// Whether it waits or is under way.
+    pub fn holds(&self, action: &A) -> bool {
+        self.actions.contains_key(action)
     }
 
     pub fn next(&self) -> Option<Instant> {
-        let waiting = self.actions.values().filter(|it| !it.under_way);
-        waiting.map(|it| it.due).min()
+        self.next_of(|_| true)
+    }
+
+    /// Of these alone.
+    pub fn next_of(&self, which: impl Fn(&A) -> bool) -> Option<Instant> {
+        let waiting = self.actions.iter();
+        let waiting = waiting.filter(|(action, it)| !it.under_way && which(action));
+        waiting.map(|(_, it)| it.due).min()
     }
 
     /// The actions to run now, each with its marks. Each is told to [`Self::ended`] once.
@@ -158,10 +178,14 @@ impl<A: Clone + Ord, S: Clone + Ord> Queue<A, S> {
         .collect()
     }
 
-    /// The action that is due first and is by now, with its marks. Told to [`Self::ended`] once.
-    pub fn take_next(&mut self, now: Instant) -> Option<(A, BTreeMap<S, Change>)> {
+    /// Of these, the action that is due first and is by now, with its marks. Told to [`Self::ended`] once.
+    pub fn take_next(
+        &mut self,
+        now: Instant,
+        which: impl Fn(&A) -> bool,
+    ) -> Option<(A, BTreeMap<S, Change>)> {
         let waiting = self.actions.iter_mut();
-        let due = waiting.filter(|(_, it)| !it.under_way && it.due <= now);
+        let due = waiting.filter(|(action, it)| !it.under_way && it.due <= now && which(action));
         let (action, waiting) = due.min_by_key(|(_, it)| it.due)?;
         waiting.under_way = true;
         Some((action.clone(), waiting.marks.clone()))

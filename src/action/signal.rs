@@ -3,7 +3,10 @@
 //! The process is held by a descriptor, and only then looked at once more: a signal that arrives through the descriptor
 //! arrives at the process that was looked at, for its number was nobody else's while it lived.
 
+use std::collections::BTreeSet;
 use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use rustix::io::Errno;
 use rustix::process::{self, Pid, PidfdFlags, pidfd_open, pidfd_send_signal};
@@ -22,21 +25,58 @@ pub(super) async fn send(to: &SignalTo, signal: Signal, order: &Order) -> Result
     match to {
         SignalTo::Unit(unit) => to_unit(unit, signal, order).await,
         SignalTo::PidFile(path) => {
-            let (path, action) = (path.clone(), order.action.to_string());
-            // The file may lie on a disk that hangs.
-            let sent = spawn_blocking(move || {
-                let process = pid_file::open(&path)?;
+            let action = order.action.to_string();
+            let sent = alone_at(path, order, move |path| {
+                let process = pid_file::open(path)?;
                 process.map_or(Ok(None), |process| deliver(&process, signal, &action))
             });
-            let late = || failed(order, Trouble::TooLate(order.timeout));
-            let sent = timeout(order.timeout, sent).await.map_err(|_| late())?;
-            let sent = sent.map_err(|_| failed(order, Trouble::Broken))??;
-            match sent {
+            match sent.await? {
                 Some(Sent::Yes) => Ok(Did::Run),
                 Some(Sent::NotAllowed) => Err(not_ours(order)),
                 None => Ok(Did::NothingToDo),
             }
         }
+    }
+}
+
+/// The file may lie on a disk that hangs, and a thread that waits for one cannot be ended: there is one for a path, and as
+/// long as it waits no other is begun.
+async fn alone_at<T: Send + 'static>(
+    path: &Path,
+    order: &Order,
+    work: impl FnOnce(&Path) -> Result<T, Failure> + Send + 'static,
+) -> Result<T, Failure> {
+    let Some(turn) = Turn::at(path) else {
+        let fact = format!(
+            "{}: the disk that holds the file has not answered since an earlier try",
+            order.action
+        );
+        return Err(Failure::new(Reason::Action, fact)
+            .with_help("check the disk, or the server of a network file system"));
+    };
+    let done = spawn_blocking(move || work(&turn.0));
+    let late = || failed(order, Trouble::TooLate(order.timeout));
+    let done = timeout(order.timeout, done).await.map_err(|_| late())?;
+    done.map_err(|_| failed(order, Trouble::Broken))?
+}
+
+/// The right to look at a path, given back when its thread has ended.
+struct Turn(PathBuf);
+
+static TAKEN: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+
+impl Turn {
+    fn at(path: &Path) -> Option<Self> {
+        let mut taken = TAKEN.lock().unwrap_or_else(PoisonError::into_inner);
+        let path = path.to_owned();
+        taken.insert(path.clone()).then(|| Self(path))
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        let mut taken = TAKEN.lock().unwrap_or_else(PoisonError::into_inner);
+        taken.remove(&self.0);
     }
 }
 
@@ -124,5 +164,48 @@ fn number(signal: Signal) -> process::Signal {
         Signal::Term => process::Signal::TERM,
         Signal::Cont => process::Signal::CONT,
         Signal::Winch => process::Signal::WINCH,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::config::Action;
+
+    #[tokio::test]
+    async fn a_disk_that_hangs_holds_one_thread_however_often_it_is_tried() {
+        let path = Path::new("/dead/app.pid");
+        let order = |timeout| Order {
+            action: Action::Signal(SignalTo::PidFile(path.into()), Signal::Hup),
+            timeout,
+            log_output: false,
+            sources: Vec::new(),
+        };
+        let (answer, hangs) = channel::<()>();
+        let (quick, patient) = (
+            order(Duration::from_millis(20)),
+            order(Duration::from_mins(1)),
+        );
+        let wait = move |_: &Path| {
+            let _ = hangs.recv();
+            Ok(())
+        };
+        let late = alone_at(path, &quick, wait).await.unwrap_err();
+        assert!(late.fact.contains("ran longer than"), "{late}");
+        for _ in 0..3 {
+            let begun = |_: &Path| -> Result<(), Failure> { panic!("another thread") };
+            let refused = alone_at(path, &patient, begun).await.unwrap_err();
+            assert!(refused.fact.contains("since an earlier try"), "{refused}");
+        }
+        let elsewhere = alone_at(Path::new("/other.pid"), &patient, |_| Ok(()));
+        assert_eq!(elsewhere.await, Ok(()));
+        drop(answer);
+        while Turn::at(path).is_none() {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(alone_at(path, &patient, |_| Ok(7)).await, Ok(7));
     }
 }

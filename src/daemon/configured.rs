@@ -32,14 +32,13 @@ impl Configured {
     pub(super) fn of(config: &Config, territory: &Territory, state: &State) -> Self {
         let mut all = Self {
             entries: config.entries.keys().cloned().collect(),
+            files: files_of(config),
             ..Self::default()
         };
         for (entry, spec) in &config.entries {
             for target in &spec.targets {
                 match target {
-                    config::Target::File(spec) => {
-                        all.files.insert(spec.path.clone());
-                    }
+                    config::Target::File(_) => {}
                     config::Target::Kubernetes(spec) => all.write(entry, spec),
                 }
             }
@@ -120,6 +119,16 @@ impl Configured {
         state.keep_only_files(self.files)?;
         state.keep_only_secrets(self.secrets)
     }
+}
+
+/// The files and directories that it writes.
+pub(super) fn files_of(config: &Config) -> HashSet<PathBuf> {
+    let targets = config.entries.values().flat_map(|spec| &spec.targets);
+    let files = targets.filter_map(|target| match target {
+        config::Target::File(spec) => Some(spec.path.clone()),
+        config::Target::Kubernetes(_) => None,
+    });
+    files.collect()
 }
 
 fn by_entry(delivered: Vec<KnownSecret>) -> HashMap<EntryName, Vec<KnownSecret>> {

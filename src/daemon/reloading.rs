@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 use std::fmt::{self, Write as _};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 use tokio::net::TcpListener;
@@ -13,7 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinSet, spawn_blocking};
 
 use super::Pulse;
-use super::configured::{Configured, tell_configured};
+use super::configured::{self, Configured, tell_configured};
 use super::delivered;
 use super::engine::{Order, Renewed};
 use super::following::{self, Plan};
@@ -21,12 +22,16 @@ use super::house::House;
 use super::namespaces::{Following, News};
 use crate::clock;
 use crate::config::{self, Config, Diagnostics, Severity, Surroundings};
-use crate::failure::Failure;
+use crate::failure::{Failure, Reason};
 use crate::reload::{self, Vanished};
 use crate::report::Fact;
+use crate::state::{Grounds, State};
 use crate::status::ReloadStatus;
 use crate::systemd::Notifier;
 use crate::watch::{self, Watched};
+
+/// How long a reload waits for a disk; a healthy one needs milliseconds.
+const REMOVAL_LIMIT: Duration = Duration::from_secs(30);
 
 /// An address that answers.
 #[derive(Debug)]
@@ -38,7 +43,7 @@ pub(super) struct Listening {
 pub(super) async fn listen(address: SocketAddr) -> Result<Listening, Failure> {
     let listener = TcpListener::bind(address).await.map_err(|error| {
         let fact = format!("cannot listen on {address}: {}", error.kind());
-        Failure::new(crate::failure::Reason::Io, fact)
+        Failure::new(Reason::Io, fact)
             .with_help("choose another `listen` in [daemon], or stop what uses it")
     })?;
     Ok(Listening { listener, address })
@@ -257,8 +262,13 @@ impl Reloading {
         };
         let state = Arc::clone(&self.house.state);
         let territory = self.house.territory_under(&next);
+        // Nobody who removes something waits behind a disk that hangs.
+        let waited = no_file_removal(&state, &next, REMOVAL_LIMIT).await;
+        waited.map_err(Refused::Failed)?;
         // No orphan that is configured from now on is being removed.
         let no_removal = self.house.state.removals().write().await;
+        let none = no_file_removal(&state, &next, Duration::ZERO).await;
+        none.map_err(Refused::Failed)?;
         let told =
             spawn_blocking(move || tell_configured(&state, &next, &territory).map(|()| next));
         let next = told.await.map_err(|_| Refused::Late)?;
@@ -285,6 +295,27 @@ impl Reloading {
         self.taken = Some(read);
         Ok(renewed)
     }
+}
+
+/// Waits for threads that take files away on which the next configuration has a say: those that it writes, and those that
+/// the present one wants to go. A disk that hangs keeps it from counting, rather than lose what it is to keep.
+async fn no_file_removal(state: &State, next: &Config, limit: Duration) -> Result<(), Failure> {
+    let written = configured::files_of(next);
+    let removals = state.file_removals();
+    let counts = |path: &Path, grounds| match grounds {
+        Grounds::Policy => true,
+        Grounds::Orphaned => written.contains(path),
+    };
+    let none = removals.none_of(counts, limit).await;
+    none.map_err(|path| {
+        let fact = format!(
+            "{} is being removed, and the disk that holds it did not answer within {} s",
+            path.display(),
+            REMOVAL_LIMIT.as_secs()
+        );
+        Failure::new(Reason::Timeout, fact)
+            .with_help("check the disk, or the server of a network file system, and reload again")
+    })
 }
 
 /// Of everything that a configuration says. Equal ones mean the same.

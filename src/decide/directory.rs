@@ -5,14 +5,17 @@
 //! from links and one generation, so content can be right while a link is missing: mending that needs no value.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
 use std::path::Path;
+
+pub mod removal;
 
 use super::file::{Content, Verdict, standing, was_put_there};
 use super::{Drift, Effect};
 use crate::failure::{Failure, Reason};
 use crate::names::SecretKey;
 use crate::secret::Fingerprint;
-use crate::state::FileRecord;
+use crate::state::{FileRecord, Generation};
 
 /// What is at the path.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -103,6 +106,39 @@ pub fn modes_effect(record: Option<&FileRecord>, wanted: u32) -> Effect {
     match standing(record) {
         Some(record) if record.mode == wanted => Effect::Repaired(Drift::Metadata),
         _ => Effect::Updated,
+    }
+}
+
+/// What of earlier generations stays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keep {
+    Nothing,
+    /// The one before: whoever has it open reads on until the next swap.
+    Previous,
+}
+
+/// The generations of ours that go while `..data` leads to `live`.
+pub fn spent<'r>(
+    record: &'r FileRecord,
+    live: Option<&OsStr>,
+    keep: Keep,
+) -> impl Iterator<Item = &'r Generation> {
+    let kept = match keep {
+        Keep::Nothing => None,
+        Keep::Previous => live.and_then(|live| previous(record, live)),
+    };
+    let is_live = move |it: &Generation| live.is_some_and(|live| live == &*it.name);
+    let all = record.generations.iter();
+    all.filter(move |it| !is_live(it) && kept != Some(*it))
+}
+
+/// The generation that `live` has replaced.
+pub fn previous(record: &FileRecord, live: impl AsRef<OsStr>) -> Option<&Generation> {
+    let all = &record.generations;
+    match all.iter().position(|it| live.as_ref() == &*it.name) {
+        Some(place) => all.get(place.checked_sub(1)?),
+        // Somebody else has put it there. What a write was about to put there nobody has read.
+        None => all.last().filter(|_| record.intent.is_none()),
     }
 }
 

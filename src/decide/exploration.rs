@@ -4,6 +4,7 @@
 //! [`promise`] says, without the code under test, whether what happened to the targets was allowed.
 
 mod brake;
+mod directories;
 mod file_removals;
 mod files;
 mod promise;

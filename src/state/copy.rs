@@ -10,10 +10,10 @@ use rustix::fs::{self, Mode, OFlags};
 use rustix::io::Errno;
 use zeroize::Zeroizing;
 
-use super::State;
 use super::directory::{LEDGER_FILE, errno_failed, failed};
 use super::key::KEY_FILE;
 use super::ledger::Ledger;
+use super::{Place, State};
 use crate::failure::{Failure, Reason};
 use crate::secret::FingerprintKey;
 
@@ -58,8 +58,10 @@ impl State {
                     fingerprint_key: key,
                     ledger,
                     removals: tokio::sync::RwLock::default(),
+                    file_removals: super::FileRemovals::default(),
                     configured: RwLock::default(),
                     _lock: None,
+                    place: Place::default(),
                 }));
             }
         }
@@ -76,8 +78,10 @@ impl State {
             ledger: Ledger::blank(&fingerprint_key),
             fingerprint_key,
             removals: tokio::sync::RwLock::default(),
+            file_removals: super::FileRemovals::default(),
             configured: RwLock::default(),
             _lock: None,
+            place: Place::default(),
         })
     }
 }

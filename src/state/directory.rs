@@ -20,6 +20,7 @@ use crate::failure::{Failure, Reason};
 const LOCK_TRIES: u32 = 15;
 const LOCK_AGAIN: Duration = Duration::from_millis(20);
 
+pub(super) const LOCK_FILE: &str = "lock";
 pub(super) const LEDGER_FILE: &str = "ledger.redb";
 
 #[derive(Debug)]
@@ -95,13 +96,13 @@ impl Directory {
     }
 
     pub(super) fn lock(&self) -> Result<Lock, OpenError> {
-        let file = self.open_or_make("lock")?;
+        let file = self.open_or_make(LOCK_FILE)?;
         for _ in 0..LOCK_TRIES {
             match fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
                 Ok(()) => return Ok(Lock(file)),
                 Err(Errno::WOULDBLOCK) => std::thread::park_timeout(LOCK_AGAIN),
                 Err(errno) => {
-                    let path = self.path.join("lock");
+                    let path = self.path.join(LOCK_FILE);
                     return Err(errno_failed(&path, "cannot be locked", errno).into());
                 }
             }

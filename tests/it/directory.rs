@@ -75,10 +75,19 @@ fn readers_see_one_version_across_hundreds_of_swaps() {
     const ENTRIES: usize = 50;
     const ROTATIONS: usize = 10;
     let home = Home::new();
+    let memory = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir());
+    let memory = memory.unwrap();
     rotate(&home, 0);
-    home.configure(&configuration(&home, ENTRIES));
+    let mut text = configuration(&home, ENTRIES);
+    let mut all = directories(&home, ENTRIES);
+    // Half of them on the disk, and half in memory where there is such a place.
+    for directory in all.iter_mut().step_by(2) {
+        let there = memory.path().join(directory.file_name().unwrap());
+        text = text.replace(&format!("{directory:?}\n"), &format!("{there:?}\n"));
+        *directory = there;
+    }
+    home.configure(&text);
     let daemon = home.start_ready();
-    let all = directories(&home, ENTRIES);
     wait_version(&all, 0);
     let readers = Readers::start(all.clone(), KEYS);
     for version in 1..=ROTATIONS {
@@ -138,6 +147,28 @@ fn kills_leave_the_old_or_the_new_set_and_a_start_leaves_nothing_else() {
         assert_eq!(generations(directory), [directory.join(live)]);
         assert_eq!(fs::read_dir(directory).unwrap().count(), KEYS.len() + 2);
     }
+}
+
+#[test]
+fn what_nobody_reads_of_a_set_that_no_entry_writes_goes_with_a_start() {
+    let home = Home::new();
+    rotate(&home, 0);
+    home.configure(&configuration(&home, 2));
+    let daemon = home.start_ready();
+    let all = directories(&home, 2);
+    wait_version(&all, 0);
+    rotate(&home, 1);
+    wait_version(&all, 1);
+    daemon.stop();
+    let left = &all[1];
+    assert_eq!(generations(left).len(), 2);
+    home.configure(&configuration(&home, 1));
+    let daemon = home.start_ready();
+    wait_until(PATIENCE, "the old one to be gone", || {
+        generations(left).len() == 1
+    });
+    assert!(holds(left, 1));
+    daemon.stop();
 }
 
 #[test]

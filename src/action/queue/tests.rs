@@ -148,10 +148,23 @@ fn what_is_due_first_is_taken_first_and_alone() {
     let (mut queue, start) = (Names::default(), Instant::now());
     queue.want((&"a", &change("1")), &["api"], SECOND * 2, start);
     queue.want((&"b", &change("1")), &["web"], SECOND, start);
-    assert_eq!(queue.take_next(start), None);
+    assert_eq!(queue.take_next(start, |_| true), None);
     let now = start + SECOND * 3;
-    let mut next = || queue.take_next(now).map(|(action, _)| action);
+    let mut next = || queue.take_next(now, |_| true).map(|(action, _)| action);
     assert_eq!([next(), next(), next()], [Some("web"), Some("api"), None]);
+}
+
+#[test]
+fn whoever_has_no_room_now_is_passed_over() {
+    let (mut queue, start) = (Names::default(), Instant::now());
+    queue.want((&"a", &change("1")), &["api"], SECOND, start);
+    queue.want((&"b", &change("1")), &["web"], SECOND * 2, start);
+    let is_web = |action: &&str| *action == "web";
+    assert_eq!(queue.next_of(is_web), Some(start + SECOND * 2));
+    let now = start + SECOND * 3;
+    assert_eq!(queue.take_next(now, is_web).map(|it| it.0), Some("web"));
+    assert_eq!(queue.take_next(now, is_web), None);
+    assert_eq!(queue.next(), Some(start + SECOND), "it waits on");
 }
 
 #[test]
@@ -159,11 +172,11 @@ fn what_failed_is_tried_at_once_where_somebody_wants_it() {
     let (mut queue, start) = (Names::default(), Instant::now());
     queue.want((&"a", &change("1")), &["api"], SECOND, start);
     let now = start + SECOND;
-    assert!(queue.take_next(now).is_some());
+    assert!(queue.take_next(now, |_| true).is_some());
     assert!(end(&mut queue, ("api", &[("a", "1")]), Err(Retry::Rarely), now).is_empty());
-    assert!(queue.take_next(now).is_none());
+    assert!(queue.take_next(now, |_| true).is_none());
     queue.hasten(now, |action, _| *action == "api");
-    assert!(queue.take_next(now).is_some());
+    assert!(queue.take_next(now, |_| true).is_some());
 }
 
 #[test]

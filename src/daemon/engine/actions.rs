@@ -15,6 +15,7 @@ use tokio::time::Instant;
 
 pub(super) use self::running::Acting;
 use super::{Done, Engine, Mode, Task};
+use crate::action::lanes::Lanes;
 use crate::action::queue::{Change, Queue};
 use crate::action::run::{Order, Source};
 use crate::config::{Action, OnChange};
@@ -34,7 +35,7 @@ pub(super) struct Actions {
     waiting: BTreeMap<PathBuf, Waits>,
     /// What failed when it last ran.
     failing: BTreeMap<Action, Streak>,
-    under_way: usize,
+    lanes: Lanes,
 }
 
 /// A file whose change somebody has to hear of.
@@ -49,6 +50,11 @@ struct Waits {
 impl Actions {
     pub(super) fn is_empty(&self) -> bool {
         self.queue.is_empty()
+    }
+
+    /// Whether it has to run yet.
+    pub(super) fn holds(&self, action: &Action) -> bool {
+        self.queue.holds(action)
     }
 
     fn shown(&self, path: &Path) -> Option<PendingAction> {
@@ -75,7 +81,23 @@ impl Actions {
             && self.waiting_for(&waits.settings.action).is_empty()
         {
             self.failing.remove(&waits.settings.action);
+            self.lanes.forget(&waits.settings.action);
         }
+    }
+
+    /// When the next action can begin: it is due, and there is room for it.
+    fn next(&self, now: Instant) -> Option<Instant> {
+        let room = self.lanes.room(now);
+        let next = self.queue.next_of(|action| room.is_for(action));
+        let frees = self.lanes.frees_at(now);
+        let others = self.queue.next_of(|action| !room.is_for(action));
+        let later = frees.and_then(|frees| Some(others?.max(frees)));
+        next.into_iter().chain(later).min()
+    }
+
+    fn take(&mut self, now: Instant) -> Option<(Action, Marks)> {
+        let room = self.lanes.room(now);
+        self.queue.take_next(now, |action| room.is_for(action))
     }
 
     /// What runs for these files: nobody's wish is cut short, and whoever wants to hear hears.

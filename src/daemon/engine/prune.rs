@@ -2,6 +2,7 @@
 //! (design 7.4).
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -137,6 +138,19 @@ impl Orphans {
     }
 }
 
+pub(super) fn swept(path: &Path, done: Option<Done>) {
+    let result = match done {
+        Some(Done::Swept(result)) => result,
+        Some(_) | None => Err(super::panicked("clearing leftovers")),
+    };
+    if let Err(failure) = result {
+        tracing::warn!(
+            path = %path.display(), reason = %failure.reason, help = failure.help(),
+            "what an earlier write left there stays: {failure}"
+        );
+    }
+}
+
 impl Known {
     fn new(since: Instant, after: Option<Duration>) -> Self {
         Self {
@@ -166,6 +180,22 @@ impl Engine {
         };
         serde_json::to_vec(&raw)
             .expect("this structure has no maps and no floats, so JSON can hold it")
+    }
+
+    /// At the start: what earlier writes left beside files that no entry writes any more. The files themselves stay.
+    pub(super) fn sweep_left(&mut self) {
+        for left in self.state.left_behind() {
+            let Left::File(path, entry) = Left::of(left) else {
+                continue;
+            };
+            let state = Arc::clone(&self.state);
+            let file = LeftFile::new(path.clone(), entry, state, &self.seats);
+            if file.has_leftovers() {
+                let swept = async move { Done::Swept(file.sweep().await) };
+                let task = self.tasks.spawn(swept);
+                self.running.insert(task.id(), Task::Sweep(path));
+            }
+        }
     }
 
     /// Another configuration, or something was taken away.
@@ -503,7 +533,7 @@ impl Engine {
         .collect()
     }
 
-    fn list_held(&self) -> Vec<Held> {
+    pub(super) fn list_held(&self) -> Vec<Held> {
         let held = self.held_entries().into_iter();
         held.filter_map(|(name, targets)| {
             let entry = self.entries.get(&name)?;

@@ -64,6 +64,11 @@ fn print(content: u8) -> Fingerprint {
     Fingerprint::from_bytes([content; 32])
 }
 
+fn number_of(of: Fingerprint) -> u8 {
+    let all = [1, 2, THEIRS];
+    all.into_iter().find(|it| print(*it) == of).unwrap_or(0)
+}
+
 fn placed(inode: u64) -> Placed {
     Placed {
         inode,
@@ -101,7 +106,11 @@ fn blank() -> FileRecord {
 
 impl World {
     fn key(&self) -> String {
-        format!("{self:?}")
+        // A fingerprint does not show what it is of.
+        let record = self.record.as_ref();
+        let prints = record.map(|it| [it.delivered, it.intent, it.adopted]);
+        let contents = prints.map(|all| all.map(|it| it.map(number_of)));
+        format!("{self:?} {contents:?}")
     }
 
     fn observed(&self) -> Observed {

@@ -12,7 +12,8 @@
 //!
 //! The order of a write, of which each step may be the last one before a kill:
 //!
-//! 1. what an earlier write left goes: links under temporary names, every recorded generation but the present one;
+//! 1. what an earlier write left goes: links under temporary names, every recorded generation but the present one (what
+//!    only mends modes or links keeps the one before, too);
 //! 2. the new generation's directory is made, and the ledger told of it, its inode and its files;
 //! 3. its files get their mode, then their content; all is synced;
 //! 4. a link under a temporary name is renamed to `..data`: from here on readers see the new set;
@@ -34,7 +35,7 @@ mod write;
 
 pub(super) use look::{Sight, bytes, look};
 pub use removal::{Removed, remove};
-pub(super) use write::{apply, drift, fingerprint, modes, probe, repair};
+pub(super) use write::{apply, drift, fingerprint, modes, probe, repair, sweep_left};
 
 /// What readers open.
 pub(super) const DATA: &str = "..data";

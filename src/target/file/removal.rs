@@ -1,6 +1,6 @@
 //! Taking away what was delivered: by the policy of a target, or because no entry writes it any more.
 //!
-//! Carries out what [`decide::file::removal`](crate::decide::file::removal) says, on the very file that was judged.
+//! Carries out what [`decide::file::removal`] says, on the very file that was judged.
 //! Directories stay, also those that we made: an empty one holds no secret, and somebody may have set it up meanwhile.
 
 use std::ffi::OsStr;
@@ -22,11 +22,12 @@ use super::refusal::refused;
 use super::seats::{Seats, Turn};
 use super::{FileTarget, Seen, directory, waiting};
 use crate::config::FileFormat;
+use crate::decide;
 use crate::decide::file::removal::{Found, Removal, delete, orphaned};
 use crate::decide::file::was_put_there;
 use crate::failure::{Failure, Reason};
 use crate::names::EntryName;
-use crate::state::{FileRecord, State, Temporary};
+use crate::state::{FileRecord, FileRemoval, Grounds, State, Temporary};
 
 /// What came of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,22 +57,17 @@ impl Kind {
     }
 }
 
-/// Why something is taken away.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Grounds {
-    /// Its sources are all gone, and its policy says so.
-    Policy,
-    /// No entry writes it.
-    Orphaned,
-}
-
 impl FileTarget {
     /// Takes away what was delivered, as far as it is proven to be ours.
     pub async fn remove(&self) -> Result<Removed, Failure> {
-        match Kind::of(&self.spec.format) {
-            Kind::OneFile => self.on_disk(|disk| disk.remove(Grounds::Policy)).await,
-            Kind::Directory => self.on_disk(|disk| disk.remove_set(Grounds::Policy)).await,
-        }
+        let removals = self.disk.state.file_removals();
+        let (removal, _awaited) = removals.begin(&self.spec.path, Grounds::Policy);
+        let kind = Kind::of(&self.spec.format);
+        self.on_disk(move |disk| match kind {
+            Kind::OneFile => disk.remove(Grounds::Policy, &removal),
+            Kind::Directory => disk.remove_set(Grounds::Policy, &removal),
+        })
+        .await
     }
 
     /// Whether it would be taken away; nothing is.
@@ -126,21 +122,48 @@ impl LeftFile {
 
     /// Takes it away, as far as it is proven to be ours.
     pub async fn remove(&self) -> Result<Removed, Failure> {
+        let removals = self.disk.state.file_removals();
+        let (removal, _awaited) = removals.begin(self.path(), Grounds::Orphaned);
         let place = (&self.disk, &self.busy, &self.seats);
-        waiting::on_disk(place, |disk| {
+        waiting::on_disk(place, move |disk| {
             let record = disk.state.file(&disk.path);
             if record.is_some_and(|record| !record.generations.is_empty()) {
-                disk.remove_set(Grounds::Orphaned)
+                disk.remove_set(Grounds::Orphaned, &removal)
             } else {
-                disk.remove(Grounds::Orphaned)
+                disk.remove(Grounds::Orphaned, &removal)
             }
+        })
+        .await
+    }
+
+    /// Whether writes or removals may have left something beside what readers find.
+    pub fn has_leftovers(&self) -> bool {
+        let record = self.disk.state.orphaned_file(self.path());
+        record.is_some_and(|it| it.temporary.is_some() || it.generations.len() > 1)
+    }
+
+    /// Takes that away; what readers find stays.
+    pub async fn sweep(&self) -> Result<(), Failure> {
+        let place = (&self.disk, &self.busy, &self.seats);
+        waiting::on_disk(place, |disk| {
+            let Some(record) = disk.state.orphaned_file(&disk.path) else {
+                return Ok(());
+            };
+            if !record.generations.is_empty() {
+                return directory::sweep_left(disk, &record);
+            }
+            let Way::Whole(directory) = disk.way(Missing::Stop)? else {
+                return Ok(());
+            };
+            let failed = |errno| refused("clear leftovers beside", &disk.path, errno);
+            disk.clear_leftover(&parents::reopen(&directory).map_err(failed)?)
         })
         .await
     }
 }
 
 impl OnDisk {
-    fn remove(&self, grounds: Grounds) -> Result<Removed, Failure> {
+    fn remove(&self, grounds: Grounds, removal: &FileRemoval) -> Result<Removed, Failure> {
         let (parent, name) = parents::split(&self.path)?;
         let Way::Whole(directory) = self.way(Missing::Stop)? else {
             return self.forget().map(|()| Removed::AlreadyGone);
@@ -158,6 +181,9 @@ impl OnDisk {
         };
         // What cannot be done is not announced: it would cast doubt on the file.
         parents::check_writable(&directory, &parent)?;
+        if !removal.becomes_certain() {
+            return Err(too_late(&self.path));
+        }
         let aside = Aside::name_for(inode);
         self.state.set_file_removal(self.path.clone(), aside)?;
         self.aside(&directory, (&name, aside)).take(stamp)?;
@@ -192,46 +218,35 @@ impl OnDisk {
     }
 
     /// Of a directory of files what we made goes, and nothing else; the directory stays.
-    fn remove_set(&self, grounds: Grounds) -> Result<Removed, Failure> {
+    fn remove_set(&self, grounds: Grounds, removal: &FileRemoval) -> Result<Removed, Failure> {
         if self.judge_set(grounds)? == Removal::Gone {
             return self.forget().map(|()| Removed::AlreadyGone);
         }
-        directory::remove(&self.path, &self.state)?;
+        directory::remove(&self.path, &self.state, || removal.becomes_certain())?;
         self.forget().map(|()| Removed::Deleted)
     }
 
+    /// As of a file.
     fn judge_set(&self, grounds: Grounds) -> Result<Removal, Failure> {
-        let record = match grounds {
-            Grounds::Policy => self.state.file(&self.path),
-            Grounds::Orphaned => self.state.orphaned_file(&self.path),
-        };
-        let stays = |why: &str| {
-            let fact = format!("{} {why}, so it is not removed", self.path.display());
-            Err(Failure::new(Reason::Conflict, fact))
-        };
-        let Some(record) = record else {
-            return match (grounds, self.state.file(&self.path)) {
-                (Grounds::Policy, _) => stays("is not known to the ledger"),
-                // Somebody else who was asked has done it.
-                (Grounds::Orphaned, None) => Ok(Removal::Gone),
-                (Grounds::Orphaned, Some(_)) => Err(written_again(&self.path)),
-            };
-        };
-        if grounds == Grounds::Orphaned {
-            self.is_no_other_set()?;
+        let seen = directory::look(&self.path, &self.state, &self.ownership)?;
+        let found = seen.found(&self.path);
+        match grounds {
+            Grounds::Policy => {
+                let record = self.state.file(&self.path);
+                decide::directory::removal::delete(&self.entry, record.as_ref(), &found)
+            }
+            Grounds::Orphaned => {
+                let Some(record) = self.state.orphaned_file(&self.path) else {
+                    return match self.state.file(&self.path) {
+                        // Somebody else who was asked has done it.
+                        None => Ok(Removal::Gone),
+                        Some(_) => Err(written_again(&self.path)),
+                    };
+                };
+                self.is_no_other_set()?;
+                decide::directory::removal::orphaned(&record, &found)
+            }
         }
-        if grounds == Grounds::Policy && record.entry != self.entry {
-            return stays("was written last by another entry");
-        }
-        if grounds == Grounds::Policy && record.left {
-            return stays("was not delivered since it is configured again");
-        }
-        Ok(match record.generations.last() {
-            Some(newest) => Removal::Remove {
-                inode: newest.inode,
-            },
-            None => Removal::Gone,
-        })
     }
 
     /// One directory may be mounted at two places, as when a target's path became another one.
@@ -317,6 +332,16 @@ fn is_none_of(configured: Vec<PathBuf>, id: Id) -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+/// Whoever wanted it gone waits no more, and may have wanted something else since.
+pub(super) fn too_late(path: &Path) -> Failure {
+    let fact = format!(
+        "the disk that holds {} answered too late, so it is not removed",
+        path.display()
+    );
+    Failure::new(Reason::Timeout, fact)
+        .with_help("where it still has to go, it is tried again by itself")
 }
 
 fn written_again(path: &Path) -> Failure {

@@ -1,7 +1,7 @@
 mod ownership;
 
 use std::fs;
-use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
+use std::os::unix::fs::{MetadataExt, chown, symlink};
 use std::path::PathBuf;
 
 use std::io::Write;
@@ -23,38 +23,19 @@ use crate::state::{FileDelivery, FileIntent, Temporary};
 
 mod adoption;
 mod killed;
+pub(super) mod lab;
 mod readers;
 mod removal;
 
-/// A state and a directory for targets, both gone at the end.
-struct Lab {
-    root: TempDir,
-    state: Arc<State>,
-    seats: Seats,
-}
+use lab::{mode, mode_of};
+
+/// One file for each target.
+enum OneFile {}
+
+type Lab = lab::Lab<OneFile>;
 
 impl Lab {
-    fn new() -> Self {
-        Self::on(tempfile::tempdir().unwrap())
-    }
-
-    /// In memory where there is such a place, for tests that write often.
-    fn in_memory() -> Self {
-        Self::on(tempfile::tempdir_in("/dev/shm").unwrap_or_else(|_| tempfile::tempdir().unwrap()))
-    }
-
-    fn on(root: TempDir) -> Self {
-        mode(root.path(), 0o755);
-        let state = Arc::new(State::open(&root.path().join("state")).unwrap());
-        fs::create_dir(root.path().join("out")).unwrap();
-        mode(&root.path().join("out"), 0o755);
-        Self {
-            root,
-            state,
-            seats: Seats::default(),
-        }
-    }
-
+    /// In the directory of targets.
     fn path(&self, name: &str) -> PathBuf {
         self.root.path().join("out").join(name)
     }
@@ -78,11 +59,6 @@ impl Lab {
 
     fn target(&self, name: &str) -> FileTarget {
         self.target_of(self.spec(name))
-    }
-
-    fn target_of(&self, spec: config::FileTarget) -> FileTarget {
-        let entry = EntryName::new("db").unwrap();
-        FileTarget::new(spec, entry, Arc::clone(&self.state), &self.seats)
     }
 
     /// What the ledger holds after a process was killed while it wrote `content` to `name`.
@@ -116,14 +92,6 @@ impl Lab {
         names.sort();
         names
     }
-}
-
-fn mode(path: &Path, mode: u32) {
-    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
-}
-
-fn mode_of(path: &Path) -> u32 {
-    fs::metadata(path).unwrap().mode() & 0o7777
 }
 
 fn payload(value: &[u8]) -> Payload {

@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use super::{counted, counting, entry, runs, script, wait_runs};
+use super::{Strays, counted, counting, entry, runs, script, wait_runs};
 use crate::support::daemon::{Home, PATIENCE, wait_content};
 use crate::support::secrets_manager::SecretsManager;
 use crate::support::wait::{stays_true, wait_until};
@@ -148,6 +148,36 @@ fn alive(id: &str) -> bool {
     })
 }
 
+/// More of them than may run at a time, and none of them ends while the test runs.
+#[test]
+fn commands_that_hang_keep_no_other_waiting() {
+    const MANY: usize = 24;
+    let (aws, home) = (SecretsManager::start(), Home::new());
+    let _strays = Strays(&home, "pids");
+    let pids = home.path("pids").display().to_string();
+    let argv = script(
+        &home,
+        "hang.sh",
+        &format!("echo $$ >> {pids}; exec sleep 600\n"),
+    );
+    let mut text = aws.store("prod");
+    for n in 0..MANY {
+        aws.put(&format!("prod/hangs{n}"), "one");
+        let argv = argv.replace(']', &format!(", \"{n}\"]"));
+        let more =
+            format!("on_change = {{ command = {argv}, debounce = \"1ms\", timeout = \"1h\" }}");
+        text += &entry(&home, &format!("hangs{n}"), &more);
+    }
+    aws.put("prod/good", "one");
+    let last = counting(&home, "").replace("200ms", "1500ms");
+    home.configure(&(text + &entry(&home, "good", &last)));
+    let daemon = home.start_ready();
+    wait_runs(&home, 1);
+    let begun = || home.read_text("pids").unwrap().lines().count() == MANY;
+    wait_until(PATIENCE, "all of them", begun);
+    drop(daemon);
+}
+
 #[test]
 fn what_a_unit_needs_is_told_where_there_is_no_systemd_or_it_says_no() {
     let (aws, home) = (SecretsManager::start(), Home::new());
@@ -178,12 +208,16 @@ fn no_action_begins_before_ready_and_ready_waits_for_none() {
     let argv = script(
         &home,
         "hang.sh",
-        &format!("date +%s%N > {}; sleep 600\n", home.path("began").display()),
+        &format!(
+            "echo $$ > {}; exec sleep 600\n",
+            home.path("began").display()
+        ),
     );
     let more = format!("on_change = {{ command = {argv}, debounce = \"1ms\" }}");
     home.configure(&(aws.store("prod") + &entry(&home, "app", &more)));
+    let _strays = Strays(&home, "began");
     let mut daemon = home.start();
-    let mut said_ready = || {
+    let said_ready = || {
         let mut buffer = [0; 4096];
         let length = socket.recv(&mut buffer)?;
         std::io::Result::Ok(buffer[..length].starts_with(b"READY=1"))
@@ -201,4 +235,40 @@ fn no_action_begins_before_ready_and_ready_waits_for_none() {
     wait_until(PATIENCE, "the action", || home.read("began").is_some());
     daemon.wait_ready(PATIENCE);
     drop(daemon);
+}
+
+#[test]
+fn a_sync_waits_for_the_action_that_it_hastens_and_says_how_that_ended() {
+    let (aws, home) = (SecretsManager::start(), Home::new());
+    aws.put("prod/app", "one");
+    let (ran, broken) = (home.path("ran"), home.write("broken", ""));
+    let argv = script(
+        &home,
+        "fails.sh",
+        &format!(
+            "sleep 0.3; echo run >> {}; test ! -e {}\n",
+            ran.display(),
+            broken.display()
+        ),
+    );
+    let more = format!("on_change = {{ command = {argv}, debounce = \"10ms\" }}");
+    let text = aws.store("prod") + &entry(&home, "app", &more);
+    // Its backoff is longer than all of this.
+    home.configure(&text.replace("\"10s\"", "\"1h\""));
+    let daemon = home.start_ready();
+    let failures = || {
+        let metrics = daemon.metrics();
+        counted(&metrics, "secretsyncd_actions_total", "failed")
+    };
+    wait_until(PATIENCE, "a few failures", || failures() > 2.5);
+    let before = runs(&home);
+    let done = home.finish(&["sync", "app"]);
+    assert_eq!(done.code, Some(1), "{done:?}");
+    assert!(done.stdout.contains("exit code 1"), "{done:?}");
+    assert!(runs(&home) > before, "it ran before the answer");
+    fs::remove_file(broken).unwrap();
+    let done = home.finish(&["sync", "app"]);
+    assert_eq!(done.code, Some(0), "{done:?}");
+    assert_eq!(daemon.status().entry("app").state(), "fresh");
+    daemon.stop();
 }

@@ -2,14 +2,17 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
 use super::{Marks, Waits, change_of};
+use crate::action::lanes::Ended;
 use crate::action::queue::Change;
 use crate::action::run::{Did, run};
 use crate::config::Action;
+use crate::daemon::engine::hastened::Hastened;
 use crate::daemon::engine::{Done, Due, Engine, Mode, Task, panicked};
 use crate::daemon::entries::Streak;
 use crate::failure::Failure;
@@ -17,8 +20,6 @@ use crate::logging::AUDIT;
 use crate::names::EntryName;
 use crate::report::{ActionKind, ActionResult, Fact, Stage};
 
-/// So many run at a time. Each is a process, and may hang as long as its own timeout.
-const AT_ONCE: usize = 16;
 /// So many entries are named in a line.
 const NAMED: usize = 5;
 
@@ -28,6 +29,7 @@ pub(in crate::daemon::engine) struct Acting {
     action: Action,
     marks: Marks,
     began: Instant,
+    timeout: Duration,
     entries: BTreeSet<EntryName>,
 }
 
@@ -41,18 +43,18 @@ impl Engine {
 
     /// Sets the time of the next action.
     pub(in crate::daemon::engine) fn arm_actions(&mut self) {
-        let may = self.may_act() && self.actions.under_way < AT_ONCE;
-        let next = self.actions.queue.next().filter(|_| may);
+        let now = Instant::now();
+        let next = self.actions.next(now).filter(|_| self.may_act());
         match next {
             // What had to wait for its turn is not late.
-            Some(at) => self.schedule.set(Due::Act, at.max(Instant::now())),
+            Some(at) => self.schedule.set(Due::Act, at.max(now)),
             None => self.schedule.cancel(&Due::Act),
         }
     }
 
     pub(in crate::daemon::engine) fn actions_due(&mut self, now: Instant) {
-        while self.may_act() && self.actions.under_way < AT_ONCE {
-            let Some((action, marks)) = self.actions.queue.take_next(now) else {
+        while self.may_act() {
+            let Some((action, marks)) = self.actions.take(now) else {
                 break;
             };
             self.act(action, marks);
@@ -67,12 +69,13 @@ impl Engine {
             action,
             marks,
             began: Instant::now(),
+            timeout: order.timeout,
         };
         let span = tracing::error_span!("action", action = %acting.action);
         let task = self
             .tasks
             .spawn(async move { Done::Acted(Box::pin(run(&order)).await) }.instrument(span));
-        self.actions.under_way += 1;
+        self.actions.lanes.began(&acting.action, acting.began);
         self.running.insert(task.id(), Task::Act(acting));
     }
 
@@ -86,8 +89,13 @@ impl Engine {
 
     /// It has run, or it has failed.
     fn acted(&mut self, acting: &Acting, result: Option<Result<Did, Failure>>) {
-        self.actions.under_way -= 1;
         let result = result.unwrap_or_else(|| Err(panicked("the action")));
+        let ended = if result.is_err() && acting.began.elapsed() >= acting.timeout {
+            Ended::TooLate
+        } else {
+            Ended::ByItself
+        };
+        self.actions.lanes.ended(&acting.action, ended);
         let marks = (&acting.action, &acting.marks);
         let retry = result.as_ref().map(|_| ()).map_err(|it| it.reason.retry());
         let when = (Instant::now(), fastrand::f64());
@@ -108,6 +116,8 @@ impl Engine {
             Ok(_) => self.action_succeeded(&acting.action, done),
             Err(failure) => self.action_failed(acting, failure),
         }
+        self.tried(&Hastened::Action(acting.action.clone()));
+        self.settle_all();
         self.tell_pending();
     }
 
@@ -183,16 +193,13 @@ impl Engine {
         }
     }
 
-    /// Somebody wants everything of the entry now.
-    pub(in crate::daemon::engine) fn hasten_actions(&mut self, name: &EntryName) {
+    /// Somebody wants everything of the entry now: what failed is tried.
+    pub(in crate::daemon::engine) fn hasten_actions(&mut self, name: &EntryName) -> Vec<Action> {
         let waiting = self.actions.waiting.values();
         let waiting = waiting.filter(|waits| waits.entry == *name);
         let actions: BTreeSet<Action> = waiting.map(|it| it.settings.action.clone()).collect();
-        for action in &actions {
-            self.actions
-                .queue
-                .hasten(Instant::now(), |it, _| it == action);
-        }
+        let queue = &mut self.actions.queue;
+        queue.hasten(Instant::now(), |it, _| actions.contains(it))
     }
 
     /// How many actions wait, and since when.

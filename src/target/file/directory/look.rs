@@ -12,7 +12,7 @@ use rustix::process::geteuid;
 
 use super::names::{self, Link};
 use super::{DATA, place};
-use crate::decide::directory::{Access, Beside, Found, Live, Modes, Observed};
+use crate::decide::directory::{Access, Beside, Found, Live, Modes, Observed, removal};
 use crate::decide::file::Content;
 use crate::failure::{Failure, Reason};
 use crate::names::SecretKey;
@@ -90,6 +90,26 @@ impl Sight {
     /// its mode.
     pub(super) fn is_shared(&self, keys: &BTreeSet<SecretKey>) -> bool {
         !self.others.is_empty() || self.files.keys().any(|key| !keys.contains(key))
+    }
+
+    /// As it is judged before it is taken away.
+    pub(in crate::target::file) fn found<'a>(&'a self, path: &'a Path) -> removal::Found<'a> {
+        let around = match &self.observed {
+            Observed::Absent => removal::Around::Absent,
+            Observed::Symlink | Observed::Other => removal::Around::NoDirectory,
+            Observed::Directory(found) => {
+                removal::Around::Directory(match (&found.live, &self.live) {
+                    (_, Some(live)) => removal::Data::Generation {
+                        name: &live.name,
+                        inode: live.id.inode(),
+                        content: live.content,
+                    },
+                    (Live::Nothing, None) => removal::Data::Nothing,
+                    (Live::Blocked | Live::Generation { .. }, None) => removal::Data::Elsewhere,
+                })
+            }
+        };
+        removal::Found { path, around }
     }
 
     pub(in crate::target::file) fn content(&self) -> Option<Content> {

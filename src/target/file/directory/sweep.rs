@@ -8,6 +8,7 @@ use rustix::fs::{self, AtFlags, FileType};
 use rustix::io::Errno;
 
 use super::{DATA, names, place};
+use crate::decide::directory::{Keep, spent};
 use crate::failure::Failure;
 use crate::state::{FileRecord, Generation};
 use crate::target::file::format::set::MAX_FILES;
@@ -15,17 +16,19 @@ use crate::target::file::inode::Inode;
 use crate::target::file::refusal::refused;
 
 /// Removes everything of ours that readers are not led to: links under temporary names, generations that the ledger
-/// knows, and empty ones that it does not. What somebody else put into one of them stays and is said.
+/// knows and that are not to be kept, and empty ones that it does not. What somebody else put into one of them stays and
+/// is said.
 pub(super) fn all(
-    directory: &OwnedFd,
-    path: &Path,
+    (directory, path): (&OwnedFd, &Path),
     record: Option<&FileRecord>,
+    keep: Keep,
 ) -> Result<(), Failure> {
     let failed = |errno| refused("clear leftovers in", path, errno);
     let live = names::link_at(directory, OsStr::new(DATA)).map_err(failed)?;
     let is_live = |name: &OsStr| live.as_ref().is_some_and(|live| live.text == name);
-    let known = record.map_or(&[][..], |record| &record.generations);
-    for old in known.iter().filter(|it| !is_live(OsStr::new(&it.name))) {
+    let name = live.as_ref().map(|live| &*live.text);
+    let spent = record.map(|record| spent(record, name, keep));
+    for old in spent.into_iter().flatten() {
         if generation(directory, old).map_err(failed)? == Swept::NotOurs {
             tracing::warn!(
                 path = %path.join(&old.name).display(),

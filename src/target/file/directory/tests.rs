@@ -5,7 +5,7 @@ mod taking;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -17,35 +17,15 @@ use crate::failure::{Failure, Reason};
 use crate::names::{EntryName, SecretKey};
 use crate::secret::{Payload, SecretBytes};
 use crate::state::State;
-use crate::target::file::{FileTarget, Seats};
+use crate::target::file::tests::lab::{self, mode, mode_of};
+use crate::target::file::{FileTarget, LeftFile, Seats};
 
-/// A state and a directory for targets, both gone at the end.
-struct Lab {
-    root: TempDir,
-    state: Arc<State>,
-    seats: Seats,
-}
+/// One directory, with a file for each key.
+enum Set {}
+
+type Lab = lab::Lab<Set>;
 
 impl Lab {
-    fn new() -> Self {
-        Self::on(tempfile::tempdir().unwrap())
-    }
-
-    /// In memory where there is such a place, for tests that write often.
-    fn in_memory() -> Self {
-        Self::on(tempfile::tempdir_in("/dev/shm").unwrap_or_else(|_| tempfile::tempdir().unwrap()))
-    }
-
-    fn on(root: TempDir) -> Self {
-        mode(root.path(), 0o755);
-        let state = Arc::new(State::open(&root.path().join("state")).unwrap());
-        Self {
-            root,
-            state,
-            seats: Seats::default(),
-        }
-    }
-
     /// The target's directory.
     fn path(&self, name: &str) -> PathBuf {
         self.root.path().join("set").join(name)
@@ -70,11 +50,6 @@ impl Lab {
         self.target_of(self.spec())
     }
 
-    fn target_of(&self, spec: config::FileTarget) -> FileTarget {
-        let entry = EntryName::new("db").unwrap();
-        FileTarget::new(spec, entry, Arc::clone(&self.state), &self.seats)
-    }
-
     /// As after a start: nothing is remembered but the ledger.
     fn restarted(&self) -> FileTarget {
         let entry = EntryName::new("db").unwrap();
@@ -88,19 +63,7 @@ impl Lab {
 
     /// Every name in the directory, a generation as `GEN`.
     fn names(&self) -> Vec<String> {
-        let mut names: Vec<_> = fs::read_dir(self.path(""))
-            .unwrap()
-            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-            .map(|name| {
-                if name.starts_with("..secretsyncd-") {
-                    "GEN".to_owned()
-                } else {
-                    name
-                }
-            })
-            .collect();
-        names.sort();
-        names
+        names_in(&self.path(""))
     }
 
     fn live(&self) -> PathBuf {
@@ -119,18 +82,27 @@ impl Lab {
     }
 }
 
+/// Every name in a directory, a generation as `GEN`.
+fn names_in(path: &Path) -> Vec<String> {
+    let mut names: Vec<_> = fs::read_dir(path)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .map(|name| {
+            if name.starts_with("..secretsyncd-") {
+                "GEN".to_owned()
+            } else {
+                name
+            }
+        })
+        .collect();
+    names.sort();
+    names
+}
+
 fn set(of: &[(&str, &str)]) -> BTreeMap<String, String> {
     of.iter()
         .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
         .collect()
-}
-
-fn mode(path: &Path, mode: u32) {
-    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
-}
-
-fn mode_of(path: &Path) -> u32 {
-    fs::metadata(path).unwrap().mode() & 0o7777
 }
 
 fn payload(of: &[(&str, &str)]) -> Payload {
@@ -335,6 +307,47 @@ async fn what_others_put_into_it_stays() {
 }
 
 #[tokio::test]
+async fn of_a_directory_that_no_entry_writes_a_start_sweeps_what_nobody_reads() {
+    let lab = Lab::new();
+    let target = lab.target();
+    deliver(&target, TWO).await.unwrap();
+    deliver(&target, ONE).await.unwrap();
+    lab.state.keep_only_files([].into()).unwrap();
+    let entry = EntryName::new("db").unwrap();
+    let left = |seats: &Seats| {
+        let state = Arc::clone(&lab.state);
+        LeftFile::new(lab.spec().path, entry.clone(), state, seats)
+    };
+    assert!(left(&lab.seats).has_leftovers());
+    left(&lab.seats).sweep().await.unwrap();
+    let both = ["..data", "GEN", "GEN", "crt", "key", "old"];
+    assert_eq!(lab.names(), both, "this process has swapped itself");
+    // Readers are led to what is not ours: nothing of it is ours to judge.
+    let data = fs::read_link(lab.path("..data")).unwrap();
+    fs::remove_file(lab.path("..data")).unwrap();
+    symlink(lab.path("").join(&data), lab.path("..data")).unwrap();
+    left(&Seats::default()).sweep().await.unwrap();
+    assert_eq!(lab.names(), both);
+    fs::remove_file(lab.path("..data")).unwrap();
+    symlink(&data, lab.path("..data")).unwrap();
+    left(&Seats::default()).sweep().await.unwrap();
+    assert_eq!(lab.names(), ["..data", "GEN", "crt", "key", "old"]);
+    assert_eq!(lab.seen(), set(ONE));
+}
+
+#[tokio::test]
+async fn a_directory_in_which_data_is_no_link_of_ours_is_not_removed() {
+    let lab = Lab::new();
+    deliver(&lab.target(), ONE).await.unwrap();
+    fs::remove_file(lab.path("..data")).unwrap();
+    fs::create_dir(lab.path("..data")).unwrap();
+    fs::write(lab.path("..data/crt"), "theirs").unwrap();
+    let failure = lab.target().remove().await.unwrap_err();
+    assert_eq!(failure.reason, Reason::Conflict);
+    assert_eq!(fs::read(lab.path("crt")).unwrap(), b"theirs");
+}
+
+#[tokio::test]
 async fn a_removal_takes_what_we_made_and_nothing_else() {
     use super::{Removed, remove};
     let lab = Lab::new();
@@ -346,6 +359,7 @@ async fn a_removal_takes_what_we_made_and_nothing_else() {
     let spared = remove(
         &whole,
         &State::open(&lab.root.path().join("other")).unwrap(),
+        || true,
     );
     assert_eq!(
         spared.unwrap_err().reason,
@@ -355,7 +369,7 @@ async fn a_removal_takes_what_we_made_and_nothing_else() {
 
     fs::write(lab.path("crt"), "changed").unwrap();
     assert_eq!(
-        remove(&whole, &lab.state).unwrap_err().reason,
+        remove(&whole, &lab.state, || true).unwrap_err().reason,
         Reason::Conflict
     );
     assert_eq!(
@@ -364,13 +378,19 @@ async fn a_removal_takes_what_we_made_and_nothing_else() {
     );
 
     deliver(&target, ONE).await.unwrap();
+    let late = remove(&whole, &lab.state, || false).unwrap_err();
+    assert_eq!(late.reason, Reason::Timeout);
     assert_eq!(
-        remove(&whole, &lab.state),
+        lab.names(),
+        ["..data", "GEN", "GEN", "crt", "key", "notes", "old"]
+    );
+    assert_eq!(
+        remove(&whole, &lab.state, || true),
         Ok(Removed::Beside(vec!["notes".into()]))
     );
     assert_eq!(lab.names(), ["notes"]);
     assert_eq!(
-        remove(&whole, &lab.state),
+        remove(&whole, &lab.state, || true),
         Ok(Removed::Beside(vec!["notes".into()]))
     );
 }

@@ -8,14 +8,14 @@ use rustix::fs::{self, FileType, Mode};
 
 use super::generation::Staged;
 use super::look::{INHERITED, Inside, Sight, inside, look, open_file};
-use super::{links, place, sweep};
+use super::{DATA, links, names, place, sweep};
 use crate::decide;
-use crate::decide::directory::{Access, Found, Modes, Observed};
+use crate::decide::directory::{Access, Found, Keep, Modes, Observed, previous};
 use crate::decide::file::{Content, Verdict, was_put_there};
 use crate::decide::{Drift, Effect};
 use crate::failure::Failure;
 use crate::secret::Fingerprint;
-use crate::state::{FileDelivery, FileIntent, Generation};
+use crate::state::{FileDelivery, FileIntent, FileRecord, Generation};
 use crate::target::file::Rendered;
 use crate::target::file::format::set;
 use crate::target::file::inode::Inode;
@@ -55,7 +55,8 @@ fn write(disk: &OnDisk, content: &Rendered, seen: &Sight) -> Result<(), Failure>
     let directory = place::ready(disk, seen, &keys)?;
     // What this write replaces is not for the next look to remove.
     disk.first_look.take();
-    sweep::all(&directory, path, disk.state.file(path).as_ref())?;
+    let record = disk.state.file(path);
+    sweep::all((&directory, path), record.as_ref(), Keep::Nothing)?;
     let staged = Staged::create(&directory, disk, &values)?;
     let own = seen
         .live
@@ -184,8 +185,12 @@ fn record(
     fingerprint: Fingerprint,
     live: &Inside,
 ) -> Result<(), Failure> {
-    sweep::all(directory, &disk.path, disk.state.file(&disk.path).as_ref())?;
-    let generations = vec![live.generation()];
+    let before = disk.state.file(&disk.path);
+    sweep::all((directory, &disk.path), before.as_ref(), Keep::Previous)?;
+    // No swap has ended its time.
+    let previous = before.as_ref().and_then(|it| previous(it, &live.name));
+    let mut generations: Vec<_> = previous.cloned().into_iter().collect();
+    generations.push(live.generation());
     disk.state
         .set_file_delivered(delivery(disk, fingerprint, generations))
 }
@@ -211,10 +216,30 @@ fn sweep_once(disk: &OnDisk) -> Result<(), Failure> {
     }
     match place::find(&disk.path, &disk.ownership)? {
         place::Place::Directory(directory, _) => {
-            sweep::all(&directory, &disk.path, record.as_ref())
+            sweep::all((&directory, &disk.path), record.as_ref(), Keep::Nothing)
         }
         place::Place::Absent | place::Place::Symlink | place::Place::Other => Ok(()),
     }
+}
+
+/// The same of one that no entry writes, as long as nobody else uses it: readers are led to what we delivered.
+pub(in crate::target::file) fn sweep_left(
+    disk: &OnDisk,
+    record: &FileRecord,
+) -> Result<(), Failure> {
+    if !disk.first_look.take() {
+        return Ok(());
+    }
+    let place::Place::Directory(directory, _) = place::find(&disk.path, &disk.ownership)? else {
+        return Ok(());
+    };
+    let failed = |errno| refused("read directory", &disk.path, errno);
+    let data = names::link_at(&directory, DATA.as_ref()).map_err(failed)?;
+    let mut known = record.generations.iter();
+    if data.is_some_and(|data| known.any(|it| data.text == *it.name)) {
+        sweep::all((&directory, &disk.path), Some(record), Keep::Nothing)?;
+    }
+    Ok(())
 }
 
 /// Puts back modes, links and access where nothing else drifted.

@@ -1,5 +1,7 @@
 use std::collections::HashSet;
 
+use futures_util::FutureExt as _;
+
 use super::*;
 use crate::state::{Configured, LeftTarget};
 use crate::target::file::aside::Aside;
@@ -35,6 +37,85 @@ async fn a_delivered_file_goes_and_nothing_is_left_of_it() {
     assert_eq!(deliver(&target, b"two").await, Ok(Effect::Created));
 }
 
+/// A disk that hangs keeps the thread; whoever gave up waiting for it does not know what it does next.
+#[tokio::test(start_paused = true)]
+async fn a_removal_is_under_way_until_its_thread_has_ended() {
+    use crate::state::Grounds;
+    let lab = Lab::new();
+    let target = lab.target("file");
+    let (answer, hangs) = channel::<()>();
+    let removals = lab.state.file_removals();
+    let (removal, awaited) = removals.begin(target.path(), Grounds::Orphaned);
+    let (sure, is_sure) = tokio::sync::oneshot::channel();
+    let late = target.on_disk(move |_| {
+        sure.send(removal.becomes_certain()).unwrap();
+        let _ = hangs.recv();
+        Ok(())
+    });
+    let patience = async {
+        assert_eq!(is_sure.await, Ok(true));
+        tokio::time::advance(LIMIT + Duration::from_secs(1)).await;
+    };
+    let (late, ()) = tokio::join!(late, patience);
+    assert_eq!(late.unwrap_err().reason, Reason::Timeout);
+    drop(awaited);
+    let ours = |path: &Path, _| path == target.path();
+    let waited = removals.none_of(ours, Duration::ZERO).await;
+    assert_eq!(waited, Err(target.path().to_owned()));
+    drop(answer);
+    tokio::time::resume();
+    assert_eq!(removals.none_of(ours, LIMIT).await, Ok(()));
+}
+
+/// From the moment that it is asked for, also while it waits for its turn.
+#[tokio::test]
+async fn a_removal_is_known_while_it_waits_for_the_disk() {
+    let lab = Lab::new();
+    let target = delivered(&lab, "file").await;
+    let orphan = left(&lab, "file");
+    for removal in [
+        target.remove().left_future(),
+        orphan.remove().right_future(),
+    ] {
+        let turn = target.busy.lock().await;
+        let mut removal = Box::pin(removal);
+        assert!((&mut removal).now_or_never().is_none());
+        let removals = lab.state.file_removals();
+        let all = removals.none_of(|_, _| true, Duration::ZERO);
+        assert_eq!(all.await, Err(target.path().to_owned()));
+        drop(turn);
+        let _ = removal.await;
+        let all = removals.none_of(|_, _| true, Duration::ZERO);
+        assert_eq!(all.await, Ok(()));
+    }
+}
+
+#[tokio::test]
+async fn what_a_killed_write_left_beside_a_file_that_no_entry_writes_is_swept() {
+    let lab = Lab::new();
+    let target = delivered(&lab, "file").await;
+    fs::write(lab.path(".secretsyncd-0000000000000007"), "two").unwrap();
+    let inode = fs::metadata(lab.path(".secretsyncd-0000000000000007"))
+        .unwrap()
+        .ino();
+    let temporary = Temporary {
+        number: 7,
+        inode,
+        born: None,
+    };
+    lab.was_killed("file", b"two", temporary);
+    let orphan = left(&lab, "file");
+    assert!(!orphan.has_leftovers(), "an entry writes it");
+    orphan.sweep().await.unwrap();
+    assert_eq!(lab.names().len(), 2);
+    lab.state.keep_only_files(HashSet::new()).unwrap();
+    assert!(orphan.has_leftovers());
+    orphan.sweep().await.unwrap();
+    assert_eq!(lab.names(), ["file"]);
+    assert_eq!(fs::read(target.path()).unwrap(), b"one");
+    drop(target);
+}
+
 #[tokio::test]
 async fn what_goes_and_what_is_forgotten_outlives_a_restart() {
     let lab = Lab::new();
@@ -42,7 +123,9 @@ async fn what_goes_and_what_is_forgotten_outlives_a_restart() {
     let path = target.path().to_owned();
     target.remove().await.unwrap();
     drop(target);
-    let Lab { root, state, seats } = lab;
+    let Lab {
+        root, state, seats, ..
+    } = lab;
     drop((state, seats));
     let state = State::open(&root.path().join("state")).unwrap();
     assert_eq!(state.file(&path), None);

@@ -105,6 +105,33 @@ async fn modes_and_links_are_put_back_without_a_value_and_without_a_swap() {
     assert_eq!(lab.names(), ["..data", "GEN", "crt", "key", "old"]);
 }
 
+/// Whoever has the one before open has seen one swap, and a mend is none.
+#[tokio::test]
+async fn a_mend_keeps_the_generation_before_until_the_next_swap() {
+    let lab = Lab::new();
+    let target = lab.target();
+    deliver(&target, ONE).await.unwrap();
+    let first = lab.live();
+    deliver(&target, TWO).await.unwrap();
+    let second = lab.live();
+    for with_value in [false, true] {
+        mode(&lab.path("key"), 0o644);
+        if with_value {
+            deliver(&target, TWO).await.unwrap();
+        } else {
+            target.repair_mode().await.unwrap();
+        }
+        assert_eq!(target.drift().await, Ok(None));
+        assert_eq!(fs::read(first.join("old")).unwrap(), b"o1");
+    }
+    deliver(&target, ONE).await.unwrap();
+    assert!(!first.exists() && second.exists());
+    mode(&lab.path("key"), 0o644);
+    target.repair_mode().await.unwrap();
+    deliver(&target, TWO).await.unwrap();
+    assert!(!second.exists(), "the mend has not forgotten it");
+}
+
 #[tokio::test]
 async fn a_file_of_another_owner_gives_way_to_a_fresh_generation() {
     if !rustix::process::geteuid().is_root() {

@@ -5,6 +5,7 @@ use std::io::Read;
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use futures_util::future::join_all;
 use rustix::fs::{CWD, Mode, OFlags, openat};
 
 use super::*;
@@ -136,59 +137,66 @@ impl Reader {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn readers_see_whole_files_of_one_generation_across_ten_thousand_swaps() {
     let lab = Lab::in_memory();
-    beside_swaps(&lab, SWAPS, OPENS).await;
+    beside_swaps(&[lab.target()]).await;
 }
 
+/// Many at the same time, so that they share what the disk is asked to make lasting. The ledger is in memory, as is not
+/// what this is about.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn so_they_do_on_a_disk() {
-    let lab =
-        Lab::on(tempfile::tempdir_in(env!("CARGO_MANIFEST_DIR").to_owned() + "/target").unwrap());
-    beside_swaps(&lab, 100, 10_000).await;
+    let lab = Lab::in_memory();
+    let place = tempfile::tempdir_in(env!("CARGO_MANIFEST_DIR").to_owned() + "/target").unwrap();
+    mode(place.path(), 0o755);
+    let target = |n: usize| {
+        let path = place.path().join(format!("{n}/set"));
+        lab.target_of(config::FileTarget { path, ..lab.spec() })
+    };
+    beside_swaps(&(0..25).map(target).collect::<Vec<_>>()).await;
 }
 
-async fn beside_swaps(lab: &Lab, swaps: u64, opens: u64) {
-    let target = lab.target();
-    let swap = async |version| {
-        let rendered = target.render(&payload_of(version)).unwrap();
-        let seen = target.observe().await.unwrap();
-        let verdict = target.judge(&rendered, &seen).unwrap();
-        target.apply(&rendered, &seen, verdict).await.unwrap()
-    };
-    assert_eq!(swap(0).await, Effect::Created);
-    let stop = Arc::new(AtomicBool::new(false));
-    let (passing, opened) = (Arc::new(Swaps::default()), Arc::new(AtomicU64::new(0)));
-    let readers: Vec<_> = [Reader::by_path, Reader::by_descriptor]
-        .into_iter()
-        .map(|way| {
-            let (stop, swaps, opened) = (stop.clone(), passing.clone(), opened.clone());
-            let path = lab.path("");
-            std::thread::spawn(move || {
-                let seen = Seen::default();
-                let mut reader = Reader { path, swaps, seen };
-                while !stop.load(Ordering::Relaxed) {
-                    let before = reader.seen.opens;
-                    way(&mut reader);
-                    opened.fetch_add(reader.seen.opens - before, Ordering::Relaxed);
-                }
-                reader.seen
-            })
-        })
-        .collect();
-    let mut version = 0;
-    while version < swaps || opened.load(Ordering::Relaxed) < opens {
-        version += 1;
-        passing.begun.store(version, Ordering::SeqCst);
-        assert_eq!(swap(version).await, Effect::Updated);
-        passing.done.store(version, Ordering::SeqCst);
-        assert!(version < 20 * swaps, "readers do not get on");
+async fn swap(target: &FileTarget, version: u64) -> Effect {
+    let rendered = target.render(&payload_of(version)).unwrap();
+    let seen = target.observe().await.unwrap();
+    let verdict = target.judge(&rendered, &seen).unwrap();
+    target.apply(&rendered, &seen, verdict).await.unwrap()
+}
+
+async fn beside_swaps(targets: &[FileTarget]) {
+    for target in targets {
+        assert_eq!(swap(target, 0).await, Effect::Created);
     }
+    let count = u64::try_from(targets.len()).unwrap();
+    let (stop, opened) = (
+        Arc::new(AtomicBool::new(false)),
+        Arc::new(AtomicU64::new(0)),
+    );
+    let all: Vec<Arc<Swaps>> = targets.iter().map(|_| Arc::default()).collect();
+    let threads = [Reader::by_path, Reader::by_descriptor].map(|way| {
+        let reader = |(target, swaps): (&FileTarget, &Arc<Swaps>)| Reader {
+            path: target.path().to_owned(),
+            swaps: Arc::clone(swaps),
+            seen: Seen::default(),
+        };
+        let readers = targets.iter().zip(&all).map(reader).collect();
+        let (stop, opened) = (Arc::clone(&stop), Arc::clone(&opened));
+        std::thread::spawn(move || look(readers, way, (&stop, &opened)))
+    });
+    let swapped = targets.iter().zip(&all).map(async |(target, passing)| {
+        let mut version = 0;
+        while version < SWAPS / count || opened.load(Ordering::Relaxed) < OPENS {
+            version += 1;
+            passing.begun.store(version, Ordering::SeqCst);
+            assert_eq!(swap(target, version).await, Effect::Updated);
+            passing.done.store(version, Ordering::SeqCst);
+            assert!(version < 20 * SWAPS / count, "readers do not get on");
+        }
+        version
+    });
+    let versions = join_all(swapped).await;
     stop.store(true, Ordering::Relaxed);
-    let seen: Vec<_> = readers
-        .into_iter()
-        .map(|reader| reader.join().unwrap())
-        .collect();
-    eprintln!("{version} swaps beside {seen:?}");
-    for seen in seen {
+    for thread in threads {
+        let seen = thread.join().unwrap();
+        eprintln!("{} swaps beside {seen:?}", versions.iter().sum::<u64>());
         let Seen {
             missing,
             torn,
@@ -198,7 +206,32 @@ async fn beside_swaps(lab: &Lab, swaps: u64, opens: u64) {
         assert_eq!((missing, torn, mixed), (0, 0, 0), "{seen:?}");
         assert!(seen.overtaken * 100 <= seen.opens, "{seen:?}");
     }
-    assert_eq!(lab.names(), expected_names(version));
+    for (target, version) in targets.iter().zip(versions) {
+        assert_eq!(names_in(target.path()), expected_names(version));
+    }
+}
+
+/// Goes round all of them until it is to stop.
+fn look(
+    mut readers: Vec<Reader>,
+    way: fn(&mut Reader),
+    (stop, opened): (&AtomicBool, &AtomicU64),
+) -> Seen {
+    while !stop.load(Ordering::Relaxed) {
+        for reader in &mut readers {
+            let before = reader.seen.opens;
+            way(reader);
+            opened.fetch_add(reader.seen.opens - before, Ordering::Relaxed);
+        }
+    }
+    readers.iter().fold(Seen::default(), |mut all, reader| {
+        all.opens += reader.seen.opens;
+        all.missing += reader.seen.missing;
+        all.torn += reader.seen.torn;
+        all.mixed += reader.seen.mixed;
+        all.overtaken += reader.seen.overtaken;
+        all
+    })
 }
 
 fn expected_names(version: u64) -> Vec<&'static str> {

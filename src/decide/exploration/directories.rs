@@ -1,0 +1,438 @@
+//! Every way of one directory of files through deliveries, kills, other people and configurations: nothing goes that we
+//! did not make, what readers are led to goes only as what we put there, and what they had before stays until a swap.
+
+use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::path::Path;
+
+use crate::decide::directory::removal::{Around, Data, Found, delete, orphaned};
+use crate::decide::directory::{self, Access, Keep, Live, Modes, Observed, previous, spent};
+use crate::decide::file::removal::Removal;
+use crate::decide::file::{Content, Verdict, was_put_there};
+use crate::names::{EntryName, SecretKey};
+use crate::secret::Fingerprint;
+use crate::state::{FileDelivery, FileIntent, FileRecord, Generation, Temporary};
+
+const MODES: Modes = Modes {
+    file: 0o600,
+    directory: 0o700,
+};
+const THEIRS: u8 = 9;
+/// From here on are those that others make.
+const FOREIGN: u64 = 90;
+
+/// One set of files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Made {
+    number: u64,
+    content: u8,
+    /// We made it, or took it over because it held what we would write.
+    ours: bool,
+    touched: bool,
+}
+
+/// How far a write or removal comes before the process is killed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Until {
+    Made,
+    Swapped,
+    Recorded,
+}
+
+const UNTIL: [Until; 3] = [Until::Made, Until::Swapped, Until::Recorded];
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    Deliver(u8, Until),
+    Remove(Until),
+    Prune(Until),
+    /// Of the process.
+    Start,
+    /// Somebody writes through a link, makes a set of their own, leads readers elsewhere, or nowhere.
+    Edited,
+    Replaced(u8),
+    LedBack,
+    Unlinked,
+    /// The configuration is without the path, or has it again.
+    Left,
+    Back,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct World {
+    there: Vec<Made>,
+    live: Option<u64>,
+    record: Option<FileRecord>,
+    configured: bool,
+    /// What our last swap replaced, while nobody else has led readers elsewhere: whoever has it open reads on.
+    before: Option<u64>,
+    /// The process has looked at it.
+    looked: bool,
+}
+
+type Key = (
+    Vec<Made>,
+    (Option<u64>, Option<u64>, bool, bool),
+    Option<([Option<u8>; 2], Vec<u64>, bool)>,
+);
+
+/// What a step did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Did {
+    Nothing,
+    Wrote,
+    Removed,
+}
+
+fn print(content: u8) -> Fingerprint {
+    Fingerprint::from_bytes([content; 32])
+}
+
+/// A fingerprint does not show what it is of.
+fn number_of(of: Fingerprint) -> u8 {
+    let all = [1, 2, THEIRS];
+    all.into_iter().find(|it| print(*it) == of).unwrap_or(0)
+}
+
+fn name(number: u64) -> String {
+    format!("..{number}")
+}
+
+fn db() -> EntryName {
+    EntryName::new("db").unwrap()
+}
+
+fn keys() -> BTreeMap<SecretKey, Fingerprint> {
+    [(SecretKey::new("k").unwrap(), print(0))].into()
+}
+
+fn generation(number: u64) -> Generation {
+    Generation {
+        name: name(number),
+        inode: number,
+        keys: keys().into_keys().collect(),
+    }
+}
+
+fn delivery(content: u8, generations: Vec<Generation>) -> FileDelivery {
+    FileDelivery {
+        path: "/x".into(),
+        entry: db(),
+        fingerprint: print(content),
+        mode: MODES.recorded(),
+        placed: None,
+        generations,
+    }
+}
+
+impl World {
+    /// All that can make a difference later.
+    fn key(&self) -> Key {
+        let record = self.record.as_ref().map(|record| {
+            let generations = record.generations.iter().map(|it| it.inode);
+            let contents = [record.delivered, record.intent].map(|it| it.map(number_of));
+            (contents, generations.collect(), record.left)
+        });
+        let at = (self.live, self.before, self.configured, self.looked);
+        (self.there.clone(), at, record)
+    }
+
+    fn live(&self) -> Option<Made> {
+        let mut there = self.there.iter();
+        there.find(|it| Some(it.number) == self.live).copied()
+    }
+
+    fn change(&mut self, change: impl FnOnce(&mut Made)) {
+        let live = self.live;
+        if let Some(made) = self.there.iter_mut().find(|it| Some(it.number) == live) {
+            change(made);
+        }
+    }
+
+    fn observed(&self) -> Observed {
+        let live = match self.live() {
+            None => Live::Nothing,
+            Some(made) => Live::Generation {
+                content: Content::Of(print(made.content)),
+                hard_linked: None,
+            },
+        };
+        Observed::Directory(directory::Found {
+            live,
+            beside: BTreeMap::new(),
+            others: false,
+            modes: Some(MODES),
+            access: Access::ByModes,
+            linked: true,
+        })
+    }
+
+    /// As `sweep` does it.
+    fn sweep(&mut self, keep: Keep) {
+        let Some(record) = &self.record else { return };
+        let live = self.live.map(name);
+        let live = live.as_ref().map(AsRef::as_ref);
+        let gone: Vec<u64> = spent(record, live, keep).map(|it| it.inode).collect();
+        self.there.retain(|it| !gone.contains(&it.number));
+        self.before = self.before.filter(|it| !gone.contains(it));
+    }
+
+    fn deliver(&mut self, content: u8, until: Until) -> Did {
+        if !self.configured {
+            return Did::Nothing;
+        }
+        let values = keys();
+        let wanted = directory::Wanted {
+            set: print(content),
+            values: &values,
+            modes: MODES,
+            adopt: false,
+        };
+        let (observed, path) = (self.observed(), Path::new("/x"));
+        match directory::judge(path, &observed, self.record.as_ref(), &wanted) {
+            Ok(Verdict::Write(_)) => self.write(content, until),
+            // What a mend of modes does, too.
+            Ok(Verdict::Unchanged | Verdict::FixMode(_)) => self.mend(content),
+            Err(_) => Did::Nothing,
+        }
+    }
+
+    fn write(&mut self, content: u8, until: Until) -> Did {
+        self.looked = true;
+        self.sweep(Keep::Nothing);
+        let number = self.new_number(1);
+        let (old, record) = (self.live(), self.record.as_ref());
+        let own = old.filter(|old| {
+            let mut known = record.iter().flat_map(|it| &it.generations);
+            let put = record.is_some_and(|it| was_put_there(it, Content::Of(print(old.content))));
+            put || old.content == content || known.any(|it| it.inode == old.number)
+        });
+        self.change(|old| old.ours |= own.is_some());
+        let mut generations: Vec<_> = own.iter().map(|it| generation(it.number)).collect();
+        generations.push(generation(number));
+        let delivery = delivery(content, generations);
+        let intent = FileIntent {
+            delivery: delivery.clone(),
+            found: old.map(|old| print(old.content)),
+            temporary: Temporary {
+                number,
+                inode: number,
+                born: None,
+            },
+            mark: None,
+        };
+        self.record = Some(FileRecord::intending(self.record.as_ref(), &intent));
+        self.there.push(Made {
+            number,
+            content,
+            ours: true,
+            touched: false,
+        });
+        if until != Until::Made {
+            (self.before, self.live) = (self.live, Some(number));
+        }
+        if until == Until::Recorded {
+            self.record = Some(FileRecord::delivered(self.record.as_ref(), &delivery));
+        }
+        Did::Wrote
+    }
+
+    /// One that nobody knows. A number that comes again, with our very content behind it, cannot be told from ours.
+    fn new_number(&self, from: u64) -> u64 {
+        let recorded = self.record.iter().flat_map(|it| &it.generations);
+        let recorded: Vec<u64> = recorded.map(|it| it.inode).collect();
+        let is_known = |number: &u64| {
+            recorded.contains(number) || self.there.iter().any(|it| it.number == *number)
+        };
+        let numbers = from..=u64::MAX;
+        let mut unknown = numbers.filter(|number| !is_known(number));
+        unknown.next().expect("few numbers are known")
+    }
+
+    fn mend(&mut self, content: u8) -> Did {
+        self.first_look();
+        self.sweep(Keep::Previous);
+        let Some(live) = self.live else {
+            return Did::Nothing;
+        };
+        self.change(|live| live.ours = true);
+        let record = self.record.as_ref();
+        let before = record.and_then(|it| previous(it, name(live)));
+        let mut generations: Vec<_> = before.cloned().into_iter().collect();
+        generations.push(generation(live));
+        let delivery = delivery(content, generations);
+        self.record = Some(FileRecord::delivered(self.record.as_ref(), &delivery));
+        Did::Nothing
+    }
+
+    fn first_look(&mut self) {
+        if !self.looked && self.record.as_ref().is_some_and(|it| !it.left) {
+            self.sweep(Keep::Nothing);
+        }
+        self.looked = true;
+    }
+
+    /// Another process begins.
+    fn start(&mut self) {
+        (self.looked, self.before) = (false, None);
+        if self.configured {
+            return self.first_look();
+        }
+        let known = self.record.iter().flat_map(|it| &it.generations);
+        let live = self.live.map(name);
+        if known.map(|it| &it.name).any(|it| Some(it) == live.as_ref()) {
+            self.sweep(Keep::Nothing);
+        }
+    }
+
+    fn remove(&mut self, pruned: bool, until: Until) -> Did {
+        let text = self.live.map(name);
+        let data = match (self.live(), &text) {
+            (Some(made), Some(name)) => Data::Generation {
+                name,
+                inode: made.number,
+                content: Content::Of(print(made.content)),
+            },
+            (_, None) => Data::Nothing,
+            (None, Some(_)) => Data::Elsewhere,
+        };
+        let found = Found {
+            path: Path::new("/x"),
+            around: Around::Directory(data),
+        };
+        let verdict = match (pruned, &self.record) {
+            (true, Some(record)) if !self.configured => orphaned(record, &found),
+            (false, record) if self.configured => delete(&db(), record.as_ref(), &found),
+            (true | false, _) => return Did::Nothing,
+        };
+        let Ok(Removal::Remove { .. }) = verdict else {
+            return Did::Nothing;
+        };
+        self.live = None;
+        if until != Until::Made {
+            self.sweep(Keep::Nothing);
+        }
+        if until == Until::Recorded {
+            self.record = None;
+        }
+        Did::Removed
+    }
+
+    fn after(&self, step: Step) -> (Self, Did) {
+        let mut next = self.clone();
+        let mut did = Did::Nothing;
+        match step {
+            Step::Deliver(content, until) => did = next.deliver(content, until),
+            Step::Remove(until) => did = next.remove(false, until),
+            Step::Prune(until) => did = next.remove(true, until),
+            Step::Start => next.start(),
+            Step::Edited => next.change(|live| (live.content, live.touched) = (THEIRS, true)),
+            Step::Replaced(content) => next.replace(content),
+            Step::LedBack => {
+                let mut others = next.there.iter().map(|it| it.number);
+                let other = others.find(|it| Some(*it) != next.live);
+                (next.live, next.before) = (other.or(next.live), None);
+            }
+            Step::Unlinked => (next.live, next.before) = (None, None),
+            Step::Left => {
+                next.configured = false;
+                if let Some(record) = &mut next.record {
+                    record.left = true;
+                }
+            }
+            Step::Back => next.configured = true,
+        }
+        (next, did)
+    }
+
+    fn replace(&mut self, content: u8) {
+        let theirs = self.there.iter().find(|it| !it.ours);
+        let number = theirs.map_or_else(|| self.new_number(FOREIGN), |it| it.number);
+        if theirs.is_none() {
+            self.there.push(Made {
+                number,
+                content,
+                ours: false,
+                touched: false,
+            });
+        }
+        (self.live, self.before) = (Some(number), None);
+    }
+}
+
+fn steps() -> Vec<Step> {
+    let mut all = vec![
+        Step::Start,
+        Step::Edited,
+        Step::Replaced(THEIRS),
+        Step::Replaced(1),
+        Step::LedBack,
+        Step::Unlinked,
+        Step::Left,
+        Step::Back,
+    ];
+    for until in UNTIL {
+        all.extend([1, 2].map(|content| Step::Deliver(content, until)));
+        all.extend([Step::Remove(until), Step::Prune(until)]);
+    }
+    all
+}
+
+/// What is wrong with a step, without the code under test.
+fn broken(before: &World, step: Step, after: &World, did: Did) -> Option<&'static str> {
+    let is_there = |it: &Made| after.there.iter().any(|other| other.number == it.number);
+    let gone = || before.there.iter().filter(|it| !is_there(it));
+    if gone().any(|it| !it.ours) {
+        return Some("what others made went");
+    }
+    let live = before.live();
+    if let Some(live) = live.filter(|_| did == Did::Removed) {
+        let known = before.record.as_ref();
+        let written = known.map(|it| [it.delivered, it.intent]);
+        let proven = written.is_some_and(|it| it.contains(&Some(print(live.content))));
+        if live.touched || !live.ours || !proven {
+            return Some("what was not proven to be ours was taken from its readers");
+        }
+    } else if live.is_some_and(|live| gone().any(|it| it.number == live.number)) {
+        return Some("what readers are led to went");
+    }
+    let ends = did != Did::Nothing || step == Step::Start;
+    if !ends && gone().any(|it| Some(it.number) == before.before) {
+        return Some("what readers had before went without a swap");
+    }
+    None
+}
+
+#[test]
+fn whatever_happens_to_a_directory_only_what_we_made_and_nobody_reads_goes() {
+    let start = World {
+        there: Vec::new(),
+        live: None,
+        record: None,
+        configured: true,
+        before: None,
+        looked: true,
+    };
+    let steps = steps();
+    let mut known: HashSet<Key> = [start.key()].into();
+    let mut queue: VecDeque<(World, Vec<Step>)> = [(start, Vec::new())].into();
+    let (mut went, mut removed) = (0, 0);
+    while let Some((world, way)) = queue.pop_front() {
+        for step in &steps {
+            let (next, did) = world.after(*step);
+            let broken = broken(&world, *step, &next, did);
+            assert_eq!(broken, None, "{way:?} {step:?}\n{world:?}\n{next:?}");
+            went += usize::from(next.there.len() < world.there.len());
+            removed += usize::from(did == Did::Removed && world.live.is_some());
+            if known.insert(next.key()) {
+                let mut way = way.clone();
+                way.push(*step);
+                queue.push_back((next, way));
+            }
+        }
+    }
+    let worlds = known.len();
+    assert!(
+        worlds > 1_000 && went > 100 && removed > 100,
+        "{worlds} {went} {removed}"
+    );
+}
