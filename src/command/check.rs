@@ -162,6 +162,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         for file in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("config")).unwrap() {
             let file = file.unwrap();
+            if !file.file_type().unwrap().is_file() {
+                continue;
+            }
             let copy = dir.path().join(file.file_name());
             fs::write(&copy, fs::read(file.path()).unwrap()).unwrap();
             fs::set_permissions(&copy, fs::Permissions::from_mode(0o600)).unwrap();

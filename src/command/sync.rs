@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use super::progress::ProgressLine;
-use super::table::{self, Columns, Paint};
+use super::table::{self, Columns, Sheet};
 use super::{FAILED, UNAVAILABLE, USAGE, find_daemon, print, show};
 use crate::clock;
 use crate::control::{self, NotAsked, Which};
@@ -27,19 +27,19 @@ fn remark(entries: &[EntryStatus]) {
 }
 
 pub(super) async fn run(path: &Path, which: Which) -> ExitCode {
-    let daemon = match find_daemon(path) {
-        Ok(daemon) => daemon,
+    let socket = match find_daemon(path) {
+        Ok(socket) => socket,
         Err(code) => return code,
     };
     let mut line = ProgressLine::new();
-    let synced = control::sync(&daemon.control_socket, which, |now| line.show(now)).await;
+    let synced = control::sync(&socket, which, |now| line.show(now)).await;
     drop(line);
     match synced {
         Ok(mut entries) => {
             table::worst_first(&mut entries);
             let columns = Columns::Standing(clock::now());
             remark(&entries);
-            let list = table::table(&entries, columns, Paint::for_stdout());
+            let list = table::table(&entries, columns, Sheet::for_stdout());
             print(&list, if table::is_well(&entries) { 0 } else { FAILED })
         }
         Err(why) => {

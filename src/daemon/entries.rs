@@ -6,15 +6,17 @@ pub(super) mod aim;
 mod laggards;
 mod proofs;
 mod remembered;
+mod standing;
 mod target;
 mod terms;
+mod wishes;
 
 pub(super) use self::laggards::SoFar;
 pub(super) use self::remembered::{RawEntry, Recalled};
 pub(super) use self::target::{Alarms, Peace, PendingAction, Streak, TargetState};
+pub(super) use self::wishes::{Occasion, Wish};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::time::Instant;
@@ -24,16 +26,12 @@ use self::laggards::Laggard;
 use crate::config::{DeletionPolicy, RefreshPolicy};
 use crate::decide::change::{Change, Version, change};
 use crate::decide::missing::Evidence;
-use crate::decide::state::{self, EntryFacts, Sources, TargetFacts, Try, Turn};
-use crate::failure::{Failure, Reason};
+use crate::decide::state::Turn;
 use crate::names::ClusterName;
 use crate::report::{Condition, Stage};
 use crate::schedule::rhythm::Rhythm;
 use crate::store::{Match, Read};
-use crate::sync::{Entry, Heard, Selected, Which, read_of};
-
-/// The wait after a run that ended at a read which fails no more.
-const UNEXPLAINED_AGAIN: Duration = Duration::from_secs(1);
+use crate::sync::{Entry, Heard, read_of};
 
 #[derive(Debug)]
 pub(super) struct EntryState {
@@ -80,7 +78,7 @@ pub(super) struct EntryState {
     pub work: Work,
     /// Tells the run that is or was last under way that nothing is to be deleted for it any more.
     pub dismissed: CancellationToken,
-    /// Runs that go on at targets which keep them waiting, by their numbers. Each was `work` before.
+    /// What is under way at targets that are set apart, by its number.
     laggards: BTreeMap<u64, Laggard>,
     /// Targets that the run under way leaves to those.
     left_out: BTreeSet<usize>,
@@ -119,25 +117,6 @@ pub(super) enum Rest {
 pub(super) enum Work {
     Idle,
     UnderWay,
-}
-
-/// What an entry wants after one of its reads answered, or when its time has come.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[must_use]
-pub(super) enum Wish {
-    Nothing,
-    Run(Which),
-    /// Everything that can be is delivered and unchanged, and the interval is over: look for drift.
-    Check,
-}
-
-/// What an entry is looked at for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Occasion {
-    /// One of its reads answered.
-    Answer,
-    /// Its time has come.
-    Timer,
 }
 
 impl EntryState {
@@ -281,6 +260,12 @@ impl EntryState {
         }
     }
 
+    /// When the newest version was made that a target holds of what the entry reads.
+    pub(super) fn version_created(&self) -> Option<Timestamp> {
+        let held = self.delivered.iter().filter(|(read, _)| self.uses(read));
+        held.filter_map(|(_, version)| version.created).max()
+    }
+
     /// Targets that are away by their policy.
     pub(super) fn away(&self) -> BTreeSet<usize> {
         self.indices(|target| target.away.is_some())
@@ -320,79 +305,6 @@ impl EntryState {
     /// Whether its content comes from this read.
     pub(super) fn uses(&self, read: &Read) -> bool {
         self.reads.contains(read)
-    }
-
-    /// A read said that; what now?
-    pub(super) fn answered(
-        &mut self,
-        read: &Read,
-        heard: &Heard,
-        doubted: bool,
-        now: Instant,
-    ) -> Wish {
-        self.failing_reads.remove(read);
-        if self.reads.contains(read) {
-            self.answered.insert(read.clone());
-        }
-        if self.work == Work::UnderWay || !self.tried || doubted {
-            return Wish::Nothing;
-        }
-        let changed = self.attempted.get(read) != Some(heard);
-        if !self.failing_reads.is_empty() {
-            // A run would end at the read that fails; its recovery starts one.
-            self.unfinished |= changed;
-            return Wish::Nothing;
-        }
-        // What is tried again by itself is not tried with every answer.
-        let waits = self.retry.is_some_and(|retry| retry > now);
-        if (changed && !waits) || self.unfinished {
-            return Wish::Run(Which::All);
-        }
-        let wish = self.wish(now, Occasion::Answer);
-        let retries = matches!(wish, Wish::Run(Which::Retry(_)));
-        if retries && self.is_check_due(now) {
-            // With the answer at hand, one run looks at those that are well too: a retry every time round must not keep
-            // that away for ever.
-            return Wish::Run(Which::All);
-        }
-        wish
-    }
-
-    fn is_check_due(&self, now: Instant) -> bool {
-        // Only its own reads are among those that answered.
-        let all_answered = self.answered.len() == self.reads.len();
-        all_answered && self.check.is_some_and(|check| check <= now)
-    }
-
-    /// What is due by now.
-    pub(super) fn wish(&self, now: Instant, occasion: Occasion) -> Wish {
-        if self.work == Work::UnderWay || !self.tried || !self.failing_reads.is_empty() {
-            return Wish::Nothing;
-        }
-        if self.unfinished || self.trouble.is_some() {
-            let due = self.retry.is_some_and(|retry| retry <= now);
-            return if due {
-                Wish::Run(Which::All)
-            } else {
-                Wish::Nothing
-            };
-        }
-        let new = self.new_targets();
-        if !new.is_empty() {
-            return Wish::Run(Which::New(new));
-        }
-        let interval = self.entry.refresh_interval;
-        let answer_at_hand = occasion == Occasion::Answer;
-        let due: Vec<usize> = self.indices(|target| {
-            target.is_due(now) && (answer_at_hand || !target.waits_for_an_answer(interval))
-        });
-        if !due.is_empty() {
-            Wish::Run(Which::Retry(due))
-        } else if self.is_check_due(now) {
-            Wish::Check
-        } else {
-            Wish::Nothing
-        }
     }
 
     /// The targets where what was put there is not put back now.
@@ -453,148 +365,6 @@ impl EntryState {
             .filter(|(_, target)| wanted(target))
             .map(|(index, _)| index)
             .collect()
-    }
-
-    /// When a timer has to look at this entry again; `None` while only a read's answer can move it. What [`Self::wish`]
-    /// would not start at that time is never set, or the timer would come due at once, for ever.
-    pub(super) fn timer(&self, now: Instant) -> Option<Instant> {
-        if !self.failing_reads.is_empty() {
-            return None;
-        }
-        if self.unfinished || self.trouble.is_some() {
-            return self.retry;
-        }
-        let interval = self.entry.refresh_interval;
-        let timed = |target: &&TargetState| {
-            target.trouble.is_some() && !target.waits_for_an_answer(interval) && !target.lags
-        };
-        let targets = self.targets.iter().filter(timed);
-        let targets = targets.filter_map(|target| target.retry);
-        // A check that is due waits for the reads that have not answered yet.
-        let check = self.check.filter(|check| *check > now);
-        targets.chain(check).min()
-    }
-
-    /// Nothing is retried before a doubted version had its second read.
-    pub(super) fn wait_for_confirmation(&mut self, until: Instant) {
-        let retries = self
-            .targets
-            .iter_mut()
-            .filter_map(|target| target.retry.as_mut());
-        for retry in retries.chain(self.retry.as_mut()) {
-            *retry = until.max(*retry);
-        }
-    }
-
-    /// Whether the next step waits for a read to come round.
-    pub(super) fn waits_for_reads(&self, now: Instant) -> bool {
-        self.unfinished || !self.failing_reads.is_empty() || self.timer(now).is_none()
-    }
-
-    /// A run ended at a read. Where none fails any more, it is made again, but never at once: whatever it was that the
-    /// run met and nobody knows of, it may meet again.
-    pub(super) fn not_read(&mut self, now: Instant) {
-        self.unfinished = true;
-        self.retry = self
-            .failing_reads
-            .is_empty()
-            .then(|| now + UNEXPLAINED_AGAIN);
-    }
-
-    /// A run wrote nothing, for a reason of the entry's own. Equal answers give equal content, so only a panic, which
-    /// is nobody's content, and what is no matter of content are tried again by themselves.
-    pub(super) fn fail(&mut self, stage: Stage, failure: Failure, now: Instant) -> &Streak {
-        let before = self.trouble.take().map(|(_, streak)| streak);
-        let streak = Streak::next(before.as_ref(), failure);
-        let interval = self.entry.refresh_interval;
-        let by_itself = streak.failure.reason == Reason::Panic || stage == Stage::Apply;
-        self.retry = by_itself.then(|| now + streak.wait(interval));
-        self.unfinished = false;
-        &self.trouble.insert((stage, streak)).1
-    }
-
-    /// Everything is delivered.
-    pub(super) fn is_done(&self) -> bool {
-        !self.unfinished
-            && self.trouble.is_none()
-            && self
-                .targets
-                .iter()
-                .all(|target| target.trouble.is_none() && !target.lags)
-    }
-
-    /// Something that was to be done because of what was delivered fails.
-    pub(super) fn fails_to_act(&self) -> bool {
-        self.failing_action().is_some()
-    }
-
-    /// Every target holds what there is, and of what is gone the last value.
-    pub(super) fn is_partial(&self) -> bool {
-        self.is_done() && self.kept.is_some()
-    }
-
-    /// The failure to show: what stops the whole entry before what stops one target.
-    pub(super) fn shown_failure(&self) -> Option<&Failure> {
-        let reads = self.failing_reads.values();
-        let own = self.trouble.iter().map(|(_, streak)| streak);
-        let targets = self
-            .targets
-            .iter()
-            .filter_map(|target| target.trouble.as_ref());
-        let worst = reads.chain(own).chain(targets).chain(&self.kept).next();
-        let fights = self.targets.iter().filter_map(|it| it.fight.as_ref());
-        let mut selected = self.entry.selected.iter().filter_map(Selected::failure);
-        worst
-            .map(|streak| &streak.failure)
-            .or(fights.min_by_key(|it| &it.fact))
-            .or_else(|| self.failing_action())
-            .or_else(|| selected.next())
-    }
-
-    /// Why nobody could be told of what was delivered.
-    pub(super) fn failing_action(&self) -> Option<&Failure> {
-        self.targets.iter().find_map(TargetState::failing_action)
-    }
-
-    /// How target `index` stands, the entry's own troubles included.
-    pub(super) fn target_condition(&self, index: usize, now: Instant) -> Condition {
-        let target = &self.targets[index];
-        let last = match (&target.trouble, target.tried) {
-            (Some(_), _) => Try::Failed,
-            (None, true) if target.failing_action().is_some() => Try::Failed,
-            (None, true) => Try::Delivered,
-            (None, false) => Try::Never,
-        };
-        let facts = TargetFacts {
-            turn: self.turn(index),
-            last,
-            contested: target.repairs.is_contested(),
-        };
-        state::of_target(self.facts(now), facts)
-    }
-
-    fn facts(&self, now: Instant) -> EntryFacts {
-        let failing = !self.failing_reads.is_empty() || self.trouble.is_some();
-        EntryFacts {
-            age: now.saturating_duration_since(self.success_or_appearance()),
-            max_stale: self.entry.max_stale,
-            sources: match (failing, &self.kept) {
-                (true, _) => Sources::Failing,
-                (false, Some(_)) => Sources::Partial,
-                (false, None) => Sources::Good,
-            },
-        }
-    }
-
-    /// When it becomes stale unless it succeeds before.
-    pub(super) fn stale_at(&self) -> Instant {
-        self.success_or_appearance() + self.entry.max_stale
-    }
-
-    fn success_or_appearance(&self) -> Instant {
-        // Where targets came after a time without any, that time does not count.
-        let success = self.last_success.map(|(at, _)| at);
-        success.map_or(self.first_seen, |at| at.max(self.first_seen))
     }
 }
 

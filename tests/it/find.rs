@@ -497,3 +497,60 @@ fn a_found_secret_that_is_also_named_stays_fresh() {
         status.entry("app").state() == "fresh" && status.entry("named").state() == "fresh"
     });
 }
+
+/// What is renamed goes to one Secret from two entries: each keeps to its own keys, whatever comes and goes in the other.
+#[test]
+fn two_entries_share_a_secret_by_what_they_find_and_rename() {
+    let (aws, home) = (SecretsManager::start(), Home::new());
+    let cluster = Kubernetes::start();
+    put_all(&aws, &["a/user", "a/password", "b/token"]);
+    let entry = |path: &str| {
+        format!(
+            "[secrets.{path}]
+store = \"prod\"
+refresh_interval = \"10s\"
+[[secrets.{path}.data_from]]
+find = {{ path = \"{path}/\" }}
+rewrite = [{{ regexp = {{ source = '^{path}/(.*)$', target = '$1' }} }}]
+[[secrets.{path}.kubernetes]]
+cluster = \"main\"
+namespace = \"app\"
+name = \"shared\"
+creation_policy = \"create_or_merge\"
+
+"
+        )
+    };
+    home.configure(
+        &[
+            aws.store("prod"),
+            cluster.cluster("main"),
+            entry("a"),
+            entry("b"),
+        ]
+        .concat(),
+    );
+    let daemon = home.start_ready();
+    let holds = |keys: &[(&str, &str)]| {
+        let wanted = keys.iter().map(|(key, name)| {
+            let value = format!("value of {name}").into_bytes();
+            ((*key).to_owned(), value)
+        });
+        cluster.data("app", "shared") == Some(wanted.collect())
+    };
+    let three = [
+        ("password", "a/password"),
+        ("token", "b/token"),
+        ("user", "a/user"),
+    ];
+    wait_until(PATIENCE, "the keys of both", || holds(&three));
+    for name in ["a", "b"] {
+        daemon.wait_state(name, "fresh");
+    }
+    // Renamed, it is a key of the other one's.
+    put_all(&aws, &["b/user"]);
+    let status = daemon.wait_state("b", "failing");
+    assert_eq!(status.entry("b").reason().as_deref(), Some("conflict"));
+    assert!(holds(&three), "nobody takes a key from the other");
+    daemon.stop();
+}

@@ -8,6 +8,7 @@ use rustix::process::Signal;
 
 use crate::support::daemon::{Daemon, Home, PATIENCE, free_port, wait_content};
 use crate::support::http;
+use crate::support::kubernetes::Kubernetes;
 use crate::support::secrets_manager::SecretsManager;
 use crate::support::wait::{stays_true, wait_until};
 
@@ -112,7 +113,8 @@ fn a_broken_configuration_changes_nothing_and_is_seen() {
     // What is wrong there is no reason not to be told how everything stands.
     let told = home.finish(&["status"]);
     assert_eq!(told.code, Some(0), "{told:?}");
-    let line = told.stdout.lines().last().unwrap();
+    let mut lines = told.stdout.lines();
+    let line = lines.rfind(|line| !line.starts_with(' ')).unwrap();
     assert!(
         line.contains("was not reloaded") && line.contains("`secret_key` is missing"),
         "{line}"
@@ -350,4 +352,45 @@ fn a_store_that_goes_leaves_no_series_behind() {
     };
     wait_until(PATIENCE, "the series of the other store alone", moved);
     stays_true(Duration::from_secs(1), "nothing begins them anew", moved);
+}
+
+#[test]
+fn a_changed_leader_counts_from_the_next_start_and_the_log_says_so() {
+    let (aws, home) = (SecretsManager::start(), Home::new());
+    let cluster = Kubernetes::start();
+    cluster.create_namespace("locks");
+    aws.put("a", "value");
+    let configure = |identity: &str| {
+        let lease = format!(
+            "[daemon.leader]\ncluster = \"main\"\nnamespace = \"locks\"\nidentity = \"{identity}\"\n\n"
+        );
+        let tables = [
+            lease,
+            aws.store("prod"),
+            cluster.cluster("main"),
+            entry(&home, "a", "a"),
+        ];
+        home.configure(&tables.concat());
+    };
+    let holder = || {
+        let lease = cluster.lease("locks", "secretsyncd")?;
+        Some(lease["spec"]["holderIdentity"].as_str()?.to_owned())
+    };
+    configure("first");
+    let daemon = home.start_ready();
+    wait_until(PATIENCE, "the lease", || {
+        holder().as_deref() == Some("first")
+    });
+    configure("second");
+    daemon.signal(Signal::HUP);
+    wait_reloads(&daemon, 1.0, true);
+    let said = "a changed `daemon.leader` counts from the next start";
+    assert!(daemon.output().contains(said), "{}", daemon.output());
+    assert_eq!(holder().as_deref(), Some("first"));
+    daemon.stop();
+    let daemon = home.start_ready();
+    wait_until(PATIENCE, "the other name", || {
+        holder().as_deref() == Some("second")
+    });
+    daemon.stop();
 }

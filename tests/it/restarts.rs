@@ -387,6 +387,38 @@ fn a_restart_that_fails_is_its_targets_trouble_alone_and_is_made_in_the_end() {
 }
 
 #[test]
+fn a_sync_waits_for_the_restart_that_it_hastens_and_says_how_that_ended() {
+    let scene = Scene::new();
+    scene.kubernetes.deploy("app", "deployments/api");
+    scene.set(&[("db", "1")]);
+    scene.configure(&[("db", "restart = [\"deployment/api\"]")]);
+    let daemon = scene.home.start_ready();
+    let rule = || Rule::namespace("app").name("api");
+    scene.kubernetes.fail(rule(), Fault::Forbidden);
+    scene.set(&[("db", "2")]);
+    daemon.wait_state("db", "failing");
+    let tries = || {
+        let log = scene.kubernetes.log();
+        log.0.iter().filter(|it| it.name == "api").count()
+    };
+    // By itself it is tried again minutes later.
+    let before = tries();
+    let done = scene.home.finish(&["sync", "db"]);
+    assert_eq!(done.code, Some(1), "{done:?}");
+    assert!(done.stdout.contains("was not restarted"), "{done:?}");
+    assert_eq!(tries(), before + 1, "it was tried before the answer");
+    // An answer that takes a while is waited for.
+    scene.kubernetes.heal();
+    let late = Fault::Slow(Duration::from_secs(2));
+    scene.kubernetes.fail(rule(), late);
+    let done = scene.home.finish(&["sync", "db"]);
+    assert_eq!(done.code, Some(0), "{done:?}");
+    assert_eq!(scene.rollouts("deployments/api"), 1);
+    scene.wait_done("db");
+    daemon.wait_state("db", "fresh");
+}
+
+#[test]
 fn what_is_restarted_no_more_is_recorded_no_more() {
     let scene = Scene::new();
     scene.kubernetes.deploy("app", "deployments/denied");

@@ -1,5 +1,7 @@
 //! An entry that goes to several clusters, one of which does not answer.
 
+mod restarts;
+
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -150,6 +152,15 @@ fn a_restart_while_a_cluster_hangs_forgets_nothing() {
     wait_until(PATIENCE, "the quick cluster again", || {
         held(&quick, "e0") == Some(3)
     });
+    // What that run did is done, though another is still at the slow cluster, and nothing has failed.
+    let runs = |outcome| {
+        let labels = [("outcome", outcome)];
+        daemon.metrics().value("secretsyncd_syncs_total", &labels)
+    };
+    wait_until(PATIENCE, "the run to be counted", || {
+        runs("changed") + runs("failed") > 1.5
+    });
+    assert!(runs("failed") < 0.5, "{} runs failed", runs("failed"));
     // It does not wait for the answer to the end, and says to the ledger how far it is.
     let _ = daemon.stop();
     slow.heal();

@@ -1,12 +1,13 @@
 //! What somebody asked for: an answer, or that entries are read and delivered now, whatever their schedule.
 //!
-//! A run that is asked for breaks through the backoff of its own reads and targets. What is shared stays paused: its
-//! reads answer with their last error.
+//! A run that is asked for breaks through the backoff of its own reads and targets, and of what failed to run after an
+//! earlier change. What is shared stays paused: its reads answer with their last error.
 
 use std::collections::BTreeMap;
 
 use tokio::sync::{oneshot, watch};
 
+use super::hastened::Tries;
 use super::traffic::Whereabouts;
 use super::{Engine, Urgency, Which};
 use crate::daemon::ask::{Ask, Progress, Unknown, Wanted};
@@ -21,6 +22,7 @@ use crate::store::Read;
 pub(super) struct Request {
     names: Vec<EntryName>,
     waits_for: BTreeMap<EntryName, Step>,
+    pub(super) tries: Tries,
     progress: watch::Sender<Progress>,
     done: oneshot::Sender<Result<Vec<EntryStatus>, Unknown>>,
 }
@@ -36,6 +38,11 @@ enum Step {
 }
 
 impl Request {
+    /// Whether it wants that entry, and nothing of it is over yet.
+    pub(super) fn wants(&self, name: &EntryName) -> bool {
+        self.waits_for.contains_key(name)
+    }
+
     fn tell_progress(&self) {
         let all = self.names.len();
         let done = all - self.waits_for.len();
@@ -94,6 +101,7 @@ impl Engine {
         let wanted = names.iter().map(|name| (name.clone(), Step::Wanted));
         let request = Request {
             waits_for: wanted.collect(),
+            tries: Tries::default(),
             names: names.to_vec(),
             progress,
             done,
@@ -121,12 +129,13 @@ impl Engine {
             Step::UnderWay
         };
         let doubted = self.waits_for_second_read(name);
+        self.forget_dropped(name);
         let (mut begin, mut over) = (false, false);
         for request in &mut self.requests {
             match request.waits_for.get_mut(name) {
                 Some(step @ Step::Wanted) => (*step, begin) = (again, true),
                 Some(step @ Step::Shares) => (*step, begin) = (Step::UnderWay, true),
-                Some(Step::UnderWay) if !doubted => {
+                Some(Step::UnderWay) if !doubted && !request.tries.wait_for(name) => {
                     request.waits_for.remove(name);
                     request.tell_progress();
                     over = true;
@@ -182,9 +191,7 @@ impl Engine {
         if let Some(entry) = self.entries.get_mut(name) {
             entry.targets.iter_mut().for_each(TargetState::end_fight);
         }
-        self.hasten_actions(name);
-        self.rollouts
-            .hasten(|_, parts| parts.keys().any(|part| part.entry == *name));
+        self.hasten_for(name);
         self.start_run(name, None, Which::All);
     }
 

@@ -261,14 +261,17 @@ impl Engine {
         changed
     }
 
+    /// How a run or a check counts that was at its targets. Where others are set apart, whoever is at those counts for
+    /// them when he has ended; what they miss meanwhile, a run of its own brings.
     pub(super) fn outcome(&self, name: &EntryName, changed: bool) -> Outcome {
-        let done = self.entries.get(name).is_some_and(EntryState::is_done);
-        let partial = self.entries.get(name).is_some_and(EntryState::is_partial);
-        match (done, partial, changed) {
-            (false, ..) => Outcome::Failed,
-            (true, true, _) => Outcome::Partial,
-            (true, false, true) => Outcome::Changed,
-            (true, false, false) => Outcome::Unchanged,
+        let Some(entry) = self.entries.get(name) else {
+            return Outcome::Failed;
+        };
+        match (entry.has_trouble(), &entry.kept, changed) {
+            (true, ..) => Outcome::Failed,
+            (false, Some(_), _) => Outcome::Partial,
+            (false, None, true) => Outcome::Changed,
+            (false, None, false) => Outcome::Unchanged,
         }
     }
 
@@ -456,14 +459,9 @@ impl Engine {
         let Some(entry) = self.entries.get(name) else {
             return;
         };
-        let outcome = match (entry.is_done(), entry.is_partial()) {
-            (true, false) => Outcome::Unchanged,
-            (true, true) => Outcome::Partial,
-            (false, _) => Outcome::Failed,
-        };
         self.reporter.record(&Fact::Run {
             store: &entry.entry.store,
-            outcome,
+            outcome: self.outcome(name, false),
             took: None,
         });
     }

@@ -1,6 +1,7 @@
 //! Entries that do not wait for their slowest targets: their runs go on at those alone.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use tokio::task::JoinError;
 use tokio::time::Instant;
@@ -132,6 +133,7 @@ impl Engine {
             (index, delivery)
         });
         self.delivered(&job.entry, &[], failed.collect(), false);
+        self.ran(&job.entry, (Outcome::Failed, Duration::ZERO));
         self.go_on_after(&job.entry);
     }
 }

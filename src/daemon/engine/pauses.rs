@@ -3,16 +3,20 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::{Due, Engine, Mode};
 use crate::aws::UpstreamId;
+use crate::clock;
 use crate::daemon::reads::ReadState;
+use crate::daemon::times::Now;
 use crate::failure::{Failure, Reason};
 use crate::names::StoreName;
 use crate::report::Fact;
 use crate::schedule::line::Urgency;
 use crate::schedule::pause::{Gate, Health, News};
+use crate::status::{PausedStore, Trouble};
 use crate::store::{Fetched, Read};
 
 /// A probe that could not leave is tried again after this.
@@ -22,6 +26,8 @@ const PROBE_AGAIN: Duration = Duration::from_secs(1);
 #[derive(Debug, Default)]
 pub(super) struct Shared {
     pub health: Health,
+    /// When the pause began, however often its end was moved.
+    since: Option<Timestamp>,
     held: VecDeque<Read>,
     /// The reads of the call that began the pause.
     culprits: BTreeSet<Read>,
@@ -88,8 +94,11 @@ impl Engine {
             Some(failure) => {
                 let random = fastrand::f64();
                 let news = shared.health.failed(failure, (began, now), longest, random);
-                if news == News::Paused && shared.culprits.is_empty() {
-                    shared.culprits = reads_of(fetched).collect();
+                if news == News::Paused {
+                    shared.since.get_or_insert_with(clock::now);
+                    if shared.culprits.is_empty() {
+                        shared.culprits = reads_of(fetched).collect();
+                    }
                 }
                 news
             }
@@ -113,6 +122,22 @@ impl Engine {
         };
         let shortest = self.reads.iter().filter_map(behind).min();
         shortest.unwrap_or(Duration::MAX)
+    }
+
+    /// For the status. Stores that share an upstream are paused together.
+    pub(super) fn paused_stores(&self) -> Vec<PausedStore> {
+        let now = Now::read();
+        let paused = self.stores.iter().filter_map(|(store, slot)| {
+            let shared = self.shared.get(&slot.store.upstream()?)?;
+            let pause = shared.health.pause()?;
+            Some(PausedStore {
+                store: store.to_string(),
+                since: shared.since?,
+                next_probe: now.wall_of(pause.until),
+                error: Trouble::from(&pause.failure),
+            })
+        });
+        paused.collect()
     }
 
     /// Everything that waits behind it is held.
@@ -286,6 +311,7 @@ impl Shared {
         let reason = self.health.pause().map(|pause| pause.failure.reason);
         let news = self.health.answered(began, now);
         if news == News::Resumed {
+            self.since = None;
             let culprits = std::mem::take(&mut self.culprits);
             let others = reads_of(fetched).all(|read| !culprits.contains(&read));
             if others && reason.is_some_and(Reason::may_be_lonely) {

@@ -223,6 +223,15 @@ impl Engine {
             stage,
             reason: failure.reason,
         });
+        if let Some(index) = target
+            && stage == Stage::Apply
+            && failure.reason.is_refusal()
+        {
+            self.reporter.record(&Fact::TargetWritten {
+                target: entry.entry.targets[index].kind(),
+                result: WriteResult::Refused,
+            });
+        }
         // `once` shows every failure when it ends.
         if streak.loud && self.mode == Mode::Forever {
             let target = target.map(|index| tracing::field::display(&entry.entry.targets[index]));
@@ -297,6 +306,8 @@ impl Engine {
         let entries = entries.filter_map(|name| self.entry_status(name));
         Status {
             version: crate::status::VERSION,
+            at: clock::now(),
+            release: env!("CARGO_PKG_VERSION").to_owned(),
             instance: self.instance.to_string(),
             reload: self
                 .reload
@@ -310,6 +321,8 @@ impl Engine {
                 .unwrap_or_else(PoisonError::into_inner)
                 .clone(),
             paused_clusters: self.paused_clusters(),
+            paused_stores: self.paused_stores(),
+            held: self.list_held(),
             entries: entries.collect(),
         }
     }
@@ -320,6 +333,9 @@ impl Engine {
             name: name.to_string(),
             store: entry.entry.store.to_string(),
             state: entry.condition,
+            refresh_interval_seconds: entry.entry.refresh_interval.as_secs(),
+            version_created: entry.version_created(),
+            undelivered_version_created: entry.undelivered,
             last_success: entry.last_success.map(|(_, at)| at),
             next_sync: entry.next_sync,
             error: entry.shown_failure().map(Trouble::from),

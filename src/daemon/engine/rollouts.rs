@@ -2,26 +2,29 @@
 //!
 //! What is to be restarted is recorded on the Secrets themselves and in the ledger, so nothing of this is kept: a record
 //! that is found is wanted again, whoever wrote it. A restart waits for READY, belongs to the machine that leads, and
-//! delays nothing else. When it is done, its record is taken off, as a work of the entry: for a look at the Secret in
-//! that moment, somebody else would have written it.
+//! delays nothing else. When it is done, its record is taken off, and meanwhile the target is left alone: for a look at
+//! the Secret in that moment, somebody else would have written it.
+
+mod striking;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::join_all;
 use jiff::Timestamp;
 use tokio::sync::Semaphore;
 use tokio::task::JoinError;
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
+pub(super) use self::striking::Strike;
+use super::hastened::Hastened;
 use super::{Done, Due, Engine, Mode, Task, panicked};
 use crate::action::queue::{Change, Queue};
 use crate::clock;
 use crate::config::Workload;
-use crate::daemon::entries::{Streak, Work};
+use crate::daemon::entries::Streak;
 use crate::decide::kubernetes::restart::{ChangeId, mark_key};
 use crate::decide::state::Turn;
 use crate::failure::{Failure, Reason};
@@ -29,7 +32,6 @@ use crate::kube::{Restarted, Tenure};
 use crate::logging::AUDIT;
 use crate::names::{ClusterName, EntryName, Namespace};
 use crate::report::{ActionKind, ActionResult, Fact, Stage};
-use crate::schedule::backoff;
 use crate::state::SecretPart;
 use crate::sync::{self, Entry};
 use crate::target::Target;
@@ -38,10 +40,6 @@ use crate::target::Target;
 const DEBOUNCE: Duration = Duration::from_secs(2);
 /// How many restarts of one cluster are under way at once: enough for some to hang, and few beside its deliveries.
 const AT_ONCE: usize = 16;
-/// The longest wait before a record is tried to be taken off again.
-const LONGEST: Duration = Duration::from_mins(5);
-/// By what a target's failing actions call that.
-const RECORD: &str = "record";
 
 /// A workload that is restarted.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -72,15 +70,6 @@ pub(super) struct Errand {
     marks: BTreeMap<SecretPart, Change>,
     term: u64,
     began: Instant,
-}
-
-/// A record that was to be taken off.
-#[derive(Debug)]
-pub(super) struct Strike {
-    index: usize,
-    part: SecretPart,
-    change: ChangeId,
-    result: Result<(), Failure>,
 }
 
 /// A restart that is done, with its record on the Secret yet.
@@ -133,8 +122,13 @@ impl Rollouts {
     pub(super) fn hasten(
         &mut self,
         which: impl Fn(&Rollout, &BTreeMap<SecretPart, Change>) -> bool,
-    ) {
-        self.queue.hasten(Instant::now(), which);
+    ) -> Vec<Rollout> {
+        self.queue.hasten(Instant::now(), which)
+    }
+
+    /// Whether it is still to be restarted.
+    pub(super) fn holds(&self, rollout: &Rollout) -> bool {
+        self.queue.holds(rollout)
     }
 
     /// Whether nothing waits that was not tried.
@@ -293,18 +287,15 @@ impl Engine {
             return;
         }
         let now = Instant::now();
-        let took = now - errand.began;
-        let (stage, kind) = (Stage::Action, ActionKind::Restart);
-        self.reporter.record(&Fact::Stage { stage, took });
         let ended = result.as_ref().map(|_| ()).map_err(|it| it.reason.retry());
         let counted = match ended {
             Ok(()) => ActionResult::Succeeded,
             Err(_) => ActionResult::Failed,
         };
         self.reporter.record(&Fact::Action {
-            kind,
+            kind: ActionKind::Restart,
             result: counted,
-            took: errand.began.elapsed(),
+            took: now - errand.began,
         });
         let of = (&errand.rollout, &errand.marks);
         let random = fastrand::f64();
@@ -318,6 +309,7 @@ impl Engine {
                 self.rollouts.finish(part, change);
             }
         }
+        self.tried(&Hastened::Restart(errand.rollout.clone()));
         self.settle_all();
         self.tell_rollouts_pending();
     }
@@ -383,121 +375,6 @@ impl Engine {
         self.succeed(&part.entry);
         self.unsettled.insert(part.entry.clone());
         Some(index)
-    }
-
-    /// Takes records off Secrets whose entries have nothing else under way.
-    fn strike_records(&mut self, now: Instant, tenure: &Tenure) {
-        let mut due: BTreeMap<EntryName, Vec<(usize, SecretPart, ChangeId)>> = BTreeMap::new();
-        let mut strangers = Vec::new();
-        let finished = self.rollouts.finished.iter();
-        for (part, finished) in finished.filter(|(_, it)| it.due <= now) {
-            let entry = self.entries.get(&part.entry);
-            let Some((entry, index)) = entry.and_then(|it| Some((it, it.place_of(&part.id)?)))
-            else {
-                strangers.push(part.clone());
-                continue;
-            };
-            let free = entry.work == Work::Idle && !entry.targets[index].lags;
-            if free && !self.leaving.contains_key(&part.entry) {
-                let of_entry = due.entry(part.entry.clone()).or_default();
-                of_entry.push((index, part.clone(), finished.change.clone()));
-            }
-        }
-        for part in strangers {
-            self.rollouts.forget_part(&part);
-        }
-        for (name, strikes) in due {
-            self.start_strikes(&name, strikes, tenure);
-        }
-    }
-
-    fn start_strikes(
-        &mut self,
-        name: &EntryName,
-        strikes: Vec<(usize, SecretPart, ChangeId)>,
-        tenure: &Tenure,
-    ) {
-        let Some(entry) = self.entries.get_mut(name) else {
-            return;
-        };
-        entry.work = Work::UnderWay;
-        entry.began = Instant::now();
-        let generation = entry.generation;
-        let (entry, state) = (Arc::clone(&entry.entry), Arc::clone(&self.state));
-        let tenure = tenure.clone();
-        let span = tracing::error_span!("restarted", entry = %name);
-        let work = async move {
-            let strikes = strikes.into_iter().map(async |(index, part, change)| {
-                let under = (&state, &tenure);
-                let result = sync::strike((&entry, index), &change, under).await;
-                Strike {
-                    index,
-                    part,
-                    change,
-                    result,
-                }
-            });
-            Done::Struck(join_all(strikes).await)
-        };
-        let task = self.tasks.spawn(work.instrument(span));
-        let what = Task::Strike(name.clone(), generation);
-        self.running.insert(task.id(), what);
-    }
-
-    pub(super) fn struck(&mut self, name: &EntryName, done: Result<Done, JoinError>) {
-        let now = Instant::now();
-        // None of them: that panicked.
-        let strikes = if let Ok(Done::Struck(strikes)) = done {
-            strikes
-        } else {
-            Vec::new()
-        };
-        if strikes.is_empty() {
-            let all = self.rollouts.finished.iter_mut();
-            for (_, finished) in all.filter(|(part, _)| part.entry == *name) {
-                finished.failures += 1;
-                finished.due = now + LONGEST;
-            }
-        }
-        for strike in strikes {
-            self.struck_one(name, strike, now);
-        }
-        if let Some(entry) = self.entries.get_mut(name) {
-            entry.work = Work::Idle;
-        }
-        self.take_next(name);
-        self.lie_down(name);
-        self.settle(name);
-        self.mark_ready();
-        self.catch_up(name);
-        self.look_again(name);
-    }
-
-    fn struck_one(&mut self, name: &EntryName, strike: Strike, now: Instant) {
-        let finished = self.rollouts.finished.get_mut(&strike.part);
-        let Some(finished) = finished.filter(|it| it.change == strike.change) else {
-            return;
-        };
-        let Err(failure) = strike.result else {
-            self.rollouts.finished.remove(&strike.part);
-            self.attended(&strike.part, |actions| drop(actions.remove(RECORD)));
-            return;
-        };
-        finished.failures += 1;
-        let retry = failure.reason.retry();
-        finished.due = now + backoff::delay(retry, finished.failures, LONGEST, fastrand::f64());
-        let count = finished.failures;
-        let fact = format!("the record of a restart that is done was not taken off: {failure}");
-        let failure = Failure::new(Reason::Action, fact).with_help(failure.help().to_owned());
-        let streak = Streak {
-            loud: count.is_power_of_two(),
-            failure: failure.clone(),
-            count,
-        };
-        self.attended(&strike.part, |actions| {
-            actions.insert(RECORD.to_owned(), failure);
-        });
-        self.tell_failure(name, Stage::Action, &streak, Some(strike.index));
     }
 
     /// How many workloads wait, and since when.

@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use tokio::time::Instant;
 
-use super::{Due, Engine, Look, Mode, Which};
-use crate::daemon::entries::{EntryState, Work};
+use super::{Due, Engine, Look, Which};
+use crate::daemon::entries::EntryState;
 use crate::decide::state::Turn;
 use crate::failure::Reason;
 use crate::kube::{Event, Object};
@@ -178,15 +178,9 @@ impl Engine {
 
     /// Looks into what was seen of an entry's targets, unless something is under way that may have caused it.
     pub(super) fn look_at_secrets(&mut self, name: &EntryName) {
-        let Some(entry) = self.entries.get(name) else {
+        let Some(entry) = self.entries.get(name).filter(|_| self.may_look(name)) else {
             return;
         };
-        if entry.work == Work::UnderWay || self.draining || self.leaving.contains_key(name) {
-            return;
-        }
-        if !entry.tried || self.untried.contains(name) || self.mode == Mode::Once {
-            return;
-        }
         let Some(suspects) = self.watched.suspects.remove(name) else {
             return;
         };

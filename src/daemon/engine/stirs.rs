@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 
 use tokio::time::Instant;
 
-use super::{Due, Engine, Look, Mode, Which};
-use crate::daemon::entries::{EntryState, Work};
+use super::{Due, Engine, Look, Which};
+use crate::daemon::entries::EntryState;
 use crate::decide::state::Turn;
 use crate::names::EntryName;
 use crate::target::Target;
@@ -74,15 +74,9 @@ impl Engine {
 
     /// Looks at what was stirred, unless something is under way that may have done it.
     pub(super) fn look_at_files(&mut self, name: &EntryName) {
-        let Some(entry) = self.entries.get(name) else {
+        let Some(entry) = self.entries.get(name).filter(|_| self.may_look(name)) else {
             return;
         };
-        if entry.work == Work::UnderWay || self.draining || self.leaving.contains_key(name) {
-            return;
-        }
-        if !entry.tried || self.untried.contains(name) || self.mode == Mode::Once {
-            return;
-        }
         let Some(paths) = self.stirs.waiting.remove(name) else {
             return;
         };

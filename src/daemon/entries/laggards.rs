@@ -1,7 +1,8 @@
-//! Targets that keep their run waiting: it has gone on without them, and the entry with it.
+//! Targets that are set apart: something is under way at them that their entry does not wait for. A run that they keep
+//! waiting has gone on without them, or the record of a restart is taken off.
 //!
-//! At most one run is at a target at a time. While one is, other runs leave that target out; what it missed by that is
-//! made up for when the run has ended.
+//! At most one work is at a target at a time. While one is, others leave that target out; what it missed by that is made
+//! up for when the work has ended.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -16,15 +17,26 @@ use crate::sync::{Heard, Which};
 /// After this without an answer, a target that was delivered to before is said to fail.
 const LATE: Duration = Duration::from_secs(45);
 
-/// A run that goes on at a few of its targets, while the entry does something else.
+/// What goes on at a few targets, while the entry does something else.
 #[derive(Debug)]
 pub(in crate::daemon) struct Laggard {
+    apart: Apart,
     targets: BTreeSet<usize>,
     since: Instant,
-    /// What it delivers.
+    /// What it delivers, or what was delivered before it.
     heard: BTreeMap<Read, Heard>,
+    /// Others were looked at meanwhile, and these were not.
+    unseen: bool,
     dismissed: CancellationToken,
     pub so_far: SoFar,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Apart {
+    /// The rest of a run.
+    Delivery,
+    /// The record of a restart is taken off: what the target holds, it holds all the while.
+    Strike,
 }
 
 /// What such a run did before it was left alone.
@@ -69,22 +81,54 @@ impl EntryState {
 
     /// The run goes on at these, and the entry without it.
     pub(in crate::daemon) fn leave_behind(&mut self, run: u64, targets: BTreeSet<usize>) {
+        self.set_apart(run, targets, Apart::Delivery);
+    }
+
+    /// The record of a restart is taken off this target, and the entry goes on without it.
+    pub(in crate::daemon) fn begin_strike(&mut self, number: u64, target: usize) {
+        self.set_apart(number, [target].into(), Apart::Strike);
+    }
+
+    fn set_apart(&mut self, number: u64, targets: BTreeSet<usize>, apart: Apart) {
         for index in &targets {
             if let Some(target) = self.targets.get_mut(*index) {
                 target.lags = true;
             }
         }
+        let heard = match apart {
+            // That is told with what it has done so far.
+            Apart::Delivery => BTreeMap::new(),
+            Apart::Strike => self.attempted.clone(),
+        };
         let laggard = Laggard {
+            apart,
             targets,
             since: Instant::now(),
-            heard: BTreeMap::new(),
+            heard,
+            unseen: false,
             dismissed: self.dismissed.clone(),
             so_far: SoFar {
                 changed: false,
                 whole: false,
             },
         };
-        self.laggards.insert(run, laggard);
+        self.laggards.insert(number, laggard);
+    }
+
+    /// Whether targets may not hold what the entry delivered, or nobody has looked at them since.
+    pub(in crate::daemon) fn owes(&self) -> bool {
+        self.laggards.values().any(|it| match it.apart {
+            Apart::Delivery => true,
+            Apart::Strike => it.misses(&self.attempted),
+        })
+    }
+
+    /// All targets are looked at, but those that a record is taken off; who delivers looks for itself.
+    pub(in crate::daemon) fn look_past_strikes(&mut self) {
+        let all = self.laggards.values_mut();
+        for laggard in all.filter(|it| it.apart == Apart::Strike) {
+            laggard.unseen = true;
+        }
     }
 
     /// How many targets that run goes on at.
@@ -102,7 +146,7 @@ impl EntryState {
         }
     }
 
-    /// The run has ended at its last targets. They are told, and whether others were delivered something else meanwhile.
+    /// What was under way has ended at its last targets. They are told, and whether they missed what others had meanwhile.
     pub(in crate::daemon) fn catches_up(&mut self, run: u64) -> Option<(Laggard, bool)> {
         let laggard = self.laggards.remove(&run)?;
         for index in &laggard.targets {
@@ -110,7 +154,7 @@ impl EntryState {
                 target.lags = false;
             }
         }
-        let behind = laggard.heard != self.attempted;
+        let behind = laggard.misses(&self.attempted);
         Some((laggard, behind))
     }
 
@@ -127,6 +171,9 @@ impl EntryState {
             .into_iter()
             .partition(|index| self.targets[*index].lags);
         self.left_out = late.into_iter().collect();
+        if which == Which::All {
+            self.look_past_strikes();
+        }
         self.work = Work::UnderWay;
         self.began = Instant::now();
         self.dismissed = CancellationToken::new();
@@ -158,19 +205,24 @@ impl EntryState {
 
     /// When somebody has to say that targets are late.
     pub(in crate::daemon) fn late_after(&self, now: Instant) -> Option<Instant> {
-        let late = self.laggards.values().map(|it| it.since + LATE);
+        let late = self.deliveries().map(|it| it.since + LATE);
         late.filter(|at| *at > now).min()
     }
 
     /// Targets that were delivered to before, and that a run is at for too long.
     pub(in crate::daemon) fn late(&self, now: Instant) -> Vec<usize> {
-        let late = self.laggards.values().filter(|it| it.since + LATE <= now);
+        let late = self.deliveries().filter(|it| it.since + LATE <= now);
         let targets = late.flat_map(|it| it.targets.iter().copied());
         let shown_well = |index: &usize| {
             let target = self.targets.get(*index);
             target.is_some_and(|target| target.tried && target.trouble.is_none())
         };
         targets.filter(shown_well).collect()
+    }
+
+    fn deliveries(&self) -> impl Iterator<Item = &Laggard> {
+        let all = self.laggards.values();
+        all.filter(|it| it.apart == Apart::Delivery)
     }
 
     /// Nothing is to be deleted any more for whatever is under way.
@@ -183,6 +235,10 @@ impl EntryState {
 }
 
 impl Laggard {
+    fn misses(&self, attempted: &BTreeMap<Read, Heard>) -> bool {
+        self.unseen || self.heard != *attempted
+    }
+
     pub(in crate::daemon) fn targets(&self) -> impl Iterator<Item = usize> {
         self.targets.iter().copied()
     }

@@ -143,7 +143,7 @@ impl EntryState {
             kept: self.kept.as_ref().map(RawStreak::from),
             retry: self.retry.map(|at| now.wall_of(at)),
             // What a run is still at may not have arrived.
-            unfinished: self.unfinished || !self.tried || self.lags(),
+            unfinished: self.unfinished || !self.tried || self.owes(),
             last_success: self.last_success.map(|(_, at)| at),
             first_seen: now.wall_of(self.first_seen),
             check: self.check.map(|at| now.wall_of(at)),

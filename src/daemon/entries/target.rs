@@ -24,7 +24,7 @@ const RARELY: Duration = Duration::from_hours(1);
 #[derive(Debug)]
 pub(in crate::daemon) struct TargetState {
     pub tried: bool,
-    /// A run is at it that its entry does not wait for.
+    /// Something is under way at it that its entry does not wait for.
     pub lags: bool,
     pub trouble: Option<Streak>,
     /// When it is tried again; `None` with a trouble: once its cluster is back.

@@ -97,6 +97,48 @@ async fn a_broken_target_does_not_keep_a_new_version_from_the_others() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_record_that_is_taken_off_leaves_the_other_targets_and_what_is_delivered_as_they_are() {
+    let now = Instant::now();
+    let mut state = entry(2, now);
+    delivered(&mut state, 1, now);
+    state.begin_strike(7, 1);
+    assert!(state.is_done() && state.healthy() == [0]);
+    assert_eq!(
+        state.answered(&read(), &heard(2), false, now),
+        Wish::Run(Which::All)
+    );
+    assert_eq!(state.late_after(now), None, "nothing is delivered there");
+    let (_, behind) = state.catches_up(7).unwrap();
+    assert!(!behind && state.healthy() == [0, 1]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_target_misses_while_its_record_is_taken_off_is_made_up_for() {
+    let now = Instant::now();
+    for which in [Which::All, Which::Retry(vec![0])] {
+        let mut state = entry(2, now);
+        delivered(&mut state, 1, now);
+        state.begin_strike(7, 1);
+        let (begun, ours) = state.begin_run(which.clone()).unwrap();
+        assert_eq!((&begun, &ours[..]), (&which, &[0][..]));
+        // A retry of another one is no look at this one.
+        assert_eq!(state.is_done(), which != Which::All);
+        state.attempt([(read(), heard(2))].into());
+        state.work = Work::Idle;
+        assert!(!state.is_done(), "it does not hold what is new");
+        let (_, behind) = state.catches_up(7).unwrap();
+        assert!(behind);
+    }
+    let mut state = entry(1, now);
+    delivered(&mut state, 1, now);
+    state.begin_strike(7, 0);
+    state.look_past_strikes();
+    assert!(!state.is_done(), "nobody has looked at it");
+    let (_, behind) = state.catches_up(7).unwrap();
+    assert!(behind);
+}
+
+#[tokio::test(start_paused = true)]
 async fn somebodys_mistake_waits_for_the_next_answer_and_trouble_for_a_timer() {
     let now = Instant::now();
     let mut state = entry(2, now);

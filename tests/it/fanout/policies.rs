@@ -220,3 +220,24 @@ fn what_rbac_prints_for_a_selector_is_enough_and_what_is_missing_is_named() {
         ],
     );
 }
+
+#[test]
+fn a_check_looks_into_the_namespaces_that_a_selector_finds() {
+    let scene = Scene::new();
+    for namespace in ["one", "two"] {
+        scene.team(namespace);
+    }
+    scene.configure(&selected("main", "creation_policy = \"merge\""));
+    scene
+        .cluster
+        .put_data("helm", "one", "db", &[("theirs", "value")]);
+    let checked = scene.home.finish(&["check", "--online"]);
+    assert_eq!(checked.code, Some(1), "{checked:?}");
+    says(&checked, &["Secret `two/db` does not exist"]);
+    assert!(!checked.stdout.contains("`one/db`"), "{checked:?}");
+    scene
+        .cluster
+        .put_data("helm", "two", "db", &[("theirs", "value")]);
+    let checked = scene.home.finish(&["check", "--online"]);
+    assert_eq!(checked.code, Some(0), "{checked:?}");
+}

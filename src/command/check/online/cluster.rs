@@ -2,6 +2,7 @@
 //! every target.
 
 mod report;
+mod selected;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -95,24 +96,34 @@ async fn permitted(
 async fn absent(client: &Client, reviewed: &Reviewed, config: &Config) -> Vec<Failure> {
     let targets = permissions::targets(config).map(|(_, target)| target);
     let targets = targets.filter(|target| target.cluster == reviewed.cluster);
+    let (found, not_listed) = selected::targets(client, reviewed, config).await;
+    let may = |target: &KubernetesTarget, scope, verb, named: bool| {
+        let permission = Permission {
+            scope,
+            resource: Resource::Secret,
+            verb,
+            name: named.then(|| target.name.clone()),
+        };
+        reviewed.allowed.contains(&permission)
+    };
     let mut made: BTreeMap<&Namespace, &KubernetesTarget> = BTreeMap::new();
     let mut merged = BTreeMap::new();
     for target in targets {
-        let may = |verb, named: bool| {
-            let permission = Permission {
-                scope: Scope::Namespace(target.namespace.clone()),
-                resource: Resource::Secret,
-                verb,
-                name: named.then(|| target.name.clone()),
-            };
-            reviewed.allowed.contains(&permission)
-        };
+        let scope = || Scope::Namespace(target.namespace.clone());
         if !target.creation_policy.may_create() {
-            if may(Verb::Get, true) {
+            if may(target, scope(), Verb::Get, true) {
                 merged.insert((&target.namespace, &target.name), target);
             }
-        } else if may(Verb::Create, false) && may(Verb::Patch, true) {
+        } else if may(target, scope(), Verb::Create, false)
+            && may(target, scope(), Verb::Patch, true)
+        {
             made.entry(&target.namespace).or_insert(target);
+        }
+    }
+    // A namespace that is found is there.
+    for target in found.iter().filter(|it| !it.creation_policy.may_create()) {
+        if may(target, Scope::Cluster, Verb::Get, true) {
+            merged.insert((&target.namespace, &target.name), target);
         }
     }
     let places = made.into_values().map(|it| (it, true));
@@ -124,13 +135,14 @@ async fn absent(client: &Client, reviewed: &Reviewed, config: &Config) -> Vec<Fa
             no_secret(client, target).await
         }
     });
-    let mut found: Vec<Failure> = stream::iter(looks)
+    let mut absent: Vec<Failure> = stream::iter(looks)
         .buffer_unordered(AT_ONCE)
         .filter_map(async |failure| failure)
         .collect()
         .await;
-    found.sort_by(|a, b| a.fact.cmp(&b.fact));
-    found
+    absent.sort_by(|a, b| a.fact.cmp(&b.fact));
+    absent.extend(not_listed);
+    absent
 }
 
 /// Whether the namespace is there is told by an apply of nothing, which needs no permission beyond those of the target.
