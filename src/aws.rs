@@ -36,6 +36,7 @@ use self::chain::Logins;
 pub use self::eks::{EksSigner, EksToken};
 pub use self::guard::Guard;
 pub use self::keys::ClusterKeys;
+use self::login::Login;
 use self::region::Place;
 pub use self::trouble::Trouble;
 pub use self::upstream::{Service, Session, Upstream, UpstreamId};
@@ -61,6 +62,17 @@ struct Where {
     region: Option<String>,
     endpoint_url: Option<String>,
     auth: AwsAuth,
+}
+
+impl Where {
+    fn of(service: Service, spec: &AwsStore) -> Self {
+        Self {
+            service,
+            region: spec.region.clone(),
+            endpoint_url: spec.endpoint_url.clone(),
+            auth: spec.auth.clone(),
+        }
+    }
 }
 
 /// What is handed to the SDK's own providers. Their configuration is made anew each time: it remembers what was in the
@@ -91,12 +103,7 @@ impl Aws {
     /// The upstream of a store, shared with every store that is there as the same identity.
     pub fn upstream(&self, service: Service, spec: &AwsStore) -> Arc<Upstream> {
         let mut shared = self.shared();
-        let at = Where {
-            service,
-            region: spec.region.clone(),
-            endpoint_url: spec.endpoint_url.clone(),
-            auth: spec.auth.clone(),
-        };
+        let at = Where::of(service, spec);
         if let Some(upstream) = shared.upstreams.get(&at) {
             upstream.join(spec.requests_per_second);
             return Arc::clone(upstream);
@@ -109,6 +116,13 @@ impl Aws {
         let upstream = Arc::new(Upstream::new(id, spec, (place, login), http_client));
         shared.upstreams.insert(at, Arc::clone(&upstream));
         upstream
+    }
+
+    /// The login of a store that has an upstream.
+    pub fn login(&self, service: Service, spec: &AwsStore) -> Option<Arc<Login>> {
+        let shared = self.shared();
+        let upstream = shared.upstreams.get(&Where::of(service, spec))?;
+        Some(Arc::clone(upstream.login()))
     }
 
     /// Who signs tokens for an EKS cluster, as a store with this `auth` would sign.

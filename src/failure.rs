@@ -36,6 +36,35 @@ macro_rules! reasons {
     };
 }
 
+impl Reason {
+    /// Of a write: whoever keeps the target, or we for its sake, did not let it happen. Else it was tried and broke, or
+    /// it never came to that.
+    pub fn is_refusal(self) -> bool {
+        match self {
+            Reason::AccessDenied
+            | Reason::Conflict
+            | Reason::Invalid
+            | Reason::TargetDenied
+            | Reason::TargetMissing
+            | Reason::TooLarge => true,
+            Reason::NotFound
+            | Reason::NoValue
+            | Reason::PendingDeletion
+            | Reason::Kms
+            | Reason::Throttled
+            | Reason::Credentials
+            | Reason::Clock
+            | Reason::Network
+            | Reason::Timeout
+            | Reason::Malformed
+            | Reason::Template
+            | Reason::Io
+            | Reason::Action
+            | Reason::Panic => false,
+        }
+    }
+}
+
 /// Which of the two retry rules of design 6.4 holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Retry {
@@ -119,5 +148,28 @@ impl Failure {
     /// What to do next.
     pub fn help(&self) -> &str {
         self.help.as_deref().unwrap_or_else(|| self.reason.help())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The README's sentences are the program's, every reason in its order.
+    #[test]
+    fn the_readme_says_what_the_program_says() {
+        let readme = include_str!("../README.md");
+        let (_, section) = readme.split_once("\n## What to do when\n").unwrap();
+        let section = section.split("\n## ").next().unwrap();
+        let rows: Vec<&str> = section.lines().filter(|it| it.starts_with("| `")).collect();
+        let row = |reason: &Reason| {
+            let again = match reason.retry() {
+                Retry::Soon => "5 min",
+                Retry::Rarely => "1 h",
+            };
+            format!("| `{reason}` | {again} | {} |", reason.help())
+        };
+        let wanted: Vec<String> = Reason::ALL.iter().map(row).collect();
+        assert_eq!(rows, wanted);
     }
 }

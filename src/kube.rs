@@ -7,6 +7,7 @@ mod access;
 mod client;
 mod create;
 mod delete;
+mod ending;
 mod error;
 mod exec;
 mod gate;

@@ -3,10 +3,13 @@
 //! Everything comes from [`Fact`]s. Label sets are closed and present from the start, so that a series that reads 0
 //! is told apart from one that is missing; what never happened has no timestamp.
 
+mod begin;
 mod families;
 mod process;
+#[cfg(test)]
+mod tests;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -18,7 +21,7 @@ use crate::clock::unix_seconds;
 use crate::config::Config;
 use crate::failure::Reason;
 use crate::names::EntryName;
-use crate::report::{Condition, Fact, Outcome, Reporter, RequestCode, Stage, TargetKind};
+use crate::report::{Condition, Fact, Reporter, RequestCode, Stage};
 
 /// All metrics of one process, in a registry of their own.
 #[derive(Debug)]
@@ -29,6 +32,8 @@ pub struct Metrics {
     unprefixed: Registry,
     process: Process,
     per_secret: bool,
+    /// Held while a page is made: it takes several times its own size.
+    page: Mutex<()>,
 }
 
 impl Metrics {
@@ -43,6 +48,7 @@ impl Metrics {
             unprefixed,
             process,
             per_secret: config.daemon.per_secret_metrics,
+            page: Mutex::default(),
         };
         metrics.begin(config);
         metrics.families.reload_successful.set(1.0);
@@ -69,55 +75,13 @@ impl Metrics {
         Reporter::new(move |fact| metrics.record(fact))
     }
 
-    /// The exposition text, format 0.0.4.
+    /// The exposition text, format 0.0.4. With thousands of entries it takes tens of milliseconds.
     pub fn text(&self) -> Result<String, prometheus::Error> {
+        let _alone = self.page.lock().unwrap_or_else(PoisonError::into_inner);
         self.process.read();
         let mut families = self.registry.gather();
         families.extend(self.unprefixed.gather());
         TextEncoder::new().encode_to_string(&families)
-    }
-
-    /// Makes the series of every store and cluster of a configuration.
-    pub fn begin(&self, config: &Config) {
-        let f = &self.families;
-        for store in config.stores.keys() {
-            let store = store.as_str();
-            for outcome in Outcome::ALL {
-                f.syncs.with_label_values(&[store, outcome.as_str()]);
-                f.sync_duration
-                    .with_label_values(&[store, outcome.as_str()]);
-            }
-            for condition in Condition::ALL {
-                f.secrets.with_label_values(&[store, condition.as_str()]);
-            }
-            for reason in Reason::ALL.iter().filter(|it| it.is_shared()) {
-                f.store_paused.with_label_values(&[store, reason.as_str()]);
-            }
-            for kind in TargetKind::ALL {
-                f.propagation.with_label_values(&[store, kind.as_str()]);
-            }
-            for stage in Stage::ALL {
-                for reason in Reason::ALL {
-                    f.sync_errors
-                        .with_label_values(&[store, stage.as_str(), reason.as_str()]);
-                }
-            }
-        }
-        for cluster in config.clusters.keys() {
-            for reason in Reason::ALL.iter().filter(|it| it.is_shared()) {
-                f.cluster_paused
-                    .with_label_values(&[cluster.as_str(), reason.as_str()]);
-            }
-        }
-        for condition in Condition::ALL {
-            let condition = condition.as_str();
-            f.targets.with_label_values(&["file", "", condition]);
-            for cluster in config.clusters.keys() {
-                f.targets
-                    .with_label_values(&["kubernetes", cluster.as_str(), condition]);
-            }
-        }
-        f.begin_closed();
     }
 
     #[expect(clippy::too_many_lines, reason = "one flat match over a closed set")]
@@ -202,14 +166,7 @@ impl Metrics {
                 f.actions_pending
                     .with_label_values(&labels)
                     .set(whole(count));
-                match oldest {
-                    Some(at) => f
-                        .actions_oldest
-                        .with_label_values(&labels)
-                        .set(unix_seconds(at)),
-                    // An error only says that it was absent already.
-                    None => drop(f.actions_oldest.remove_label_values(&labels)),
-                }
+                set_time(&f.actions_oldest, &labels, oldest);
             }
             Fact::EntryCondition {
                 entry,
@@ -246,23 +203,18 @@ impl Metrics {
             }
             Fact::DeletionsHeld(count) => f.deletions_held.set(whole(count)),
             Fact::TargetsOrphaned(count) => f.targets_orphaned.set(whole(count)),
+            Fact::CredentialsEnd { of, at } => {
+                set_time(&f.credentials_expire, &of.labels(), at);
+            }
             Fact::Leads(leads) => f.leader.set(f64::from(u8::from(leads))),
             Fact::Lag(late) => f.schedule_lag.observe(late.as_secs_f64()),
-            Fact::Progress { at } => f.progress.set(unix_seconds(at)),
+            Fact::Progress { at } => set_time(&f.progress, &[], Some(at)),
         }
     }
 
-    /// A series that is absent where there is no time: never 0.
     fn timestamp(&self, family: &GaugeVec, entry: &EntryName, at: Option<Timestamp>) {
-        if !self.per_secret {
-            return;
-        }
-        match at {
-            Some(at) => family
-                .with_label_values(&[entry.as_str()])
-                .set(unix_seconds(at)),
-            // An error only says that it was absent already.
-            None => drop(family.remove_label_values(&[entry.as_str()])),
+        if self.per_secret {
+            set_time(family, &[entry.as_str()], at);
         }
     }
 
@@ -279,6 +231,15 @@ impl Metrics {
                 .with_label_values(&[entry.as_str(), now.as_str()])
                 .set(1.0);
         }
+    }
+}
+
+/// A series that is absent where there is no time: never 0.
+fn set_time(family: &GaugeVec, labels: &[&str], at: Option<Timestamp>) {
+    match at {
+        Some(at) => family.with_label_values(labels).set(unix_seconds(at)),
+        // An error only says that it was absent already.
+        None => drop(family.remove_label_values(labels)),
     }
 }
 

@@ -125,6 +125,11 @@ pub enum Fact<'a> {
     DeletionsHeld(usize),
     /// Targets that no entry writes any more.
     TargetsOrphaned(usize),
+    /// When the credentials there end, unless they are renewed; `None` where no end is known.
+    CredentialsEnd {
+        of: Login<'a>,
+        at: Option<Timestamp>,
+    },
     /// Whether this machine may write Kubernetes targets.
     Leads(bool),
     /// How late something due was begun.
@@ -133,6 +138,23 @@ pub enum Fact<'a> {
     Progress {
         at: Timestamp,
     },
+}
+
+/// What credentials are for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Login<'a> {
+    Store(&'a StoreName),
+    Cluster(&'a ClusterName),
+}
+
+impl Login<'_> {
+    /// The words for it in metrics.
+    pub fn labels(&self) -> [&str; 2] {
+        match self {
+            Self::Store(name) => ["store", name.as_str()],
+            Self::Cluster(name) => ["cluster", name.as_str()],
+        }
+    }
 }
 
 macro_rules! words {

@@ -63,6 +63,11 @@ impl EksSigner {
         token(&credentials, &self.region, &self.cluster, clock::now())
     }
 
+    /// When the credentials that it signs with end. Its tokens end sooner; each is signed when it is needed.
+    pub fn credentials_end(&self) -> Option<Timestamp> {
+        self.login.expires_at()
+    }
+
     /// The cluster did not take a token: the credentials may not be good any more.
     pub async fn refused(&self) {
         self.login.rejected().await;

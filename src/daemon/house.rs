@@ -8,13 +8,14 @@ use zeroize::Zeroizing;
 
 use super::Stopped;
 use super::delivered;
+use super::ends::{Ends, Holder};
 use super::engine::{Mode, Parts};
 use super::following::Plan;
 use super::leading::{Lead, Leading};
 use super::namespaces::News;
 use super::territory::{Territory, selected_by, selected_in};
 use crate::assemble;
-use crate::aws::{Aws, ClusterKeys};
+use crate::aws::{Aws, ClusterKeys, Service};
 use crate::config::{self, Config, RefreshPolicy};
 use crate::failure::{Failure, Reason};
 use crate::kube::{self, Tenure};
@@ -56,6 +57,7 @@ pub(super) struct House {
     pub metrics: Arc<Metrics>,
     pub reporter: Reporter,
     pub aws: Arc<Aws>,
+    pub ends: Ends,
     instance: Instance,
     seats: Seats,
     clusters: Arc<RwLock<Clusters>>,
@@ -97,6 +99,7 @@ impl House {
             reporter,
             metrics,
             aws,
+            ends: Ends::default(),
             instance: config.daemon.instance.clone(),
             seats: Seats::default(),
             clusters,
@@ -129,7 +132,8 @@ impl House {
             };
             (name.clone(), supplied)
         });
-        let stores = stores.collect();
+        let stores: BTreeMap<_, _> = stores.collect();
+        self.follow_credentials(config);
         let entries = config.entries.iter();
         let entries = entries.map(|(name, spec)| self.entry(config, name, spec));
         let entries = entries.collect();
@@ -143,6 +147,24 @@ impl House {
             clusters: clusters.collect(),
             prune: config.daemon.prune.then_some(config.daemon.prune_after),
         }
+    }
+
+    /// Of stores that are supplied, and of the clusters.
+    fn follow_credentials(&self, config: &Config) {
+        let stores = config.stores.iter().filter_map(|(name, spec)| {
+            let (service, spec) = match spec {
+                config::Store::SecretsManager(spec) => (Service::SecretsManager, spec),
+                config::Store::ParameterStore(spec) => (Service::ParameterStore, spec),
+                config::Store::File(_) => return None,
+            };
+            Some(Holder::Store(name.clone(), self.aws.login(service, spec)?))
+        });
+        let clusters = self.clusters.read().unwrap_or_else(PoisonError::into_inner);
+        let clusters = clusters.iter();
+        let clusters =
+            clusters.map(|(name, (_, client))| Holder::Cluster(name.clone(), Arc::clone(client)));
+        self.ends
+            .follow(stores.chain(clusters).collect(), &self.reporter);
     }
 
     /// A connection stays where only the rate of its cluster is another one.

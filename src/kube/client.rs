@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use reqwest::Method;
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
 use tokio::time::Instant;
@@ -323,6 +324,11 @@ impl Client {
         };
         passage.ended(&object, &end);
         ended.map_err(|broken| broken.failure)
+    }
+
+    /// When our credentials end, as far as they tell.
+    pub fn credentials_end(&self) -> Option<Timestamp> {
+        self.sessions.credentials_end()
     }
 
     /// The way into the cluster, for what is no request with a whole answer.

@@ -5,10 +5,11 @@
 //! a file system whose server is gone, are waited for by one thread and by each call for a bounded time.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex as StdMutex, PoisonError};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use reqwest::Url;
 use reqwest::header::HeaderValue;
 use tokio::sync::Mutex;
@@ -17,6 +18,7 @@ use tokio::time::{Instant, timeout};
 use zeroize::Zeroizing;
 
 use super::access::{self, Access, Identity, Keys, Login, Source, Stamp, Trust, Way, unusable};
+use super::ending;
 use super::ticket::{Issuer, Tickets};
 use super::watch::Lanes;
 use super::way;
@@ -72,6 +74,8 @@ pub(super) struct Sessions {
     doubted: AtomicBool,
     /// The same, for credentials that were handed out.
     refused: AtomicBool,
+    /// Of the credentials that it was last opened with.
+    end: StdMutex<Option<Timestamp>>,
 }
 
 #[derive(Clone)]
@@ -92,6 +96,7 @@ struct Held {
 struct Opened {
     session: Session,
     watched: Vec<(PathBuf, Option<Stamp>)>,
+    certificate_end: Option<Timestamp>,
     token: Option<FollowedToken>,
     /// Where credentials are handed out.
     tickets: Option<Arc<Tickets>>,
@@ -114,6 +119,7 @@ impl Sessions {
             held: Mutex::default(),
             doubted: AtomicBool::new(false),
             refused: AtomicBool::new(false),
+            end: StdMutex::default(),
         }
     }
 
@@ -122,6 +128,15 @@ impl Sessions {
         let mut next = Self::new(self.cluster.clone(), self.configured.access.clone());
         next.configured.signer = Some(signer);
         next
+    }
+
+    /// When the credentials end, as far as they tell. What a plugin hands out for a while is asked for again whenever it
+    /// is needed: its end is nobody's concern.
+    pub(super) fn credentials_end(&self) -> Option<Timestamp> {
+        match &self.configured.signer {
+            Some(signer) => signer.credentials_end(),
+            None => *self.end.lock().unwrap_or_else(PoisonError::into_inner),
+        }
     }
 
     pub(super) fn doubt(&self) {
@@ -164,6 +179,9 @@ impl Sessions {
                     "reading the files of the cluster's access broke off",
                 ))
             }));
+            let opened = held.opened.as_ref();
+            let end = opened.and_then(|opened| opened.as_ref().ok()?.credentials_end());
+            *self.end.lock().unwrap_or_else(PoisonError::into_inner) = end;
         }
         match &held.opened {
             Some(Ok(opened)) => Ok((opened.session.clone(), opened.tickets.clone())),
@@ -207,6 +225,12 @@ impl Opened {
             .all(|(path, stamp)| Stamp::of(path) == *stamp)
     }
 
+    fn credentials_end(&self) -> Option<Timestamp> {
+        let token = self.session.authorization.as_ref();
+        let ends = [self.certificate_end, token.and_then(ending::of_bearer)];
+        ends.into_iter().flatten().min()
+    }
+
     /// A token that cannot be read is not replaced: the last one may still be good, and the server will say so.
     fn follow_token(&mut self, now: Instant, doubted: bool) {
         let Some(token) = &mut self.token else { return };
@@ -242,6 +266,7 @@ impl Opened {
                     return Ok(Self {
                         session,
                         watched,
+                        certificate_end: keys.identity.as_ref().and_then(ending::of_certificate),
                         token,
                         tickets: None,
                     });
@@ -256,6 +281,8 @@ impl Opened {
         Ok(Self {
             session,
             watched,
+            // Of what is handed out for a while.
+            certificate_end: None,
             token: None,
             tickets: Some(Arc::new(tickets)),
         })

@@ -13,8 +13,8 @@ use crate::report::{ActionKind, ActionResult, Stage, TargetKind, WriteResult};
 
 /// Seconds, from a 5 ms write to an hour of propagation.
 const BUCKETS: &[f64] = &[
-    0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0,
-    1200.0, 1800.0, 3600.0, 7200.0,
+    0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0,
+    300.0, 600.0, 1200.0, 1800.0, 3600.0, 7200.0,
 ];
 
 /// Seconds of one request: nothing waits longer than its timeout.
@@ -37,7 +37,8 @@ pub(super) struct Families {
     pub next_sync: GaugeVec,
     pub undelivered: GaugeVec,
     pub schedule_lag: Histogram,
-    pub progress: Gauge,
+    /// Without labels: absent until it is set.
+    pub progress: GaugeVec,
     pub store_requests: CounterVec,
     pub store_request_duration: HistogramVec,
     pub store_paused: GaugeVec,
@@ -49,6 +50,7 @@ pub(super) struct Families {
     pub actions: CounterVec,
     pub actions_pending: GaugeVec,
     pub actions_oldest: GaugeVec,
+    pub credentials_expire: GaugeVec,
     pub deletions_held: Gauge,
     pub targets_orphaned: Gauge,
     pub reloads: Counter,
@@ -86,7 +88,7 @@ impl Families {
             next_sync: secret.gauges("next_sync_timestamp_seconds", "When an entry is next checked or retried", &["secret"])?,
             undelivered: secret.gauges("undelivered_version_created_timestamp_seconds", "When the version was made that is known and not in every target yet", &["secret"])?,
             schedule_lag: make.histogram("schedule_lag_seconds", "How late something due was begun", BUCKETS)?,
-            progress: make.gauge("scheduler_progress_timestamp_seconds", "When the scheduler last went round")?,
+            progress: make.gauges("scheduler_progress_timestamp_seconds", "When the scheduler last went round", &[])?,
             store_requests: make.counters("store_requests_total", "Calls to stores by how they ended, retries inside a call not counted", &["store", "operation", "code"])?,
             store_request_duration: make.histograms("store_request_duration_seconds", "Time one call to a store took", &["store", "operation"], REQUEST_BUCKETS)?,
             store_paused: make.gauges("store_paused", "1 while everything behind a store's identity and region waits for one probe, for this reason", &["store", "reason"])?,
@@ -94,6 +96,7 @@ impl Families {
             cluster_requests: make.counters("cluster_requests_total", "Requests to clusters by how they ended", &["cluster", "verb", "code"])?,
             cluster_request_duration: make.histograms("cluster_request_duration_seconds", "Time one request to a cluster took", &["cluster", "verb"], REQUEST_BUCKETS)?,
             target_writes: make.counters("target_writes_total", "Writes to targets by result", &["target_kind", "result"])?,
+            credentials_expire: make.gauges("credentials_expire_timestamp_seconds", "When the present credentials of a store or cluster end, unless they are renewed before; absent where they have no end", &["kind", "name"])?,
             deletions_held: make.gauge("deletions_held", "Targets that would lose something by what is gone upstream, held until a person lets them go")?,
             targets_orphaned: make.gauge("targets_orphaned", "Targets that were delivered to and that no entry writes any more")?,
             reloads: make.counter("config_reloads_total", "Reloads of the configuration, refused ones included")?,
