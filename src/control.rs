@@ -5,12 +5,13 @@
 //! so, and never guess.
 
 mod client;
+mod door;
 mod group;
 mod protocol;
 mod server;
 mod socket;
 
 pub use self::client::{NotAsked, adopt, prune, status, sync};
+pub use self::door::{Door, Place, open};
 pub use self::protocol::{Prune, Which};
 pub use self::server::serve;
-pub use self::socket::{Door, Socket, open};

@@ -1,4 +1,7 @@
 //! What `/status`, `status`, `sync` and `once` show: every entry and target, how it stands and what to do. Never a value.
+//!
+//! A command may be of another release than the daemon that answers it: it passes over fields that it does not know, and
+//! does without those that were added after the first release.
 
 use std::borrow::Cow;
 
@@ -13,9 +16,14 @@ use crate::report::{Condition, TargetKind};
 pub const VERSION: u32 = 1;
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Status {
     pub version: u32,
+    /// RFC 3339: when this was said.
+    #[serde(default = "crate::clock::now")]
+    pub at: Timestamp,
+    /// Of the daemon.
+    #[serde(default)]
+    pub release: String,
     pub instance: String,
     /// Null where the configuration is the one from the start.
     pub reload: Option<ReloadStatus>,
@@ -25,12 +33,17 @@ pub struct Status {
     /// Clusters that nothing is asked of but a probe.
     #[serde(default)]
     pub paused_clusters: Vec<PausedCluster>,
+    /// The same of stores.
+    #[serde(default)]
+    pub paused_stores: Vec<PausedStore>,
+    /// Removals that the brake holds.
+    #[serde(default)]
+    pub held: Vec<Held>,
     pub entries: Vec<EntryStatus>,
 }
 
 /// Who writes to Kubernetes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct LeaderStatus {
     /// Whether this machine does.
     pub leads: bool,
@@ -46,7 +59,6 @@ pub struct LeaderStatus {
 
 /// A cluster whose trouble is everybody's there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct PausedCluster {
     pub cluster: String,
     /// RFC 3339.
@@ -55,9 +67,18 @@ pub struct PausedCluster {
     pub error: Trouble,
 }
 
+/// A store whose trouble is that of all who read there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PausedStore {
+    pub store: String,
+    /// RFC 3339.
+    pub since: Timestamp,
+    pub next_probe: Timestamp,
+    pub error: Trouble,
+}
+
 /// How the last reload ended.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct ReloadStatus {
     pub at: Timestamp,
     pub successful: bool,
@@ -66,12 +87,20 @@ pub struct ReloadStatus {
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct EntryStatus {
     pub name: String,
     pub store: String,
     #[serde(serialize_with = "word", deserialize_with = "of_word")]
     pub state: Condition,
+    /// How often it is read, in seconds.
+    #[serde(default)]
+    pub refresh_interval_seconds: u64,
+    /// RFC 3339: when the newest version was made that a target holds. Null where its store does not say.
+    #[serde(default)]
+    pub version_created: Option<Timestamp>,
+    /// When a version was made that is known and not in every target. Null while all targets hold what is known.
+    #[serde(default)]
+    pub undelivered_version_created: Option<Timestamp>,
     /// RFC 3339; null for what never happened.
     pub last_success: Option<Timestamp>,
     pub next_sync: Option<Timestamp>,
@@ -83,7 +112,6 @@ pub struct EntryStatus {
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct TargetStatus {
     #[serde(serialize_with = "kind_word", deserialize_with = "kind_of_word")]
     pub kind: TargetKind,
@@ -105,7 +133,6 @@ pub struct TargetStatus {
 
 /// An action that has not run for the last change, or that failed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct ActionStatus {
     pub kind: Cow<'static, str>,
     /// What it does, without arguments.
@@ -132,7 +159,6 @@ impl EntryStatus {
 
 /// A target that was delivered to, and that no entry writes any more.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Orphan {
     #[serde(serialize_with = "kind_word", deserialize_with = "kind_of_word")]
     pub kind: TargetKind,
@@ -160,7 +186,6 @@ pub enum OrphanFate {
 
 /// Removals of an entry that the brake holds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Held {
     pub entry: String,
     /// Paths, or `cluster/namespace/name`.
@@ -169,7 +194,6 @@ pub struct Held {
 
 /// What is left behind and what is held, and what `prune --apply` made of it.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Leftovers {
     pub orphans: Vec<Orphan>,
     pub held: Vec<Held>,
@@ -185,7 +209,6 @@ pub struct Leftovers {
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct PrunedOrphan {
     pub target: String,
     pub entry: String,
@@ -207,7 +230,6 @@ pub enum PruneEnd {
 
 /// What came of taking over what others wrote.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Adoption {
     pub targets: Vec<AdoptedTarget>,
     /// Names of which there is neither an entry nor a target.
@@ -215,7 +237,6 @@ pub struct Adoption {
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct AdoptedTarget {
     /// A path, or `cluster/namespace/name`.
     pub target: String,
@@ -237,7 +258,6 @@ pub enum AdoptEnd {
 
 /// A failure as it is shown.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Trouble {
     pub reason: Cow<'static, str>,
     pub message: String,
@@ -284,3 +304,6 @@ fn one_of<'de, D: Deserializer<'de>, T: Copy>(
         .copied()
         .ok_or_else(|| D::Error::custom("unknown word"))
 }
+
+#[cfg(test)]
+mod tests;

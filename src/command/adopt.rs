@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use super::plan::list;
 use super::progress::ProgressLine;
-use super::table::{self, Columns, Paint};
+use super::table::{self, Columns, Paint, Sheet};
 use super::{FAILED, USAGE, load, print, show};
 use crate::config::{Config, Target};
 use crate::control::{self, NotAsked, Which};
@@ -129,7 +129,7 @@ fn failed(why: &str) -> ExitCode {
 
 fn outcome(mut entries: Vec<EntryStatus>) -> String {
     table::worst_first(&mut entries);
-    table::table(&entries, Columns::Outcome, Paint::for_stdout())
+    table::table(&entries, Columns::Outcome, Sheet::for_stdout())
 }
 
 /// What a look is at.

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use super::progress::ProgressLine;
-use super::table::{Columns, Paint, table};
+use super::table::{Columns, Sheet, table};
 use super::{FAILED, PARTIAL, TEMPORARY, load_with, print, show};
 use crate::daemon::{self, Done, Stopped};
 use crate::names::EntryName;
@@ -24,7 +24,7 @@ pub(super) async fn run(path: &Path, names: &[EntryName]) -> ExitCode {
             if let Some(leader) = leader.filter(|leader| !leader.leads) {
                 show(&standby(&leader));
             }
-            let list = table(&entries, Columns::Outcome, Paint::for_stdout());
+            let list = table(&entries, Columns::Outcome, Sheet::for_stdout());
             print(&list, exit_code(&entries))
         }
         Err(held @ Stopped::StateHeld(_)) => {

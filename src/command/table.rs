@@ -1,137 +1,132 @@
 //! How entries stand, as a list for people: what `once`, `status` and `sync` print on stdout.
+//!
+//! A terminal is spared what is well: beyond some entries, and beyond some targets of one entry, only their number is
+//! said. A file or a pipe gets everything.
 
-use std::io::IsTerminal as _;
+mod row;
+mod sheet;
+mod span;
 
 use jiff::Timestamp;
 
+use self::row::{Row, Widths};
+use self::sheet::visible;
+pub(super) use self::sheet::{GREEN, Paint, RED, Sheet, YELLOW};
+pub(super) use self::span::age;
 use crate::report::Condition;
 use crate::status::{EntryStatus, TargetStatus, Trouble};
 
-pub(super) const GREEN: u8 = 32;
-pub(super) const YELLOW: u8 = 33;
-pub(super) const RED: u8 = 31;
+/// So many entries that are well are listed on a terminal.
+const MOST_WELL: usize = 20;
+/// So many targets of one entry.
+const MOST_TARGETS: usize = 10;
 
 /// What a line says of an entry beside its state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Columns {
     /// How many targets it has.
     Outcome,
-    /// When it last succeeded and when it is next due too, seen from this time.
+    /// How old its version is, when it last succeeded and when it is next due too, seen from this time.
     Standing(Timestamp),
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Paint {
-    Plain,
-    Colour,
-}
-
-impl Paint {
-    pub(super) fn for_stdout() -> Self {
-        if std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none() {
-            Self::Colour
-        } else {
-            Self::Plain
-        }
-    }
-
-    /// The state, as wide as the longest.
-    fn state(self, state: Condition) -> String {
-        let colour = match state {
-            Condition::Contested | Condition::Stale | Condition::Failing => RED,
-            Condition::Partial | Condition::Pending => YELLOW,
-            Condition::Fresh | Condition::Suspended => GREEN,
-        };
-        self.word(state.as_str(), Some(colour))
-    }
-
-    /// A word, as wide as the longest state.
-    pub(super) fn word(self, word: &str, colour: Option<u8>) -> String {
-        match (self, colour) {
-            (Self::Colour, Some(colour)) => format!("\x1b[{colour}m{word:9}\x1b[0m"),
-            (Self::Colour, None) | (Self::Plain, _) => format!("{word:9}"),
-        }
-    }
-}
-
-/// One line per entry. Where it is not fresh: one more per target, and what to do.
-pub(super) fn table(entries: &[EntryStatus], columns: Columns, paint: Paint) -> String {
-    let names = entries.iter().map(|entry| entry.name.len());
-    let width = names.max().unwrap_or(0);
+/// One line per entry. Where it is not fresh: one more per target that is not, and what to do.
+pub(super) fn table(entries: &[EntryStatus], columns: Columns, sheet: Sheet) -> String {
+    let most = sheet.width.map_or(usize::MAX, |_| MOST_WELL);
+    let mut well = 0;
+    let shown = entries.iter().filter(|entry| {
+        well += usize::from(is_good(entry.state));
+        !is_good(entry.state) || well <= most
+    });
+    let rows: Vec<(Row, &EntryStatus)> = shown
+        .map(|entry| (Row::new(entry, columns), entry))
+        .collect();
+    let widths = Widths::of(rows.iter().map(|(row, _)| row));
     let mut lines = Vec::new();
-    for entry in entries {
-        let state = paint.state(entry.state);
-        let rest = rest(entry, columns);
-        lines.push(format!("{:width$}  {state}  {rest}", entry.name));
-        if matches!(entry.state, Condition::Fresh | Condition::Suspended) {
-            lines.extend(entry.targets.iter().filter_map(|it| pending(it, columns)));
-            continue;
-        }
-        for target in &entry.targets {
-            let state = paint.state(target.state);
-            let standby = if target.waits { "  (standby)" } else { "" };
-            lines.push(format!("  {state}  {}{standby}", target.target));
-            lines.extend(pending(target, columns));
-            lines.extend(target.error.iter().flat_map(explained));
-        }
-        let own = entry.error.iter();
-        // What stops the whole entry may be newer than what once stopped a target.
-        let known = |own: &Trouble| {
-            let mut errors = entry.targets.iter().filter_map(|it| it.error.as_ref());
-            errors.any(|error| error.message == own.message)
-        };
-        let own = own.filter(|own| !known(own));
-        lines.extend(own.flat_map(explained));
+    for (row, entry) in rows {
+        lines.extend(row.lines(&widths, sheet));
+        lines.extend(details(entry, columns, sheet));
+    }
+    if let Some(more @ 1..) = well.checked_sub(most) {
+        let plural = if more == 1 { "y is" } else { "ies are" };
+        let more = format!("{more} more entr{plural} well; `| less` lists all");
+        lines.extend(sheet.lines(0, &more));
     }
     lines.into_iter().map(|line| line + "\n").collect()
 }
 
-fn rest(entry: &EntryStatus, columns: Columns) -> String {
-    let targets = entry.targets.len();
-    let plural = if targets == 1 { "" } else { "s" };
-    let targets = format!("{targets} target{plural}");
-    let Columns::Standing(now) = columns else {
-        return targets;
+/// What there is to say of an entry beyond its line.
+fn details(entry: &EntryStatus, columns: Columns, sheet: Sheet) -> Vec<String> {
+    let mut lines = Vec::new();
+    let (well, not_well): (Vec<_>, Vec<_>) = entry.targets.iter().partition(|it| is_good(it.state));
+    let listed = sheet.width.map_or(usize::MAX, |_| MOST_TARGETS);
+    // Where all of the entry is suspended or waits, its line has said so.
+    let not_well = if is_good(entry.state) {
+        Vec::new()
+    } else {
+        not_well
     };
-    let last = match entry.last_success {
-        Some(at) => format!("synced {} ago", age(now.duration_since(at).as_secs())),
-        None => "never synced".to_owned(),
-    };
-    match entry.next_sync {
-        Some(at) if at > now => {
-            let wait = age(at.duration_since(now).as_secs());
-            format!("{targets:10}  {last:16}  next in {wait}")
-        }
-        Some(_) => format!("{targets:10}  {last:16}  next now"),
-        None => format!("{targets:10}  {last}"),
+    for target in not_well.iter().take(listed) {
+        let state = sheet.paint.state(target.state);
+        let standby = if target.waits { "  (standby)" } else { "" };
+        lines.push(format!("  {state}  {}{standby}", visible(&target.target)));
+        lines.extend(notes(target, columns, sheet));
+        let errors = target.error.iter();
+        lines.extend(errors.flat_map(|it| explained(it, sheet)));
     }
+    if let Some(more @ 1..) = not_well.len().checked_sub(listed) {
+        let plural = if more == 1 { " that is" } else { " that are" };
+        lines.push(format!("  and {more} more{plural} not fresh"));
+    }
+    for target in well.into_iter().take(listed) {
+        lines.extend(notes(target, columns, sheet));
+    }
+    lines.extend(
+        undelivered(entry, columns)
+            .iter()
+            .flat_map(|it| sheet.lines(4, it)),
+    );
+    // What stops the whole entry may be newer than what once stopped a target.
+    let known = |own: &Trouble| {
+        let mut errors = entry.targets.iter().filter_map(|it| it.error.as_ref());
+        errors.any(|error| error.message == own.message)
+    };
+    let own = entry.error.iter().filter(|_| !is_good(entry.state));
+    let own = own.filter(|own| !known(own));
+    lines.extend(own.flat_map(|it| explained(it, sheet)));
+    lines
 }
 
-/// What has to run for a target's last change.
-fn pending(target: &TargetStatus, columns: Columns) -> Option<String> {
-    let (Some(action), Columns::Standing(now)) = (&target.action, columns) else {
+/// That a newer version waits.
+fn undelivered(entry: &EntryStatus, columns: Columns) -> Option<String> {
+    let (Columns::Standing(now), Some(at)) = (columns, entry.undelivered_version_created) else {
         return None;
     };
-    let since = age(now.duration_since(action.pending_since).as_secs());
-    Some(format!("    {} pending for {since}", action.action))
+    let since = age(now.duration_since(at).as_secs());
+    Some(format!("a version made {since} ago is not in every target"))
 }
 
-/// A span by its largest unit, and the one below while that says something.
-fn age(seconds: i64) -> String {
-    let seconds = seconds.max(0);
-    let two = |large: i64, unit: &str, small: i64, below: &str| {
-        if small == 0 {
-            format!("{large}{unit}")
-        } else {
-            format!("{large}{unit}{small}{below}")
-        }
+/// What has to run for a target's last change, and that it is away.
+fn notes(target: &TargetStatus, columns: Columns, sheet: Sheet) -> Vec<String> {
+    let Columns::Standing(now) = columns else {
+        return Vec::new();
     };
-    match seconds {
-        0..60 => format!("{seconds}s"),
-        60..3600 => format!("{}m", seconds / 60),
-        3600..86_400 => two(seconds / 3600, "h", seconds / 60 % 60, "m"),
-        _ => two(seconds / 86_400, "d", seconds / 3600 % 24, "h"),
-    }
+    let since = |at: Timestamp| age(now.duration_since(at).as_secs());
+    let removed = target.removed_since.map(|at| {
+        let name = &target.target;
+        format!(
+            "{name}: removed {} ago, what it is made of is gone",
+            since(at)
+        )
+    });
+    let action = target.action.as_ref();
+    let pending = action.map(|it| format!("{} pending for {}", it.action, since(it.pending_since)));
+    let all = removed.iter().chain(&pending);
+    all.flat_map(|note| sheet.lines(4, note)).collect()
+}
+
+fn is_good(state: Condition) -> bool {
+    matches!(state, Condition::Fresh | Condition::Suspended)
 }
 
 /// The worst first, those that are alike by name.
@@ -149,92 +144,22 @@ pub(super) fn summary(entries: &[EntryStatus]) -> String {
     });
     let counts: Vec<String> = counts.collect();
     if counts.is_empty() {
-        return format!("{all} {noun}\n");
+        return format!("{all} {noun}");
     }
-    format!("{all} {noun}: {}\n", counts.join(", "))
+    format!("{all} {noun}: {}", counts.join(", "))
 }
 
 /// Whether everything is as it should be.
 pub(super) fn is_well(entries: &[EntryStatus]) -> bool {
-    let good = |state: Condition| matches!(state, Condition::Fresh | Condition::Suspended);
-    entries.iter().filter_map(EntryStatus::counted).all(good)
+    let mut counted = entries.iter().filter_map(EntryStatus::counted);
+    counted.all(is_good)
 }
 
-fn explained(trouble: &Trouble) -> [String; 2] {
-    [
-        format!("    {} ({})", trouble.message, trouble.reason),
-        format!("    help: {}", trouble.help),
-    ]
+fn explained(trouble: &Trouble, sheet: Sheet) -> Vec<String> {
+    let fact = format!("{} ({})", trouble.message, trouble.reason);
+    let help = format!("help: {}", trouble.help);
+    [sheet.lines(4, &fact), sheet.lines(4, &help)].concat()
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn entry(name: &str, state: Condition) -> EntryStatus {
-        EntryStatus {
-            name: name.to_owned(),
-            store: "prod".to_owned(),
-            state,
-            last_success: None,
-            next_sync: None,
-            error: None,
-            waits: false,
-            targets: Vec::new(),
-        }
-    }
-
-    #[test]
-    fn spans_are_short_and_never_negative() {
-        for (seconds, text) in [
-            (-5, "0s"),
-            (59, "59s"),
-            (60, "1m"),
-            (3599, "59m"),
-            (3600, "1h"),
-            (7500, "2h5m"),
-            (90_000, "1d1h"),
-            (864_000, "10d"),
-        ] {
-            assert_eq!(age(seconds), text);
-        }
-    }
-
-    #[test]
-    fn the_worst_comes_first_and_all_are_counted() {
-        let mut entries = [
-            entry("b", Condition::Fresh),
-            entry("c", Condition::Failing),
-            entry("a", Condition::Fresh),
-            entry("d", Condition::Partial),
-        ];
-        worst_first(&mut entries);
-        let names: Vec<&str> = entries.iter().map(|entry| &*entry.name).collect();
-        assert_eq!(names, ["c", "d", "a", "b"]);
-        assert_eq!(
-            summary(&entries),
-            "4 entries: 1 failing, 1 partial, 2 fresh\n"
-        );
-        assert_eq!(summary(&[]), "0 entries\n");
-    }
-
-    #[test]
-    fn columns_are_aligned_with_and_without_colour() {
-        let now: Timestamp = "2026-01-02T03:00:00Z".parse().unwrap();
-        let mut long = entry("a-long-name", Condition::Fresh);
-        long.last_success = Some("2026-01-02T02:58:00Z".parse().unwrap());
-        long.next_sync = Some("2026-01-02T04:00:00Z".parse().unwrap());
-        let entries = [long, entry("b", Condition::Pending)];
-        let columns = Columns::Standing(now);
-        let plain = table(&entries, columns, Paint::Plain);
-        assert_eq!(
-            plain,
-            "a-long-name  fresh      0 targets   synced 2m ago     next in 1h\n\
-             b            pending    0 targets   never synced\n"
-        );
-        let colour = table(&entries, columns, Paint::Colour);
-        assert!(colour.contains("\x1b[32mfresh    \x1b[0m"), "{colour:?}");
-        let bare = colour.replace("\x1b[32m", "").replace("\x1b[33m", "");
-        assert_eq!(bare.replace("\x1b[0m", ""), plain);
-    }
-}
+mod tests;

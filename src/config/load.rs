@@ -1,12 +1,12 @@
 //! From a path to a checked configuration.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::problems::Problems;
 use super::source::FileId;
 use super::source::Sources;
 use super::surroundings::Surroundings;
-use super::{Config, Daemon, Diagnostics, include, lower, tree};
+use super::{Config, Diagnostics, include, lower, tree};
 
 /// A configuration without errors, and what is still worth a look.
 #[derive(Clone, Debug)]
@@ -48,20 +48,34 @@ pub fn load(main: &Path, surroundings: &Surroundings) -> Result<Loaded, Diagnost
     }
 }
 
-/// Only what the main file says of the daemon: where it is found, for whoever asks it. The rest may have mistakes, and
-/// who asks may not be allowed to read what it names.
-pub fn load_daemon(main: &Path, surroundings: &Surroundings) -> Result<Daemon, Diagnostics> {
+/// Only where the main file says that the daemon is asked. Everything else may have mistakes, be broken off, or name what
+/// whoever asks may not read; but no daemon is asked in place of the one that is meant, where that cannot be told.
+pub fn find_socket(main: &Path, surroundings: &Surroundings) -> Result<PathBuf, Diagnostics> {
     let problems = Problems::default();
     let sources = Sources::begin(main, &problems);
-    let sound = tree::sound(sources.get(FileId::MAIN));
+    if problems.has_errors() {
+        return Err(problems.into_diagnostics(&sources));
+    }
+    let source = sources.get(FileId::MAIN);
+    let sound = tree::sound(source);
     let (document, syntax) = tree::parse(&sound, FileId::MAIN);
+    let broken = !syntax.is_empty();
     for problem in syntax {
         problems.push(problem);
     }
-    let mut table = document.table(&problems);
-    let daemon = lower::lower_daemon(table.table("daemon"), &sources, surroundings, &problems);
-    let diagnostics = problems.into_diagnostics(&sources);
-    daemon
-        .filter(|_| diagnostics.errors() == 0)
-        .ok_or(diagnostics)
+    let table = document.table(&problems).table("daemon");
+    let is_lost = |key: &&str| {
+        let has = table.as_ref().is_some_and(|table| table.has(key));
+        broken && !has && says(&source.text, key)
+    };
+    let lost = ["control_socket", "state_dir"].iter().any(is_lost);
+    let socket = lower::find_socket(table, &sources, surroundings, &problems);
+    let socket = socket.filter(|_| !lost);
+    socket.ok_or_else(|| problems.into_diagnostics(&sources))
+}
+
+/// Whether a line that is no comment has that in it.
+fn says(text: &str, key: &str) -> bool {
+    let mut lines = text.lines().map(str::trim_start);
+    lines.any(|line| !line.starts_with('#') && line.contains(key))
 }

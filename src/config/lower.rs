@@ -187,15 +187,14 @@ pub(super) fn lower(
 }
 
 /// Lowers only what says where the daemon is.
-pub(super) fn lower_daemon(
+pub(super) fn find_socket(
     table: Option<Table<'_>>,
     sources: &Sources,
     surroundings: &Surroundings,
     problems: &Problems,
-) -> Option<Daemon> {
+) -> Option<PathBuf> {
     let cx = Lowering::new(problems, sources, surroundings);
-    // Of who leads, the daemon knows better.
-    daemon::lower(&cx, table, Place::file(FileId::MAIN)).0
+    daemon::find_socket(&cx, table, Place::file(FileId::MAIN))
 }
 
 impl Lowering<'_> {

@@ -55,8 +55,8 @@ pub enum Which {
     All,
 }
 
+/// What a later release says beyond that is passed over; a request, which may ask for more than is known here, is not.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub(super) struct Reply {
     pub version: u32,
     pub release: String,
@@ -64,7 +64,7 @@ pub(super) struct Reply {
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
+#[serde(rename_all = "snake_case")]
 pub(super) enum Answer {
     Status(Box<Status>),
     /// More replies follow.

@@ -15,11 +15,11 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, timeout};
 use tokio_util::sync::CancellationToken;
 
+use super::door::{Door, Others};
 use super::protocol::{
     Answer, LONGEST_REPLY, LONGEST_REQUEST, Prune, Question, Refusal, Reply, Which, line,
     read_request,
 };
-use super::socket::{Door, Others};
 use crate::daemon::{self, Ask, Progress, Unknown, Wanted};
 use crate::names::EntryName;
 use crate::status::EntryStatus;
@@ -36,22 +36,31 @@ const PIECE: usize = 64 << 10;
 /// How often a peer hears of progress.
 const TELL: Duration = Duration::from_millis(100);
 
+/// How often it is seen to that others find the socket.
+const LOOK: Duration = Duration::from_secs(5);
+
 /// After `accept` failed for want of descriptors or memory.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(200);
 
 /// Serves until `stop`. Returns its own name, for whoever reports that it ended.
 pub async fn serve(
-    Door { listener, others }: Door,
+    mut door: Door,
     asks: mpsc::Sender<Ask>,
     stop: CancellationToken,
 ) -> &'static str {
     let permits = Arc::new(Semaphore::new(CONNECTIONS));
     let mut connections = JoinSet::new();
+    let mut look = tokio::time::interval(LOOK);
+    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         let accepted = tokio::select! {
             () = stop.cancelled() => break,
             Some(_) = connections.join_next() => continue,
-            accepted = listener.accept() => accepted,
+            _ = look.tick() => {
+                door.look();
+                continue;
+            }
+            accepted = door.listener.accept() => accepted,
         };
         let Ok((mut stream, _)) = accepted else {
             tokio::time::sleep(ACCEPT_AGAIN).await;
@@ -62,7 +71,7 @@ pub async fn serve(
             let _ = stream.try_write(&line(&Reply::new(Refusal::Busy.answer())));
             continue;
         };
-        let asks = asks.clone();
+        let (asks, others) = (asks.clone(), door.others);
         connections.spawn(async move {
             let _permit = permit;
             // Whoever asked has gone, or was too slow.

@@ -13,7 +13,6 @@ use rustix::net::{self, AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use rustix::process::geteuid;
 use tokio::net::UnixListener;
 
-use super::group;
 use crate::failure::{Failure, Reason};
 
 /// Connections that wait to be accepted.
@@ -22,32 +21,16 @@ const BACKLOG: i32 = 64;
 /// What a Unix socket's address has room for.
 const LONGEST: usize = 107;
 
-/// Where others come in.
-#[derive(Debug)]
-pub struct Door {
-    pub(super) listener: UnixListener,
-    pub(super) others: Others,
-}
-
-/// Who may ask beyond root and our own user.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Others {
-    Nobody,
-    /// The socket's mode lets in the members of a group, and nobody else.
-    ByMode,
-}
-
 /// The socket's place, until this is dropped.
 #[derive(Debug)]
-pub struct Socket {
+pub(super) struct Socket {
     directory: OwnedFd,
     name: OsString,
     inode: (u64, u64),
 }
 
 /// Listens at `path`, for our own user and root, and for `group` where one is named.
-pub fn open(path: &Path, group: Option<&str>) -> Result<(Door, Socket), Failure> {
-    let group = group.map(group::id).transpose()?;
+pub(super) fn open(path: &Path, group: Option<u32>) -> Result<(UnixListener, Socket), Failure> {
     let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
         return Err(
             Failure::new(Reason::Io, format!("{} names no file", path.display()))
@@ -88,11 +71,15 @@ pub fn open(path: &Path, group: Option<&str>) -> Result<(Door, Socket), Failure>
     };
     let listener = UnixListener::from_std(socket)
         .map_err(|_| refused(path, "cannot be listened at", Errno::INVAL))?;
-    let others = match group {
-        Some(_) => Others::ByMode,
-        None => Others::Nobody,
-    };
-    Ok((Door { listener, others }, place))
+    Ok((listener, place))
+}
+
+impl Socket {
+    /// Whether it is what others find by that path.
+    pub(super) fn is_at(&self, path: &Path) -> bool {
+        let found = fs::statat(fs::CWD, path, AtFlags::SYMLINK_NOFOLLOW);
+        found.is_ok_and(|found| inode(&found) == self.inode)
+    }
 }
 
 impl Drop for Socket {

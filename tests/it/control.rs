@@ -94,7 +94,9 @@ fn status_says_how_everything_stands_the_worst_first() {
 
     let done = home.finish(&["status", "--json"]);
     assert_eq!((done.code, done.stdout.lines().count()), (Some(1), 1));
-    let (asked, page) = (Status::parse(&done.stdout), daemon.status());
+    let (mut asked, mut page) = (Status::parse(&done.stdout), daemon.status());
+    // Each says when it was made.
+    assert!(asked.0["at"].is_string() && asked.0["at"].take() != page.0["at"].take());
     assert_eq!(asked.0, page.0, "the same as /status");
 
     aws.heal();
@@ -126,8 +128,21 @@ fn status_needs_no_more_of_the_configuration_than_where_the_daemon_is() {
     home.configure("[secrets.broken]\nstore = \"none\"\n");
     assert_eq!(home.check().code, Some(78));
     assert_answers(&home);
+    // Nor what is broken off, as long as it says where the daemon is.
     home.configure("[daemon]\n");
-    assert_eq!(home.finish(&["status"]).code, Some(78));
+    assert_answers(&home);
+    home.configure("[secrets.broken\nstore = 5 = 6\n\"\"\"\n");
+    assert_eq!(home.check().code, Some(78));
+    assert_answers(&home);
+    let sound = home.read_text("secretsyncd.toml").unwrap();
+    for lost in ["control_socket = 7 #", "control_socket : "] {
+        home.configure_whole(&sound.replacen("control_socket = ", lost, 1));
+        let done = home.finish(&["status"]);
+        assert_eq!(done.code, Some(78), "{lost}: {done:?}");
+        let said = "error: where the daemon is asked cannot be told";
+        assert!(done.stderr.contains(said), "{lost}: {}", done.stderr);
+        assert!(done.stderr.contains("`control_socket`"), "{}", done.stderr);
+    }
 }
 
 #[test]

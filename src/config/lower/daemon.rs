@@ -29,6 +29,27 @@ pub(super) fn lower<'t>(
     (whole(cx, table), leader)
 }
 
+/// Where the daemon is asked. `None` where that is said and not understood.
+pub(super) fn find_socket(
+    cx: &Lowering<'_>,
+    table: Option<Table<'_>>,
+    main: Place,
+) -> Option<PathBuf> {
+    let mut table = table;
+    let (socket, state_dir) = match &mut table {
+        Some(table) => (table.take("control_socket"), table.take("state_dir")),
+        None => (None, None),
+    };
+    if let Some(socket) = socket {
+        return cx.path(socket).map(|path| path.value);
+    }
+    let daemon = match state_dir {
+        Some(dir) => with_state_dir(cx, cx.path(dir)?.value),
+        None => defaults(cx, main)?,
+    };
+    Some(daemon.control_socket)
+}
+
 fn whole(cx: &Lowering<'_>, mut table: Table<'_>) -> Option<Daemon> {
     let is_given = table.has("state_dir");
     let state_dir = table.take("state_dir").and_then(|v| cx.path(v));
