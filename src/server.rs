@@ -8,6 +8,8 @@
 //! On a loopback address the `Host` header must name this machine, so that a web page cannot read it through a
 //! rebound name.
 
+mod page;
+
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,11 +25,12 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc, oneshot};
-use tokio::task::JoinSet;
+use tokio::task::{JoinSet, spawn_blocking};
 use tokio_util::sync::CancellationToken;
 
 use crate::daemon::{Ask, Pulse};
 use crate::metrics::Metrics;
+use crate::status::Status;
 
 /// Connections open at a time; one more waits.
 const CONNECTIONS: usize = 64;
@@ -40,6 +43,9 @@ const CONNECTION_LIMIT: Duration = Duration::from_mins(5);
 
 /// After `accept` failed for want of descriptors or memory.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(200);
+
+/// The longest the engine may take to say how things stand: what hangs is told, not waited for.
+const ENGINE_LIMIT: Duration = Duration::from_secs(5);
 
 /// What a server that ends is called.
 pub const NAME: &str = "the HTTP server";
@@ -62,7 +68,7 @@ pub async fn serve(listener: TcpListener, site: Site, stop: CancellationToken) -
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz));
     if loopback {
-        routes = routes.route("/status", get(status));
+        routes = routes.route("/status", get(status)).route("/", get(shown));
     }
     let routes = routes
         .with_state(site)
@@ -104,9 +110,10 @@ async fn accept(listener: TcpListener, routes: Router, stop: CancellationToken) 
 }
 
 async fn metrics(State(site): State<Arc<Site>>) -> Response {
-    match site.metrics.text() {
-        Ok(text) => ([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], text).into_response(),
-        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    let metrics = Arc::clone(&site.metrics);
+    match spawn_blocking(move || metrics.text()).await {
+        Ok(Ok(text)) => ([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], text).into_response(),
+        Ok(Err(_)) | Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
 }
 
@@ -135,15 +142,28 @@ fn answer(good: bool, yes: &'static str, no: &'static str) -> Response {
 }
 
 async fn status(State(site): State<Arc<Site>>) -> Response {
-    let (reply, status) = oneshot::channel();
-    let unavailable = || StatusCode::SERVICE_UNAVAILABLE.into_response();
-    if site.asks.send(Ask::Status(reply)).await.is_err() {
-        return unavailable();
+    match ask_status(&site).await {
+        Some(status) => axum::Json(status).into_response(),
+        None => StatusCode::SERVICE_UNAVAILABLE.into_response(),
     }
-    status.await.map_or_else(
-        |_| unavailable(),
-        |status| axum::Json(status).into_response(),
-    )
+}
+
+async fn shown(State(site): State<Arc<Site>>) -> Response {
+    let Some(status) = ask_status(&site).await else {
+        return page::absent();
+    };
+    let shown = spawn_blocking(|| page::show(status));
+    shown.await.unwrap_or_else(|_| page::absent())
+}
+
+/// `None` where the engine has ended, or does not answer.
+async fn ask_status(site: &Site) -> Option<Status> {
+    let (reply, status) = oneshot::channel();
+    let answer = async {
+        site.asks.send(Ask::Status(reply)).await.ok()?;
+        status.await.ok()
+    };
+    tokio::time::timeout(ENGINE_LIMIT, answer).await.ok()?
 }
 
 async fn guarded(State(loopback): State<bool>, request: Request, next: Next) -> Response {
@@ -152,10 +172,14 @@ async fn guarded(State(loopback): State<bool>, request: Request, next: Next) -> 
     }
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
+    // The page has one of its own.
+    headers
+        .entry(header::CONTENT_SECURITY_POLICY)
+        .or_insert(HeaderValue::from_static("default-src 'none'"));
     for (name, value) in [
-        (header::CONTENT_SECURITY_POLICY, "default-src 'none'"),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::CACHE_CONTROL, "no-store"),
+        (header::REFERRER_POLICY, "no-referrer"),
     ] {
         headers.insert(name, HeaderValue::from_static(value));
     }
