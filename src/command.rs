@@ -21,11 +21,11 @@ mod systemd_dropin;
 mod table;
 
 use std::io::{ErrorKind, IsTerminal as _, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use crate::cli::{Cli, Command, SyncWhich};
-use crate::config::{self, Config, Daemon, Surroundings};
+use crate::config::{self, Config, Surroundings};
 use crate::control::{Prune, Which};
 use crate::names::EntryName;
 
@@ -101,10 +101,14 @@ fn asked_for(which: SyncWhich) -> Which {
     }
 }
 
-/// Where the daemon of this configuration is found. Mistakes elsewhere in it do not keep anybody from asking.
-fn find_daemon(path: &Path) -> Result<Daemon, ExitCode> {
-    config::load_daemon(path, &Surroundings::from_process()).map_err(|problems| {
+/// Where the daemon of this configuration is asked. Mistakes elsewhere in it do not keep anybody from asking.
+fn find_daemon(path: &Path) -> Result<PathBuf, ExitCode> {
+    config::find_socket(path, &Surroundings::from_process()).map_err(|problems| {
         show(&problems.render(colour()));
+        show(
+            "error: where the daemon is asked cannot be told from this configuration\n  help: correct it, or name with \
+             `--config` a file of your own that has `control_socket` of the daemon in [daemon]; nothing else of it is needed",
+        );
         ExitCode::from(check::BAD_CONFIG)
     })
 }

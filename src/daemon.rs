@@ -6,6 +6,7 @@
 mod ask;
 mod configured;
 mod delivered;
+mod ends;
 mod engine;
 mod entries;
 mod following;
@@ -19,6 +20,7 @@ mod reloading;
 mod service;
 mod territory;
 mod times;
+mod upkeep;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -115,7 +117,7 @@ pub async fn run(config: Config, main: PathBuf) -> Result<(), Stopped> {
     let delivered = delivered::begin(House::delivered(&config)).await;
     let grace = config.daemon.shutdown_grace;
     let mut vital = JoinSet::new();
-    vital.spawn(keep_fresh(Arc::clone(&house.aws)));
+    tend_house(&mut vital, &house, &config);
     let pulse = Arc::clone(&parts.pulse);
     vital.spawn(service::tend(Arc::clone(&notifier), Arc::clone(&pulse)));
     let leads = leading.map(|leading| Leads::spawn(&mut vital, leading));
@@ -152,6 +154,13 @@ pub async fn run(config: Config, main: PathBuf) -> Result<(), Stopped> {
     wind_up(vital, (&engine, leads), grace).await;
     server_stop.cancel();
     Ok(())
+}
+
+fn tend_house(vital: &mut JoinSet<&'static str>, house: &House, config: &Config) {
+    vital.spawn(keep_fresh(Arc::clone(&house.aws)));
+    vital.spawn(house.ends.clone().tell_on(house.reporter.clone()));
+    let directory = config.daemon.state_dir.clone();
+    vital.spawn(upkeep::watch(Arc::clone(&house.state), directory));
 }
 
 fn tell_started(config: &Config) {

@@ -4,6 +4,7 @@
 //! its signals and its HTTP pages, as its users drive it.
 
 pub mod aws;
+pub mod browser;
 pub mod certificates;
 pub mod cluster;
 pub mod daemon;
@@ -19,6 +20,7 @@ pub mod parameter_store;
 pub mod prometheus;
 pub mod proxy;
 pub mod readers;
+pub mod real_prometheus;
 pub mod relay;
 pub mod secrets_manager;
 pub mod serve;

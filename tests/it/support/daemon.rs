@@ -124,8 +124,13 @@ impl Home {
 
     /// Makes this the configuration, behind a `[daemon]` table for this home.
     pub fn configure(&self, tables: &str) {
+        self.configure_with("", tables);
+    }
+
+    /// The same, with more under `[daemon]`.
+    pub fn configure_with(&self, more: &str, tables: &str) {
         let daemon = format!(
-            "[daemon]\nlisten = \"127.0.0.1:{}\"\nstate_dir = {}\ncontrol_socket = {}\nshutdown_grace = \"5s\"\n\n",
+            "[daemon]\n{more}listen = \"127.0.0.1:{}\"\nstate_dir = {}\ncontrol_socket = {}\nshutdown_grace = \"5s\"\n\n",
             self.port,
             self.quoted("state"),
             self.quoted("c.sock"),
