@@ -139,14 +139,13 @@ impl Drop for FileRemoval {
 impl Drop for FileRemovalAwaited {
     fn drop(&mut self) {
         let Begun { removals, number } = &self.0;
-        let is_certain = removals
-            .lock()
-            .under_way
-            .get(number)
-            .is_some_and(|it| it.certain);
-        if !is_certain {
-            removals.end(*number);
+        // Under one lock: between a look and the end of it, the thread might become certain.
+        let mut all = removals.lock();
+        if all.under_way.get(number).is_some_and(|it| !it.certain) {
+            all.under_way.remove(number);
         }
+        drop(all);
+        removals.ended.notify_waiters();
     }
 }
 
