@@ -29,6 +29,7 @@ fn main() -> ExitCode {
     };
     logging::init(cli.log_format, cli.log_level);
     exposed.tell();
+    memory::bind_early();
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

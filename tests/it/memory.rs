@@ -210,6 +210,34 @@ fn a_minute_after_the_last_read_no_value_is_in_memory() {
     });
 }
 
+/// The loader leaves the registers on the stack when it binds a function of the C library at its first call: found when
+/// four copies of a value stayed on a stack for good, once in six runs.
+#[test]
+fn what_threads_call_is_bound_before_there_is_a_value() {
+    let home = Home::new();
+    home.configure("");
+    let told = home.path("bindings");
+    let mut command = home.command(&["check"]);
+    command
+        .env("LD_DEBUG", "bindings")
+        .env("LD_DEBUG_OUTPUT", &told);
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let of_glibc = fs::read_dir(told.parent().unwrap())
+        .unwrap()
+        .map(|file| file.unwrap().path())
+        .find(|path| path.to_string_lossy().starts_with(&*told.to_string_lossy()));
+    // Another C library has no such loader.
+    let Some(bindings) = of_glibc else {
+        assert!(!suite::in_ci(), "the loader told nothing");
+        return;
+    };
+    let bindings = fs::read_to_string(bindings).unwrap();
+    for function in ["_dl_allocate_tls_init", "_dl_deallocate_tls"] {
+        assert!(bindings.contains(&format!("`{function}'")), "{function}");
+    }
+}
+
 /// To root everything is open, so whoever runs this gives up all privileges: what is left is a user and its processes.
 #[test]
 fn another_process_of_the_same_user_cannot_read_what_the_daemon_holds() {

@@ -35,6 +35,7 @@ const WANTED: &[(&str, &[&str])] = &[
     ("Description", &["Keeps copies of secrets fresh"]),
     ("DevicePolicy", &["closed"]),
     ("Documentation", &["man:secretsyncd(1)"]),
+    ("Environment", &["LD_BIND_NOW=1"]),
     ("EnvironmentFile", &["-/etc/default/secretsyncd"]),
     (
         "ExecReload",
