@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::logging::{Format, Level};
 use crate::names::{ClusterName, EntryName, Namespace, ObjectName, StoreName};
 
-/// Keeps Kubernetes Secrets and files in step with AWS Secrets Manager.
+/// Keeps Kubernetes Secrets and files in step with AWS Secrets Manager and Parameter Store.
 #[derive(Debug, Parser)]
 #[command(version, about, max_term_width = 100, after_help = EXIT_CODES)]
 pub struct Cli {

@@ -120,7 +120,7 @@ fn unknown(unit: &UnitName) -> Failure {
 fn not_allowed(unit: &UnitName, order: &Order) -> Failure {
     let fact = format!("{}: systemd does not let us", order.action);
     Failure::new(Reason::Action, fact).with_help(format!(
-        "a polkit rule has to allow `org.freedesktop.systemd1.manage-units` on {unit} to the user that runs secretsyncd; `secretsyncd systemd-dropin` prints it"
+        "a polkit rule has to allow `org.freedesktop.systemd1.manage-units` on {unit} to the user that runs secretsyncd; `secretsyncd systemd-dropin --polkit` prints it"
     ))
 }
 

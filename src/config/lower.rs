@@ -70,6 +70,16 @@ impl<'a> Lowering<'a> {
     }
 }
 
+/// The first names, as a sentence's end.
+fn a_few(names: &[&str]) -> String {
+    const SHOWN: usize = 8;
+    let shown = names[..names.len().min(SHOWN)].join(", ");
+    match names.len().saturating_sub(SHOWN) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
+}
+
 /// What may be referred to by name. A store or cluster with a mistake in it is still there to be referred to.
 #[derive(Debug, Default)]
 struct References {
@@ -283,7 +293,8 @@ impl Lowering<'_> {
         if let Some(name) = found {
             return Some(text.map(|_| name.clone()));
         }
-        let near = closest(text.value, known);
+        let known: Vec<&str> = known.collect();
+        let near = closest(text.value, known.iter().copied());
         // Only a text that is nearly one of our names is repeated: anything else may be a pasted value.
         let message = match near {
             Some(_) if text.at.shown != Shown::Nothing => {
@@ -293,7 +304,11 @@ impl Lowering<'_> {
         };
         let help = match near {
             Some(near) => format!("did you mean `{near}`?"),
-            None => format!("define it as [{kind}s.NAME]"),
+            None if known.is_empty() => format!("define it as [{kind}s.NAME]"),
+            None => format!(
+                "define it as [{kind}s.NAME], or name one that is there: {}",
+                a_few(&known)
+            ),
         };
         self.problems
             .push(Problem::reference(text.at, message).help(help));

@@ -1,6 +1,6 @@
 //! `check` and `on_change` of a file target.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::Lowering;
 use super::scalar::duration;
@@ -13,7 +13,7 @@ use crate::names::UnitName;
 const OURSELVES: &str = "secretsyncd.service";
 
 /// A program with its arguments.
-fn command(value: Value<'_>) -> Option<Argv> {
+fn command(cx: &Lowering<'_>, value: Value<'_>) -> Option<Argv> {
     let (name, at, problems) = (value.name, value.at, value.problems());
     let argv = value.strings()?;
     if let Some(argument) = argv.iter().find(|it| it.value.contains('\0')) {
@@ -25,6 +25,7 @@ fn command(value: Value<'_>) -> Option<Argv> {
     }
     let mut texts = argv.iter().map(|it| it.value);
     if let Some(program) = texts.next().filter(|program| program.starts_with('/')) {
+        cx.check_program(Path::new(program), at);
         return Some(Argv {
             program: PathBuf::from(program),
             arguments: texts.map(str::to_owned).collect(),
@@ -41,9 +42,9 @@ fn command(value: Value<'_>) -> Option<Argv> {
 }
 
 /// A program that looks at the file before it is in place, so it has to be told which.
-pub(super) fn check(value: Value<'_>) -> Option<Argv> {
+pub(super) fn check(cx: &Lowering<'_>, value: Value<'_>) -> Option<Argv> {
     let (at, problems) = (value.at, value.problems());
-    let argv = command(value)?;
+    let argv = command(cx, value)?;
     if argv.arguments.iter().any(|it| it.contains(STAGED)) {
         return Some(argv);
     }
@@ -67,7 +68,7 @@ pub(super) fn on_change(cx: &Lowering<'_>, value: Value<'_>) -> Option<OnChange>
     let reload = table.take("reload_unit").and_then(|it| unit(cx, it));
     let restart = table.take("restart_unit").and_then(|it| restart(cx, it));
     let signal = table.table("signal").and_then(|it| signal(cx, it));
-    let command = table.take("command").and_then(command);
+    let command = table.take("command").and_then(|it| command(cx, it));
     let timeout = table.take("timeout").map(duration);
     let debounce = table.take("debounce").map(duration);
     let log_output = table.boolean("log_output").is_some_and(|it| it.value);

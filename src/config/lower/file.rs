@@ -84,7 +84,7 @@ pub(super) fn keys(cx: &Lowering<'_>, table: &mut Table<'_>) -> FileKeys {
             ("delete", DeletionPolicy::Delete),
         ],
     );
-    let check = table.take("check").and_then(action::check);
+    let check = table.take("check").and_then(|v| action::check(cx, v));
     let on_change = table
         .take("on_change")
         .and_then(|v| action::on_change(cx, v));

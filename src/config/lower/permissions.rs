@@ -3,10 +3,10 @@
 use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::Lowering;
-use crate::config::problems::{At, Problem};
+use crate::config::problems::{At, Place, Problem};
 use crate::config::source::check_mode;
 
 /// What is in a file, as far as its permissions matter.
@@ -65,10 +65,36 @@ impl Lowering<'_> {
             Content::Trusted => return,
         };
         if mode & 0o044 != 0 {
+            let shown = path.value.display();
             let message = format!("others may read this file, which holds {holds}{whose}");
             self.problems.push(
-                Problem::warning(path.at, message).help("take the permission away: chmod go-r"),
+                Problem::warning(path.at, message)
+                    .help(format!("take the permission away: chmod go-r {shown}")),
             );
         }
+    }
+
+    /// Looks at a program that is run later, as its run does. It may be installed later, so nothing here is an error.
+    pub(super) fn check_program(&self, program: &Path, at: Place) {
+        let (message, help) = match fs::metadata(program) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => (
+                "there is no such program yet",
+                "install it, or correct the path",
+            ),
+            // Whether it may be examined later is the run's business.
+            Err(_) => return,
+            Ok(found) => match (found.is_file(), found.permissions().mode()) {
+                (true, mode) if mode & 0o111 != 0 && mode & 0o002 == 0 => return,
+                (true, mode) if mode & 0o111 != 0 => (
+                    "everybody may change this program, so it is not run",
+                    "take the permission away: chmod o-w",
+                ),
+                _ => (
+                    "this is not an executable file, so it cannot be run",
+                    "name the program itself, or make it executable: chmod +x",
+                ),
+            },
+        };
+        self.problems.push(Problem::warning(at, message).help(help));
     }
 }

@@ -1,3 +1,6 @@
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
 use super::{config, with, wrong};
 use crate::config::{Action, Argv, OnChange, Signal, SignalTo, Target};
 use crate::names::UnitName;
@@ -82,11 +85,11 @@ fn what_no_action_can_be_is_refused_where_it_stands() {
             "`command` must begin with the absolute path",
         ),
         (
-            "{ command = [\"/bin/a\", \"\\u0000\"] }",
+            "{ command = [\"/bin/sh\", \"\\u0000\"] }",
             "`command` cannot have a zero byte",
         ),
         (
-            "{ command = [\"/bin/a\"], reload_unit = \"a\" }",
+            "{ command = [\"/bin/sh\"], reload_unit = \"a\" }",
             "`on_change` needs exactly one of",
         ),
         ("{ timeout = \"5s\" }", "`on_change` needs exactly one of"),
@@ -112,10 +115,10 @@ fn what_no_action_can_be_is_refused_where_it_stands() {
 #[test]
 fn a_check_is_told_what_to_look_at() {
     assert_eq!(
-        wrong("file", "check = [\"/usr/bin/visudo\", \"-c\"]"),
+        wrong("file", "check = [\"/bin/sh\", \"-c\"]"),
         ["`check` needs `{path}` among its arguments"]
     );
-    let right = "check = [\"/usr/bin/visudo\", \"--file={path}\"]";
+    let right = "check = [\"/bin/sh\", \"--file={path}\"]";
     assert_eq!(wrong("file", right), Vec::<String>::new());
 }
 
@@ -134,5 +137,39 @@ fn a_default_holds_for_files_that_say_nothing() {
         files
             .iter()
             .all(|it| *it == Action::ReloadUnit(unit("all.service")))
+    );
+}
+
+#[test]
+fn a_program_that_cannot_be_run_is_a_warning() {
+    let dir = tempfile::tempdir().unwrap();
+    let program = dir.path().join("program");
+    let warned = |mode: u32| {
+        fs::write(&program, "#!/bin/sh\n").unwrap();
+        fs::set_permissions(&program, fs::Permissions::from_mode(mode)).unwrap();
+        let line = format!("on_change = {{ command = [\"{}\"] }}", program.display());
+        wrong("file", &line)
+    };
+    assert_eq!(warned(0o755), Vec::<String>::new());
+    assert_eq!(
+        warned(0o644),
+        ["this is not an executable file, so it cannot be run"]
+    );
+    assert_eq!(
+        warned(0o757),
+        ["everybody may change this program, so it is not run"]
+    );
+    assert_eq!(
+        wrong("file", "check = [\"/nowhere/visudo\", \"{path}\"]"),
+        ["there is no such program yet"]
+    );
+}
+
+#[test]
+fn a_mode_without_quotes_is_told_to_have_some() {
+    let wrong = wrong("file", "mode = 0640");
+    assert!(
+        wrong[0].starts_with("a number cannot begin with a zero"),
+        "{wrong:?}"
     );
 }

@@ -133,7 +133,7 @@ fn what_others_may_write_is_refused_and_what_they_may_read_is_a_warning() {
 
     warning: others may read this file, which holds a credential
     --> main.toml:3:30
-     = help: take the permission away: chmod go-r
+     = help: take the permission away: chmod go-r key
     "#);
     assert!(room.load().is_ok());
     room.mode("key", 0o602);
@@ -167,7 +167,7 @@ fn what_a_kubeconfig_names_is_judged_with_it() {
     2 | kubeconfig = …
       |              ^
       |
-      = help: take the permission away: chmod go-r
+      = help: take the permission away: chmod go-r token
     "#);
     room.mode("token", 0o666);
     assert_eq!(room.load().unwrap_err().errors(), 1);

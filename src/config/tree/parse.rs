@@ -62,6 +62,10 @@ fn sentence(message: &str) -> &'static str {
     const SENTENCES: &[(&str, &str)] = &[
         ("duplicate key", "this key or table is already there"),
         ("string values must be quoted", VALUE),
+        (
+            "unexpected leading zero",
+            "a number cannot begin with a zero: text, as a file's mode is, stands in quotes",
+        ),
         ("invalid value", VALUE),
         ("missing value", VALUE),
         ("extra comma", "there is a comma too many"),

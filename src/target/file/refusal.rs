@@ -38,14 +38,14 @@ const SITUATIONS: &[(&[Errno], Reason, &str, &str)] = &[
     (
         &[Errno::NOENT],
         Reason::TargetMissing,
-        "its directory went away meanwhile",
-        "it is tried again by itself; find out who removes the directory",
+        "its directory was removed while the file was written",
+        "it is tried again by itself; find out what removes the directory",
     ),
     (
         &[Errno::NOTDIR],
         Reason::TargetMissing,
-        "something on the way is not a directory",
-        "correct `path`, or remove what is in the way",
+        "a part of the path is a file, not a directory",
+        "correct `path`, or remove that file",
     ),
     (
         &[Errno::LOOP],
