@@ -78,7 +78,7 @@ impl From<Failure> for Stopped {
     fn from(failure: Failure) -> Self {
         Self::CannotStart {
             help: failure.help().to_owned(),
-            fact: failure.fact,
+            fact: failure.fact.clone(),
         }
     }
 }

@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
 use crate::names::AccountId;
@@ -103,10 +104,15 @@ impl fmt::Display for Reason {
     }
 }
 
-/// One failure: its reason, the fact in our own words (no value, no foreign text), and the next step.
+/// One failure: its reason, the fact in our own words (no value, no foreign text), and the next step. As small as can be:
+/// thousands of entries and targets have room for one and have none.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{fact}")]
-pub struct Failure {
+#[error("{}", .0.fact)]
+pub struct Failure(Box<Parts>);
+
+/// What a [`Failure`] says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Parts {
     pub reason: Reason,
     pub fact: String,
     help: Option<Cow<'static, str>>,
@@ -116,15 +122,29 @@ pub struct Failure {
     pub witness: Option<AccountId>,
 }
 
+impl Deref for Failure {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+impl DerefMut for Failure {
+    fn deref_mut(&mut self) -> &mut Parts {
+        &mut self.0
+    }
+}
+
 impl Failure {
     pub fn new(reason: Reason, fact: impl Into<String>) -> Self {
-        Self {
+        Self(Box::new(Parts {
             reason,
             fact: fact.into(),
             help: None,
             retry_after: None,
             witness: None,
-        }
+        }))
     }
 
     /// Replaces the reason's general advice by a better one.

@@ -5,6 +5,7 @@
 
 use std::borrow::Borrow;
 use std::fmt;
+use std::sync::Arc;
 
 /// Why a text is not the name it should be: what is expected, without the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,14 +17,15 @@ impl fmt::Display for Expected {
     }
 }
 
+/// Clones share the text: of each entry, many places know its name.
 macro_rules! names {
     ($($(#[$doc:meta])* $name:ident: $check:expr, $expected:literal;)*) => {$(
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub struct $name(Box<str>);
+        pub struct $name(Arc<str>);
 
         impl $name {
-            pub fn new(text: impl Into<Box<str>>) -> Result<Self, Expected> {
+            pub fn new(text: impl Into<Arc<str>>) -> Result<Self, Expected> {
                 let text = text.into();
                 let check: fn(&str) -> bool = $check;
                 if check(&text) { Ok(Self(text)) } else { Err(Expected($expected)) }

@@ -18,6 +18,8 @@ pub mod secrets_manager;
 mod witness;
 
 use std::collections::BTreeSet;
+use std::ops::Deref;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use tokio::time::Instant;
@@ -29,11 +31,30 @@ use crate::names::{AccountId, RemoteKey, StoreName};
 use crate::report::{Reporter, StoreOperation};
 use crate::secret::{Fingerprint, FingerprintKey, SecretBytes};
 
-/// What is scheduled and coalesced: one distinct question to one store.
+/// What is scheduled and coalesced: one distinct question to one store. Clones share it: everything that is known by read
+/// names it, for each of thousands of entries.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Read {
+pub struct Read(Arc<Question>);
+
+/// What a [`Read`] asks, and where.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Question {
     pub store: StoreName,
     pub source: Source,
+}
+
+impl Read {
+    pub fn new(store: StoreName, source: Source) -> Self {
+        Self(Arc::new(Question { store, source }))
+    }
+}
+
+impl Deref for Read {
+    type Target = Question;
+
+    fn deref(&self) -> &Question {
+        &self.0
+    }
 }
 
 /// One answer, checked to be the one asked for.
@@ -64,10 +85,10 @@ pub struct Match {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Identity {
     /// Secrets Manager: a version is immutable, so ARN and version id say it all.
-    Version { arn: String, version_id: String },
+    Version { arn: Arc<str>, version_id: Arc<str> },
     /// Parameter Store: a number may be used again after the parameter was deleted and made anew.
     Parameter {
-        arn: String,
+        arn: Arc<str>,
         version: i64,
         modified: Option<Timestamp>,
     },

@@ -155,8 +155,9 @@ pub async fn run(run: Run) -> Report {
     }
 }
 
+/// Thousands of runs may wait for their reads, and then for their turns: what a later step takes is not made before.
 async fn steps(run: Run, started: Instant) -> End {
-    let (mut which, mut unreachable) = meant(&run).await;
+    let (which, unreachable) = meant(&run).await;
     if which.is_empty() && !unreachable.is_empty() {
         return End::NotReachable(unreachable);
     }
@@ -164,8 +165,17 @@ async fn steps(run: Run, started: Instant) -> End {
         Ok(answers) => answers,
         Err(NotRead { .. }) => return End::NotRead,
     };
-    let heard = answers.heard(&run);
-    match judged(&run, &answers) {
+    Box::pin(after_reads(&run, (which, unreachable), answers, started)).await
+}
+
+async fn after_reads(
+    run: &Run,
+    (mut which, mut unreachable): (Vec<usize>, Vec<(usize, Failure)>),
+    answers: Answers,
+    started: Instant,
+) -> End {
+    let heard = answers.heard(run);
+    match judged(run, &answers) {
         Ok(Verdict::AsDelivered) => {}
         // To those that were delivered once, that is over.
         Ok(Verdict::New) if run.is_only_for_new_targets() => {}
@@ -175,7 +185,7 @@ async fn steps(run: Run, started: Instant) -> End {
         }
         Err(unconfirmed) => return End::Unconfirmed(unconfirmed),
     }
-    let (answers, plan, contents) = match content(&run, answers).await {
+    let (answers, plan, contents) = match Box::pin(content(run, answers)).await {
         Ok(content) => content,
         Err((stage, failure)) => {
             // Where nothing was attempted, the next answer tries again.
@@ -206,7 +216,7 @@ async fn steps(run: Run, started: Instant) -> End {
         unreachable: unreachable.collect(),
         plan: &plan,
     };
-    staged(&run.reporter, Stage::Apply, delivery.end(&run, started)).await
+    staged(&run.reporter, Stage::Apply, delivery.end(run, started)).await
 }
 
 /// A delivery to targets, and all that is told when it has ended.
@@ -271,7 +281,7 @@ async fn meant(run: &Run) -> (Vec<usize>, Vec<(usize, Failure)>) {
             let new = new.iter().filter(|target| run.ours.contains(target));
             (new.copied().collect(), Vec::new())
         }
-        Which::Retry(failed) => probe(run, failed).await,
+        Which::Retry(failed) => Box::pin(probe(run, failed)).await,
     }
 }
 
@@ -326,7 +336,7 @@ impl Answers {
         });
         let heard = seen.chain(missing).map(|(read, said)| {
             let proofs = proofs(read);
-            (read.clone(), Heard { said, proofs })
+            (read.clone(), Heard::new(said, proofs))
         });
         heard.collect()
     }
@@ -426,10 +436,7 @@ async fn staged<T>(reporter: &Reporter, stage: Stage, work: impl Future<Output =
 }
 
 fn version_of(seen: &Seen) -> Version {
-    Version {
-        identity: seen.answer.identity.clone(),
-        created: seen.answer.created,
-    }
+    Version::new(seen.answer.identity.clone(), seen.answer.created)
 }
 
 fn unconfirmed(

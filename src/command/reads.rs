@@ -16,7 +16,7 @@ pub(super) fn of(config: &Config) -> BTreeMap<Read, Duration> {
         for (store, source) in items.chain(from) {
             let store = store.clone();
             let interval = entry.refresh_interval;
-            let shortest = reads.entry(Read { store, source }).or_insert(interval);
+            let shortest = reads.entry(Read::new(store, source)).or_insert(interval);
             *shortest = interval.min(*shortest);
         }
     }
@@ -31,10 +31,7 @@ pub(super) fn finds_that_may_lose(config: &Config) -> BTreeSet<Read> {
         items.filter(move |item| removes || item.on_missing != OnMissing::Fail)
     });
     losing
-        .map(|item| Read {
-            store: item.store.clone(),
-            source: item.source(),
-        })
+        .map(|item| Read::new(item.store.clone(), item.source()))
         .collect()
 }
 

@@ -29,6 +29,7 @@ mod renewal;
 mod rollouts;
 mod runs;
 mod sights;
+mod slack;
 mod stirs;
 mod tasks;
 mod traffic;
@@ -274,6 +275,8 @@ impl Engine {
         for entry in entries {
             self.recall_entry(entry, past, now);
         }
+        // Filled in order, a tree stays half empty; made of all at once, it is full.
+        self.entries = std::mem::take(&mut self.entries).into_iter().collect();
         self.recall_reads(past, now);
         self.recall_holds();
         self.look_for_orphans();
@@ -314,6 +317,7 @@ impl Engine {
                 _ = heartbeat.tick() => {
                     self.settle_all();
                     self.sum_up();
+                    self.give_back();
                 }
             }
             self.beat();

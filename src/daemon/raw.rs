@@ -132,10 +132,7 @@ impl RawRead {
                 tags: tags.clone(),
             }),
         };
-        Some(Read {
-            store: StoreName::new(self.store.as_str()).ok()?,
-            source,
-        })
+        Some(Read::new(StoreName::new(self.store.as_str()).ok()?, source))
     }
 
     /// The key of its record: equal for equal reads only.
@@ -172,15 +169,15 @@ impl RawVersion {
     pub(super) fn of(identity: &Identity) -> Self {
         let identity = match identity {
             Identity::Version { arn, version_id } => RawIdentity::Version {
-                arn: arn.clone(),
-                version_id: version_id.clone(),
+                arn: arn.to_string(),
+                version_id: version_id.to_string(),
             },
             Identity::Parameter {
                 arn,
                 version,
                 modified,
             } => RawIdentity::Parameter {
-                arn: arn.clone(),
+                arn: arn.to_string(),
                 version: *version,
                 modified: *modified,
             },
@@ -196,15 +193,15 @@ impl RawVersion {
     pub(super) fn version(&self) -> Version {
         let identity = match &self.identity {
             RawIdentity::Version { arn, version_id } => Identity::Version {
-                arn: arn.clone(),
-                version_id: version_id.clone(),
+                arn: arn.as_str().into(),
+                version_id: version_id.as_str().into(),
             },
             RawIdentity::Parameter {
                 arn,
                 version,
                 modified,
             } => Identity::Parameter {
-                arn: arn.clone(),
+                arn: arn.as_str().into(),
                 version: *version,
                 modified: *modified,
             },
@@ -213,10 +210,7 @@ impl RawVersion {
             }
             RawIdentity::Arns(arns) => Identity::Arns(arns.clone()),
         };
-        Version {
-            identity,
-            created: self.created,
-        }
+        Version::new(identity, self.created)
     }
 }
 

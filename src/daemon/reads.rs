@@ -34,7 +34,7 @@ pub(super) struct ReadState {
     pub held: bool,
     /// When it is next due, where that is not its cohort's time.
     pub next: Option<Instant>,
-    doubt: Option<Doubt>,
+    doubt: Option<Box<Doubt>>,
 }
 
 /// The last successful answer, without its value.
@@ -68,10 +68,7 @@ impl ReadState {
 
     /// Takes an answer in; returns what waiting runs are to be given.
     pub(super) fn answered(&mut self, answer: Arc<Answer>, now: Instant, wall: Timestamp) -> Seen {
-        let version = Version {
-            identity: answer.identity.clone(),
-            created: answer.created,
-        };
+        let version = Version::new(answer.identity.clone(), answer.created);
         let before = match &self.last {
             Some(last) if last.version.identity == version.identity => last.before,
             Some(last) => Some(last.at),
@@ -109,11 +106,11 @@ impl ReadState {
         {
             return None;
         }
-        self.doubt = Some(Doubt {
+        self.doubt = Some(Box::new(Doubt {
             identity: identity.clone(),
             since: now,
             confirmed: false,
-        });
+        }));
         Some(now + CONFIRM_AFTER)
     }
 
@@ -157,8 +154,8 @@ mod tests {
 
     fn identity(id: &str) -> Identity {
         Identity::Version {
-            arn: "arn".to_owned(),
-            version_id: id.to_owned(),
+            arn: "arn".into(),
+            version_id: id.into(),
         }
     }
 

@@ -1,15 +1,36 @@
 //! Is what was read another version than what was delivered, and may it be written?
 
+use std::ops::Deref;
+use std::sync::Arc;
+
 use jiff::Timestamp;
 
 use crate::store::Identity;
 
-/// A version of one read, as it was delivered or answered.
+/// A version of one read, as it was delivered or answered. Clones share it: an entry and each of its targets keep one.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Version {
+pub struct Version(Arc<Made>);
+
+/// Which version a [`Version`] is.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Made {
     pub identity: Identity,
     /// When it was made, where the store says so.
     pub created: Option<Timestamp>,
+}
+
+impl Version {
+    pub fn new(identity: Identity, created: Option<Timestamp>) -> Self {
+        Self(Arc::new(Made { identity, created }))
+    }
+}
+
+impl Deref for Version {
+    type Target = Made;
+
+    fn deref(&self) -> &Made {
+        &self.0
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,13 +64,13 @@ mod tests {
     use super::*;
 
     fn version(id: &str, created: Option<i64>) -> Version {
-        Version {
-            identity: Identity::Version {
-                arn: "arn".to_owned(),
-                version_id: id.to_owned(),
+        Version::new(
+            Identity::Version {
+                arn: "arn".into(),
+                version_id: id.into(),
             },
-            created: created.map(|at| Timestamp::from_second(at).unwrap()),
-        }
+            created.map(|at| Timestamp::from_second(at).unwrap()),
+        )
     }
 
     #[test]

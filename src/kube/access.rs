@@ -238,7 +238,7 @@ mod tests {
     fn files_are_read_with_a_limit_and_a_reason() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("token");
-        let fact = |path: &Path| load(path, "token file").unwrap_err().fact;
+        let fact = |path: &Path| load(path, "token file").unwrap_err().fact.clone();
         assert_eq!(
             fact(&path),
             "the token file that is configured does not exist"

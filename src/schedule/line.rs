@@ -9,6 +9,9 @@ use tokio::time::Instant;
 /// How long the first of a group waits for others: runs that start together ask within this.
 const GATHER: Duration = Duration::from_millis(10);
 
+/// Room for so many more than wait is kept.
+const SPARE: usize = 256;
+
 /// How soon something is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Urgency {
@@ -57,6 +60,14 @@ impl<T: Clone + Eq + Hash> Line<T> {
             Urgency::Now => self.now.push_back(what),
             Urgency::Routine => self.routine.push_back(what),
         }
+    }
+
+    /// Keeps no more room than it may need soon: where many waited at once, few do later.
+    pub fn give_back(&mut self) {
+        let enough = self.waiting.len() + SPARE;
+        self.now.shrink_to(enough);
+        self.routine.shrink_to(enough);
+        self.waiting.shrink_to(enough);
     }
 
     /// When the next group may leave, as far as the line has a say: at once where it is full.

@@ -5,6 +5,9 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 
+/// Room for so many calls more than there are is kept.
+const SPARE: usize = 256;
+
 /// What the caller has to do after joining.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
@@ -46,6 +49,12 @@ impl<K: Eq + Hash + Clone, W> Coalesce<K, W> {
     /// The call for `key` ended: everybody who waits for it.
     pub fn finish(&mut self, key: &K) -> Vec<W> {
         self.under_way.remove(key).unwrap_or_default()
+    }
+
+    /// Keeps no more room than it may need soon: where much was wanted at once, little is later.
+    pub fn give_back(&mut self) {
+        let enough = self.under_way.len() + SPARE;
+        self.under_way.shrink_to(enough);
     }
 
     pub fn is_under_way(&self, key: &K) -> bool {

@@ -1,6 +1,7 @@
 //! What is not there, and what the run does without it (design 6.2).
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use futures_util::future::try_join_all;
 
@@ -129,26 +130,26 @@ pub fn proof_of(read: &Read, identity: &Identity) -> Option<Read> {
     let (Identity::Version { arn, .. } | Identity::Parameter { arn, .. }) = identity else {
         return None;
     };
-    if key.as_str() == arn && *version == Version::Current {
+    if key.as_str() == &**arn && *version == Version::Current {
         return Some(read.clone());
     }
-    Some(Read {
-        store: read.store.clone(),
-        source: Source::Value {
-            key: RemoteKey::new(arn.as_str()).ok()?,
+    Some(Read::new(
+        read.store.clone(),
+        Source::Value {
+            key: RemoteKey::new(Arc::clone(arn)).ok()?,
             version: Version::Current,
         },
-    })
+    ))
 }
 
 /// How it is seen whether a secret that a `find` no longer lists is gone: by what is said of it, its tags included.
 fn proof_of_lost(find: &Read, arn: &str) -> Option<Read> {
-    Some(Read {
-        store: find.store.clone(),
-        source: Source::Metadata {
+    Some(Read::new(
+        find.store.clone(),
+        Source::Metadata {
             key: RemoteKey::new(arn).ok()?,
         },
-    })
+    ))
 }
 
 /// The direct reads for everything that a `find` lists no longer, where the entry can do without.

@@ -110,15 +110,22 @@ pub(super) async fn all(
             MayPutBack::Yes
         };
         let result = match staged {
+            // What a turn takes is made when it has come: thousands may wait for theirs.
             Ok(Staged::Kubernetes(target, id, wanted)) => {
-                let target = target.under(tenure);
-                let work = Box::pin(secret((&target, id), (&wanted, entry), may, state));
+                let work = async {
+                    let target = target.under(tenure);
+                    Box::pin(secret((&target, id), (&wanted, entry), may, state)).await
+                };
                 in_turn(&entry.targets[index], work).await
             }
-            Ok(Staged::File(target, rendered)) => in_time(file(target, &rendered, may)).await,
+            Ok(Staged::File(target, rendered)) => {
+                in_time(Box::pin(file(target, &rendered, may))).await
+            }
             Ok(Staged::Remove(target, id)) => {
-                let target = target.under(tenure);
-                let work = remove((&target, id), (entry, dismissed), state);
+                let work = async {
+                    let target = target.under(tenure);
+                    Box::pin(remove((&target, id), (entry, dismissed), state)).await
+                };
                 let effect = in_turn(&entry.targets[index], work).await;
                 effect.map(Handled::Did)
             }

@@ -105,7 +105,7 @@ impl Entry {
         let mut reads: Vec<Read> = Vec::new();
         let mut place = |store: &StoreName, source: Source| {
             let store = store.clone();
-            let read = Read { store, source };
+            let read = Read::new(store, source);
             reads
                 .iter()
                 .position(|known| *known == read)
@@ -141,6 +141,9 @@ impl Entry {
                 read: place(&item.store, item.source.clone()),
             });
         }
+        // Most have one of each.
+        reads.shrink_to_fit();
+        items.shrink_to_fit();
         Self {
             name,
             configuration,
@@ -249,13 +252,13 @@ pub(super) fn is_akin(one: &str, other: &str) -> bool {
 
 /// How a match of `find` is read: by its ARN, which names one life of the secret and no other.
 pub fn read_of(find: &Read, found: &Match) -> Read {
-    Read {
-        store: find.store.clone(),
-        source: Source::Value {
+    Read::new(
+        find.store.clone(),
+        Source::Value {
             key: found.arn.clone(),
             version: Version::Current,
         },
-    }
+    )
 }
 
 /// The content of an entry, without what the run does without.

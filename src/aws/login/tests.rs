@@ -128,7 +128,7 @@ impl Made {
         let found = self.login.credentials(Instant::now() + LOAD_LIMIT).await;
         found
             .map(|it| it.access_key_id().to_owned())
-            .map_err(|failure| failure.fact)
+            .map_err(|failure| failure.fact.clone())
     }
 
     fn loads(&self) -> usize {

@@ -150,7 +150,7 @@ fn look_inside(cx: &Lowering<'_>, path: &At<PathBuf>, context: Option<&str>, tls
         Err(failure) => {
             let help = failure.help().to_owned();
             cx.problems
-                .push(Problem::warning(path.at, failure.fact).help(help));
+                .push(Problem::warning(path.at, failure.fact.clone()).help(help));
             return;
         }
     };

@@ -82,6 +82,8 @@ pub(super) fn lower(
         }));
     }
     data.keys.complete = data.items.len() == count;
+    // It is kept as long as the configuration is.
+    data.items.shrink_to_fit();
     data
 }
 

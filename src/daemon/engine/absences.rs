@@ -24,10 +24,7 @@ impl Engine {
             }
             None => Said::Version(state.last.as_ref()?.version.identity.clone()),
         };
-        Some(Heard {
-            said,
-            proofs: entry.proofs_about(read),
-        })
+        Some(Heard::new(said, entry.proofs_about(read)))
     }
 
     /// A read failed. Returns what an entry hears that can do without it; `None` where it fails with it.
@@ -58,10 +55,7 @@ impl Engine {
         }
         self.ask_brake(name);
         let entry = self.entries.get(name)?;
-        Some(Heard {
-            said: Said::Missing(gone),
-            proofs: entry.proofs_about(read),
-        })
+        Some(Heard::new(Said::Missing(gone), entry.proofs_about(read)))
     }
 
     /// A read answered: it is there. A list may lack what it had; that is in question then.

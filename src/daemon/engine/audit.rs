@@ -122,7 +122,7 @@ fn newest<'a>(versions: impl Iterator<Item = &'a Version>) -> Option<String> {
 /// A fingerprint is none: whoever has the key could try values against it.
 fn name_of(identity: &Identity) -> Option<String> {
     match identity {
-        Identity::Version { version_id, .. } => Some(version_id.clone()),
+        Identity::Version { version_id, .. } => Some(version_id.to_string()),
         Identity::Parameter { version, .. } => Some(version.to_string()),
         Identity::Fingerprint(_) | Identity::Arns(_) => None,
     }

@@ -73,9 +73,11 @@ impl Engine {
             let Some(entry) = self.entries.get(&name) else {
                 continue;
             };
-            let own = entry.uses(read).then(|| Heard {
-                said: Said::Version(seen.answer.identity.clone()),
-                proofs: entry.proofs_about(read),
+            let own = entry.uses(read).then(|| {
+                Heard::new(
+                    Said::Version(seen.answer.identity.clone()),
+                    entry.proofs_about(read),
+                )
             });
             news.extend(own.map(|heard| (read.clone(), heard)));
             let handed = Some((read.clone(), seen.clone()));

@@ -66,7 +66,9 @@ impl Watched {
             if let Target::Kubernetes(_, id) = target
                 && target.is_watched()
             {
-                let watchers = self.targets.entry(id.clone()).or_default();
+                // Nearly all have one.
+                let watchers = self.targets.entry(id.clone());
+                let watchers = watchers.or_insert_with(|| Vec::with_capacity(1));
                 watchers.push((entry.name.clone(), index));
             }
         }

@@ -51,13 +51,13 @@ fn entry(name: &str, dir: &Path, state: &Arc<State>) -> Entry {
         store: store.clone(),
         refresh_interval: Duration::from_secs(10),
         max_stale: Duration::from_mins(1),
-        reads: vec![Read {
+        reads: vec![Read::new(
             store,
-            source: config::Source::Value {
+            config::Source::Value {
                 key: RemoteKey::new("token").unwrap(),
                 version: config::Version::Current,
             },
-        }],
+        )],
         items: vec![Item::One {
             secret_key: key,
             property: None,
@@ -195,13 +195,13 @@ mod finds {
     use crate::sync::{End, Job, Report};
 
     fn find() -> Read {
-        Read {
-            store: StoreName::new("local").unwrap(),
-            source: Source::Find(Find {
+        Read::new(
+            StoreName::new("local").unwrap(),
+            Source::Find(Find {
                 path: Some("app/".into()),
                 ..Find::default()
             }),
-        }
+        )
     }
 
     fn with_finds(dir: &Path, names: &[&str]) -> (Engine, Arc<Upstream>) {

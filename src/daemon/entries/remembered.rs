@@ -388,7 +388,7 @@ fn raw_heard(table: &mut Table, attempted: &BTreeMap<Read, Heard>) -> Vec<(usize
 fn heard(reads: &[Read], raw: Vec<(usize, RawHeard)>) -> Option<BTreeMap<Read, Heard>> {
     let one = |(number, raw): (usize, RawHeard)| {
         let said = match raw.said {
-            RawSaid::Version(version) => Said::Version(version.version().identity),
+            RawSaid::Version(version) => Said::Version(version.version().identity.clone()),
             RawSaid::Missing(gone) => Said::Missing(meaning(GONE, &gone)?),
         };
         let proof = |(number, gone, said): &(usize, String, String)| {
@@ -397,7 +397,7 @@ fn heard(reads: &[Read], raw: Vec<(usize, RawHeard)>) -> Option<BTreeMap<Read, H
         };
         let proofs: Option<Proofs> = raw.proofs.iter().map(proof).collect();
         let proofs = proofs?;
-        Some((reads.get(number)?.clone(), Heard { said, proofs }))
+        Some((reads.get(number)?.clone(), Heard::new(said, proofs)))
     };
     raw.into_iter().map(one).collect()
 }

@@ -26,13 +26,13 @@ use crate::target::Target;
 const INTERVAL: Duration = Duration::from_secs(10);
 
 fn read() -> Read {
-    Read {
-        store: StoreName::new("s").unwrap(),
-        source: Source::Value {
+    Read::new(
+        StoreName::new("s").unwrap(),
+        Source::Value {
             key: RemoteKey::new("k").unwrap(),
             version: Version::Current,
         },
-    }
+    )
 }
 
 fn entry(targets: usize, now: Instant) -> EntryState {
@@ -58,13 +58,10 @@ fn entry(targets: usize, now: Instant) -> EntryState {
 
 fn heard(version: u8) -> Heard {
     let identity = Identity::Version {
-        arn: "arn".to_owned(),
-        version_id: version.to_string(),
+        arn: "arn".into(),
+        version_id: version.to_string().into(),
     };
-    Heard {
-        said: Said::Version(identity),
-        proofs: Proofs::new(),
-    }
+    Heard::new(Said::Version(identity), Proofs::new())
 }
 
 fn failure(reason: Reason) -> Failure {
@@ -196,13 +193,13 @@ async fn content_that_does_not_fit_is_tried_again_only_when_it_changes() {
 async fn the_newest_version_of_any_target_counts() {
     let mut state = entry(3, Instant::now());
     for (index, made) in [(0, 10), (1, 20), (2, 10)] {
-        let Said::Version(identity) = heard(made).said else {
+        let Said::Version(identity) = heard(made).said.clone() else {
             panic!("a version")
         };
-        let version = crate::decide::change::Version {
+        let version = crate::decide::change::Version::new(
             identity,
-            created: jiff::Timestamp::from_second(i64::from(made)).ok(),
-        };
+            jiff::Timestamp::from_second(i64::from(made)).ok(),
+        );
         state.targets[index].delivered.insert(read(), version);
     }
     let newest = state.newest_delivered();
@@ -243,10 +240,7 @@ async fn a_target_that_is_retried_every_time_does_not_keep_the_others_from_being
 async fn what_a_find_matches_is_read_and_what_it_loses_is_not() {
     let now = Instant::now();
     let mut state = entry(1, now);
-    let find = Read {
-        source: Source::Find(Find::default()),
-        ..read()
-    };
+    let find = Read::new(read().store.clone(), Source::Find(Find::default()));
     let found = |name: &str| Match {
         name: RemoteKey::new(name).unwrap(),
         arn: RemoteKey::new(name).unwrap(),
@@ -369,13 +363,11 @@ async fn in_a_cluster(now: Instant) -> (EntryState, tempfile::TempDir) {
     )];
     known.entry = Arc::new(bare);
     delivered(&mut known, 1, now);
-    let version = version::Version {
-        identity: Identity::Version {
-            arn: "arn".to_owned(),
-            version_id: "1".to_owned(),
-        },
-        created: None,
+    let identity = Identity::Version {
+        arn: "arn".into(),
+        version_id: "1".into(),
     };
+    let version = version::Version::new(identity, None);
     known.targets[0].delivered.insert(read(), version);
     known.delivered = known.newest_delivered();
     known.last_success = Some((now, jiff::Timestamp::UNIX_EPOCH));

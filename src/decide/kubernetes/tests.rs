@@ -192,7 +192,7 @@ fn refusal(
     delivered: Option<&DeliveredSecret>,
 ) -> (Reason, String) {
     let failure = judge(wanted, Some(live), delivered).unwrap_err();
-    (failure.reason, failure.fact)
+    (failure.reason, failure.fact.clone())
 }
 
 /// Force and effect of an apply.

@@ -103,7 +103,7 @@ fn refused(output: &str) -> String {
     match read(output.as_bytes(), Version::V1, noon()) {
         Ok(_) => panic!("it was taken: {output}"),
         Err(Unusable::Answer(what)) => what.to_owned(),
-        Err(Unusable::Token(failure)) => failure.fact,
+        Err(Unusable::Token(failure)) => failure.fact.clone(),
     }
 }
 

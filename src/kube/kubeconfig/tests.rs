@@ -82,7 +82,7 @@ fn json_is_yaml_too() {
 
 #[test]
 fn a_context_is_chosen_only_where_there_is_no_choice() {
-    let fact = |text: &str, context| parse(text, context).unwrap_err().fact;
+    let fact = |text: &str, context| parse(text, context).unwrap_err().fact.clone();
     assert!(fact(FILE, None).contains("has 2 contexts"));
     let no_such = fact(FILE, Some("MARKER"));
     assert!(no_such.contains("has no context of the name"), "{no_such}");
@@ -106,6 +106,7 @@ fn what_does_not_fit_together_is_named() {
         parse(&FILE.replace(from, to), Some("one"))
             .unwrap_err()
             .fact
+            .clone()
     };
     assert!(
         fact("- name: inline", "- name: c").contains("two entries of one name under `clusters`")
@@ -172,7 +173,7 @@ fn a_server_need_not_prove_itself_only_where_both_say_so() {
 #[test]
 fn another_name_and_a_proxy_are_ways_of_their_own() {
     let way = |line: &str| of_cluster(line, Tls::Verified).map(|access| access.way);
-    let fact = |line: &str| way(line).unwrap_err().fact;
+    let fact = |line: &str| way(line).unwrap_err().fact.clone();
     assert!(
         matches!(way("tls-server-name: api.internal").unwrap(), Way::Named(name) if name == "api.internal")
     );
@@ -240,12 +241,13 @@ fn a_plugin_is_the_only_login_of_its_user() {
         "tokenFile: t",
         "client-certificate: c, client-key: k",
     ] {
-        let fact = user(&format!("{exec}, {other}")).unwrap_err().fact;
+        let fact = user(&format!("{exec}, {other}")).unwrap_err().fact.clone();
         assert!(fact.contains("other credentials beside `exec`"), "{fact}");
     }
     let fact = user("exec: {apiVersion: MARKER, command: MARKER}")
         .unwrap_err()
-        .fact;
+        .fact
+        .clone();
     assert!(
         fact.contains("`apiVersion`") && !fact.contains("MARKER"),
         "{fact}"

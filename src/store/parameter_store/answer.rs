@@ -50,7 +50,7 @@ impl ParameterStore {
         }
         let identity = if parameter.version > 0 {
             Identity::Parameter {
-                arn,
+                arn: arn.into(),
                 version: parameter.version,
                 modified,
             }

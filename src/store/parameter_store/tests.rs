@@ -41,13 +41,13 @@ fn key(text: &str) -> RemoteKey {
 }
 
 fn read(key_text: &str, version: Version) -> Read {
-    Read {
-        store: StoreName::new("prod").unwrap(),
-        source: Source::Value {
+    Read::new(
+        StoreName::new("prod").unwrap(),
+        Source::Value {
             key: key(key_text),
             version,
         },
-    }
+    )
 }
 
 fn parameter() -> ParameterBuilder {
@@ -187,10 +187,7 @@ async fn lists_and_tags_have_lanes_of_their_own() {
     let now = Instant::now();
     let lane = |source| {
         let store_name = StoreName::new("prod").unwrap();
-        let read = Read {
-            store: store_name,
-            source,
-        };
+        let read = Read::new(store_name, source);
         store().lane(&read, now).operation
     };
     let find = Find::default();

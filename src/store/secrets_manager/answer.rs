@@ -98,8 +98,8 @@ impl SecretsManager {
         self.learn(key, &raw.arn);
         Ok(Answer {
             identity: Identity::Version {
-                arn: raw.arn,
-                version_id: raw.version_id,
+                arn: raw.arn.into(),
+                version_id: raw.version_id.into(),
             },
             created: raw.created.and_then(timestamp),
             content: Content::Value(value),

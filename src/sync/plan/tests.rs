@@ -71,7 +71,7 @@ async fn outlook(reason: Reason, on_missing: OnMissing, policies: &[DeletionPoli
         store: store.clone(),
         refresh_interval: Duration::from_hours(1),
         max_stale: Duration::from_hours(2),
-        reads: vec![Read { store, source }],
+        reads: vec![Read::new(store, source)],
         items: vec![Item::One {
             secret_key: SecretKey::new("k").unwrap(),
             property: None,

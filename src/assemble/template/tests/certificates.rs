@@ -17,7 +17,7 @@ fn text(template: &str) -> Result<String, String> {
         ("chain", CHAIN),
         ("password", b"made-up".as_slice()),
     ];
-    let made = bytes(template, &values).map_err(|failure| failure.fact)?;
+    let made = bytes(template, &values).map_err(|failure| failure.fact.clone())?;
     Ok(String::from_utf8(made).unwrap())
 }
 

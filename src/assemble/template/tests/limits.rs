@@ -18,7 +18,7 @@ fn tried(text: &str) -> Result<usize, String> {
         let rendered = template.render(&payload(values));
         rendered
             .map(|text| text.len())
-            .map_err(|failure| failure.fact)
+            .map_err(|failure| failure.fact.clone())
     })
 }
 

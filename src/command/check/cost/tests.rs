@@ -159,10 +159,7 @@ async fn reads_are_counted_as_they_travel() {
         );
         for source in [value("a"), stage.clone(), metadata("a"), find("a", [])] {
             let counted = lane((Service::SecretsManager, fetch), &source);
-            let read = Read {
-                store: name.clone(),
-                source,
-            };
+            let read = Read::new(name.clone(), source);
             let lane = store.lane(&read, Instant::now());
             assert_eq!(counted, (lane.operation, lane.size as u128));
         }

@@ -105,24 +105,24 @@ impl<'a> Walk<'a> {
         ) else {
             return false;
         };
-        let unasked = Read {
-            store: read.store.clone(),
-            source: Source::Value {
+        let unasked = Read::new(
+            read.store.clone(),
+            Source::Value {
                 key,
                 version: Version::Current,
             },
-        };
+        );
         self.store.lane(&unasked, Instant::now()).size == 1
     }
 
     fn read_match(&mut self, find: &Read, arn: RemoteKey) {
-        let read = Read {
-            store: find.store.clone(),
-            source: Source::Value {
+        let read = Read::new(
+            find.store.clone(),
+            Source::Value {
                 key: arn,
                 version: Version::Current,
             },
-        };
+        );
         if self.known.insert(read.clone()) {
             self.waiting.push_back(read);
         }

@@ -35,10 +35,7 @@ fn arn(name: &str) -> String {
 }
 
 fn read_of_source(source: Source) -> Read {
-    Read {
-        store: StoreName::new("local").unwrap(),
-        source,
-    }
+    Read::new(StoreName::new("local").unwrap(), source)
 }
 
 fn value(key: &str) -> Read {
@@ -75,8 +72,8 @@ fn answer(read: &Read, told: &Told) -> Answer {
             };
             Answer {
                 identity: Identity::Version {
-                    arn,
-                    version_id: version.to_string(),
+                    arn: arn.into(),
+                    version_id: version.to_string().into(),
                 },
                 created: None,
                 content: Content::Value(SecretBytes::new(text.as_bytes().to_vec())),

@@ -97,23 +97,23 @@ fn delivered(state: &mut EntryState) {
 }
 
 fn read() -> Read {
-    Read {
-        store: StoreName::new("s").unwrap(),
-        source: config::Source::Value {
+    Read::new(
+        StoreName::new("s").unwrap(),
+        config::Source::Value {
             key: crate::names::RemoteKey::new("k").unwrap(),
             version: config::Version::Current,
         },
-    }
+    )
 }
 
 fn heard(version: &str) -> BTreeMap<Read, Heard> {
     let identity = Identity::Version {
-        arn: "arn".to_owned(),
-        version_id: version.to_owned(),
+        arn: "arn".into(),
+        version_id: version.into(),
     };
     let said = Said::Version(identity);
     let proofs = crate::sync::Proofs::new();
-    [(read(), Heard { said, proofs })].into()
+    [(read(), Heard::new(said, proofs))].into()
 }
 
 #[tokio::test(start_paused = true)]

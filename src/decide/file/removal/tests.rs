@@ -50,7 +50,7 @@ fn judged(record: Option<&FileRecord>, observed: Observed, inode: u64) -> Result
     };
     delete(&db(), record, found).map_err(|failure| {
         assert_eq!(failure.reason, Reason::Conflict);
-        failure.fact
+        failure.fact.clone()
     })
 }
 

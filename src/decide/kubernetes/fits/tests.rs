@@ -38,7 +38,7 @@ fn tls(certificates: impl AsRef<[u8]>, key: impl AsRef<[u8]>) -> Result<(), Fail
 fn refusal(certificates: impl AsRef<[u8]>, key: impl AsRef<[u8]>) -> String {
     let refused = tls(certificates, key).unwrap_err();
     assert_eq!(refused.reason, Reason::Invalid);
-    refused.fact
+    refused.fact.clone()
 }
 
 #[test]

@@ -21,7 +21,7 @@ fn identity() -> Identity {
 
 fn read(source: Source) -> Read {
     let store = StoreName::new("prod").unwrap();
-    Read { store, source }
+    Read::new(store, source)
 }
 
 fn denied(key: &str) -> (Read, Failure) {

@@ -11,10 +11,7 @@ use crate::report::Reporter;
 use crate::secret::FingerprintKey;
 
 fn reads(keys: impl IntoIterator<Item = String>) -> Vec<Read> {
-    let read = |key: String| Read {
-        store: StoreName::new("prod").unwrap(),
-        source: value(&key),
-    };
+    let read = |key: String| Read::new(StoreName::new("prod").unwrap(), value(&key));
     keys.into_iter().map(read).collect()
 }
 
