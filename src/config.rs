@@ -21,6 +21,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::account::Account;
@@ -203,7 +204,7 @@ pub struct Entry {
     pub data_from: Vec<DataFrom>,
     pub data: Vec<DataItem>,
     /// Absent: what was fetched is delivered as it is.
-    pub templates: Option<Templates>,
+    pub templates: Option<Arc<Templates>>,
     /// The files that hold some of them. Absolute.
     pub template_files: Vec<PathBuf>,
     /// Those that the configuration names.
@@ -225,8 +226,9 @@ pub enum RefreshPolicy {
 
 #[derive(Clone, Debug)]
 pub enum Target {
-    Kubernetes(KubernetesTarget),
-    File(FileTarget),
+    /// What writes it shares what it is to be.
+    Kubernetes(Arc<KubernetesTarget>),
+    File(Box<FileTarget>),
 }
 
 /// One Secret in one namespace of one cluster.

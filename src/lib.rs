@@ -32,6 +32,7 @@
 //! | [`daemon`] | builds everything, owns every task, stops in order | |
 //! | [`reload`] | whether another configuration may take the place of the present one | how it is read |
 //! | [`leader`] | which of several machines leads, by a Lease's record and a clock | I/O, what is written |
+//! | [`few`] | collections that nearly always hold one thing, or none | what they hold |
 //! | [`account`] | users and groups of this machine, by number or name | what they own |
 //! | [`memory`] | keeps what is in memory from others | |
 //! | [`process`] | runs a program under limits | what it is run for |
@@ -58,6 +59,7 @@ pub mod selector;
 pub mod account;
 pub mod clock;
 pub mod failure;
+pub mod few;
 pub mod secret;
 
 pub mod aws;

@@ -1,16 +1,18 @@
 //! Parse, log, run, exit code.
 
-use std::alloc::System;
 use std::process::ExitCode;
 
 use clap::Parser as _;
 use secretsyncd::cli::Cli;
 use secretsyncd::{command, logging, memory, process};
+use tikv_jemallocator::Jemalloc;
 use zeroizing_alloc::ZeroAlloc;
 
 /// Wipes whatever is freed, and what is left behind when something grows: libraries copy values, and do not wipe them.
+/// Below, jemalloc gives pages back that the system's allocator would keep for want of a few bytes in each: the start,
+/// when everything is read at once, would decide for ever what the daemon takes.
 #[global_allocator]
-static ALLOCATOR: ZeroAlloc<System> = ZeroAlloc(System);
+static ALLOCATOR: ZeroAlloc<Jemalloc> = ZeroAlloc(Jemalloc);
 
 fn main() -> ExitCode {
     let exposed = memory::seclude();

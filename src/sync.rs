@@ -38,6 +38,7 @@ use crate::config::RefreshPolicy;
 use crate::decide::change::{Change, Version, change};
 use crate::decide::missing::Gone;
 use crate::failure::{Failure, Reason};
+use crate::few;
 use crate::kube::Tenure;
 use crate::report::{Fact, Reporter, Stage};
 use crate::secret::SecretBytes;
@@ -56,7 +57,7 @@ pub struct Run {
     /// The answer that woke this run.
     pub handed: Option<(Read, Seen)>,
     /// The newest version delivered to any target, per read.
-    pub delivered: BTreeMap<Read, Version>,
+    pub delivered: few::Map<Read, Version>,
     /// Older versions that a second read has confirmed.
     pub confirmed: BTreeMap<Read, Identity>,
     /// What has answered before.

@@ -41,12 +41,13 @@ impl Target {
     }
 
     pub fn kubernetes(
-        spec: config::KubernetesTarget,
+        spec: impl Into<Arc<config::KubernetesTarget>>,
         entry: &EntryName,
         instance: &Instance,
         client: &Arc<kube::Client>,
         state: &Arc<State>,
     ) -> Self {
+        let spec = spec.into();
         let id = SecretId {
             cluster: spec.cluster.clone(),
             namespace: spec.namespace.clone(),

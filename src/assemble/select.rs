@@ -21,6 +21,7 @@ mod walk;
 mod tests;
 
 use std::fmt;
+use std::sync::Arc;
 
 use serde_json::value::RawValue;
 
@@ -40,9 +41,12 @@ pub const OUTPUT_LIMIT: usize = 1 << 20;
 /// Bytes that one selection may look at or write, again and again: 64 times the largest value.
 pub const WORK_LIMIT: usize = 1 << 26;
 
-/// A property that can be looked up.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Property {
+/// A property that can be looked up. Clones share it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Property(Arc<Parsed>);
+
+#[derive(PartialEq, Eq)]
+struct Parsed {
     text: String,
     path: Path,
     /// The path whose keys hold the dots.
@@ -61,16 +65,28 @@ impl Property {
         // More than one key behind each other is no literal key: of `{x.y,x}` that would be half of the answer.
         let dotted = text.contains('.').then(|| parse::dotted(text)).flatten();
         let dotted = dotted.filter(Path::is_one_key);
-        Ok(Self {
+        Ok(Self(Arc::new(Parsed {
             text: text.to_owned(),
             path,
             dotted,
-        })
+        })))
     }
 
     /// As it was written.
     pub fn as_str(&self) -> &str {
-        &self.text
+        &self.0.text
+    }
+}
+
+/// What is the same in every release: fingerprints of configurations are made of it.
+impl fmt::Debug for Property {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Parsed { text, path, dotted } = &*self.0;
+        f.debug_struct("Property")
+            .field("text", text)
+            .field("path", path)
+            .field("dotted", dotted)
+            .finish()
     }
 }
 
@@ -129,15 +145,16 @@ pub fn property(value: &SecretBytes, property: &Property) -> Result<SecretBytes,
         return Err(Missing::TooDeep);
     }
     let mut budget = Budget::new();
-    for path in property.dotted.iter().chain([&property.path]) {
+    let Parsed { text, path, dotted } = &*property.0;
+    for path in dotted.iter().chain([path]) {
         let found = eval::get(json, path, &mut budget).map_err(|stop| match stop {
-            Stop::TooLarge => Missing::TooLarge(property.text.clone()),
-            Stop::TooMuchWork => Missing::TooMuchWork(property.text.clone()),
+            Stop::TooLarge => Missing::TooLarge(text.clone()),
+            Stop::TooMuchWork => Missing::TooMuchWork(text.clone()),
         })?;
         if let Some(found) = found {
             let bytes = text::content(&found).as_bytes().to_vec();
             return Ok(SecretBytes::new(bytes));
         }
     }
-    Err(Missing::Absent(property.text.clone()))
+    Err(Missing::Absent(text.clone()))
 }

@@ -69,7 +69,7 @@ pub(super) fn entry(
         match source {
             Source::Find(find) => entry.data_from.push(DataFrom {
                 store,
-                bulk: BulkSource::Find(find),
+                bulk: BulkSource::Find(*find),
                 shape: Shape::default(),
                 on_missing: OnMissing::Fail,
             }),
@@ -155,10 +155,10 @@ pub(super) fn metadata(key: &str) -> Source {
 
 pub(super) fn find<const N: usize>(path: &str, tags: [(&str, &str); N]) -> Source {
     let tags = tags.map(|(key, value)| (key.to_owned(), value.to_owned()));
-    Source::Find(Find {
+    Source::Find(Box::new(Find {
         path: Some(path.to_owned()).filter(|path| !path.is_empty()),
         name: None,
         keys: None,
         tags: tags.into(),
-    })
+    }))
 }

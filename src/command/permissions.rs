@@ -123,7 +123,7 @@ pub(super) fn targets(config: &Config) -> impl Iterator<Item = (&EntryName, &Kub
     let entries = config.entries.iter();
     let all = entries.flat_map(|(name, entry)| entry.targets.iter().map(move |it| (name, it)));
     all.filter_map(|(name, target)| match target {
-        Target::Kubernetes(target) => Some((name, target)),
+        Target::Kubernetes(target) => Some((name, &**target)),
         Target::File(_) => None,
     })
 }

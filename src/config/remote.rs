@@ -62,7 +62,7 @@ impl DataFrom {
     pub fn source(&self) -> Source {
         match &self.bulk {
             BulkSource::Extract { source, .. } => source.clone(),
-            BulkSource::Find(find) => Source::Find(find.clone()),
+            BulkSource::Find(find) => Source::Find(Box::new(find.clone())),
         }
     }
 }
@@ -78,7 +78,8 @@ pub enum Source {
     Metadata {
         key: RemoteKey,
     },
-    Find(Find),
+    /// Few ask this, and it has much to say.
+    Find(Box<Find>),
 }
 
 /// Which secrets belong to it. All that is given must hold; nothing given matches nothing and is refused at load.

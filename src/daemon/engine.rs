@@ -12,6 +12,7 @@ mod calls;
 mod clusters;
 mod ends;
 mod fights;
+mod first;
 mod hastened;
 mod left;
 mod membership;
@@ -48,6 +49,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::actions::Actions;
 use self::asked::Request;
+use self::first::First;
 use self::pauses::Shared;
 use self::prune::Orphans;
 pub use self::pulse::Pulse;
@@ -184,6 +186,8 @@ pub(super) struct Engine {
     alone: bool,
     /// Entries that something happened to, of which nothing was told yet.
     unsettled: BTreeSet<EntryName>,
+    /// What waits for its turn in the first pass.
+    first: First,
     /// What was not tried since it appeared.
     untried: BTreeSet<EntryName>,
     /// How many runs of earlier configurations have not ended: nothing else of that name begins before they have.
@@ -214,6 +218,7 @@ impl Engine {
             instance: parts.instance,
             mode: parts.mode,
             stores: BTreeMap::new(),
+            first: First::none(),
             untried: BTreeSet::new(),
             leaving: BTreeMap::new(),
             generations: 0,
@@ -300,6 +305,9 @@ impl Engine {
         self.start_due();
         self.start_first_pass();
         while !self.is_done() {
+            if !self.draining {
+                self.begin_next();
+            }
             self.save();
             self.arm_actions();
             self.roll_out();
@@ -322,21 +330,6 @@ impl Engine {
             }
             self.beat();
         }
-    }
-
-    /// Everything that nothing is known of runs at once; their reads meet at the desk. Of the rest, files are looked at:
-    /// after a reboot, what lay in memory is gone.
-    fn start_first_pass(&mut self) {
-        let names: Vec<_> = self.entries.keys().cloned().collect();
-        for name in names {
-            self.begin(&name);
-            self.settle(&name);
-        }
-        self.recall_actions();
-        self.look_at_cut_short();
-        self.sweep_left();
-        self.recall_restarts();
-        self.mark_ready();
     }
 
     fn is_done(&self) -> bool {

@@ -27,6 +27,7 @@ use crate::config::{DeletionPolicy, RefreshPolicy};
 use crate::decide::change::{Change, Version, change};
 use crate::decide::missing::Evidence;
 use crate::decide::state::Turn;
+use crate::few::{self, Seldom};
 use crate::names::ClusterName;
 use crate::report::{Condition, Stage};
 use crate::schedule::rhythm::Rhythm;
@@ -40,7 +41,7 @@ pub(super) struct EntryState {
     pub generation: u64,
     pub targets: Vec<TargetState>,
     /// Targets of before a restart that no list of namespaces has confirmed yet, by what they are called.
-    remembered: BTreeMap<String, TargetState>,
+    remembered: Seldom<BTreeMap<String, TargetState>>,
     /// What takes the place of `entry` when the work that is under way has ended.
     pub next: Option<Box<Entry>>,
     /// What was last told of each selection; nothing of those that found something.
@@ -48,24 +49,24 @@ pub(super) struct EntryState {
     /// Whether it is this machine's turn to write its Kubernetes targets.
     pub clusters: Turn,
     /// What its finds match, each by the read that says so.
-    found: BTreeMap<Read, BTreeSet<Read>>,
+    found: Seldom<BTreeMap<Read, BTreeSet<Read>>>,
     /// Its own reads, and what its finds match.
-    reads: BTreeSet<Read>,
+    reads: few::Set<Read>,
     /// Of each read that is gone, or lists less than before: the direct reads that may prove it.
-    proofs: BTreeMap<Read, BTreeSet<Read>>,
+    proofs: Seldom<BTreeMap<Read, BTreeSet<Read>>>,
     /// What those add up to; the read that is in question comes first.
-    evidence: BTreeMap<(Read, Read), Evidence>,
+    evidence: Seldom<BTreeMap<(Read, Read), Evidence>>,
     /// By what is certain, the entry may leave something out, or is held back by the brake.
-    allowed: BTreeSet<Read>,
-    held: BTreeSet<Read>,
+    allowed: Seldom<BTreeSet<Read>>,
+    held: Seldom<BTreeSet<Read>>,
     /// The newest version any target holds, per read.
-    pub delivered: BTreeMap<Read, Version>,
+    pub delivered: few::Map<Read, Version>,
     /// What the last run that got past its reads used, delivered or not; a read that still says it wakes nobody.
-    pub attempted: BTreeMap<Read, Heard>,
+    pub attempted: few::Map<Read, Heard>,
     /// What was missing when it was last delivered.
-    pub without: BTreeSet<Read>,
+    pub without: Seldom<BTreeSet<Read>>,
     /// Reads that fail now.
-    pub failing_reads: BTreeMap<Read, Streak>,
+    pub failing_reads: Seldom<BTreeMap<Read, Streak>>,
     /// Why the last run wrote nothing, where that was not a read.
     pub trouble: Option<(Stage, Streak)>,
     /// What the last delivery did without: it holds the values from before.
@@ -76,19 +77,19 @@ pub(super) struct EntryState {
     pub unfinished: bool,
     pub tried: bool,
     pub work: Work,
-    /// Tells the run that is or was last under way that nothing is to be deleted for it any more.
-    pub dismissed: CancellationToken,
+    /// Tells the run that is under way, or was disowned, that nothing is to be deleted for it any more.
+    dismissed: Option<CancellationToken>,
     /// What is under way at targets that are set apart, by its number.
-    laggards: BTreeMap<u64, Laggard>,
+    laggards: Seldom<BTreeMap<u64, Laggard>>,
     /// Targets that the run under way leaves to those.
-    left_out: BTreeSet<usize>,
+    left_out: Seldom<BTreeSet<usize>>,
     /// When the work that is or was last under way began.
     pub began: Instant,
     /// Reads that answered since the entry last counted as synced.
-    pub answered: BTreeSet<Read>,
+    pub answered: few::Set<Read>,
     pub last_success: Option<(Instant, Timestamp)>,
     /// The same, but for actions that fail: it is one when they have run.
-    pub unacted: Option<(Instant, Timestamp)>,
+    pub unacted: Option<Box<(Instant, Timestamp)>>,
     pub first_seen: Instant,
     /// The grid of its drift checks.
     pub rhythm: Rhythm,
@@ -123,33 +124,33 @@ impl EntryState {
     pub(super) fn new(entry: Arc<Entry>, rhythm: Rhythm, now: Instant) -> Self {
         Self {
             targets: entry.targets.iter().map(|_| TargetState::new()).collect(),
-            remembered: BTreeMap::new(),
+            remembered: Seldom::none(),
             next: None,
             selections_shown: entry.selected.iter().map(|_| None).collect(),
             reads: entry.reads.iter().cloned().collect(),
             entry,
             generation: 0,
             clusters: Turn::Ours,
-            found: BTreeMap::new(),
-            proofs: BTreeMap::new(),
-            evidence: BTreeMap::new(),
-            allowed: BTreeSet::new(),
-            held: BTreeSet::new(),
-            delivered: BTreeMap::new(),
-            attempted: BTreeMap::new(),
-            without: BTreeSet::new(),
-            failing_reads: BTreeMap::new(),
+            found: Seldom::none(),
+            proofs: Seldom::none(),
+            evidence: Seldom::none(),
+            allowed: Seldom::none(),
+            held: Seldom::none(),
+            delivered: few::Map::new(),
+            attempted: few::Map::new(),
+            without: Seldom::none(),
+            failing_reads: Seldom::none(),
             trouble: None,
             kept: None,
             retry: None,
             unfinished: true,
             tried: false,
             work: Work::Idle,
-            dismissed: CancellationToken::new(),
-            laggards: BTreeMap::new(),
-            left_out: BTreeSet::new(),
+            dismissed: None,
+            laggards: Seldom::none(),
+            left_out: Seldom::none(),
             began: now,
-            answered: BTreeSet::new(),
+            answered: few::Set::new(),
             last_success: None,
             unacted: None,
             first_seen: now,
@@ -181,10 +182,10 @@ impl EntryState {
 
     /// Of each read the newest version that a target holds: an older one than that is never written without a second
     /// look, to whichever target.
-    pub(super) fn newest_delivered(&self) -> BTreeMap<Read, Version> {
-        let mut newest: BTreeMap<Read, Version> = BTreeMap::new();
+    pub(super) fn newest_delivered(&self) -> few::Map<Read, Version> {
+        let mut newest: few::Map<Read, Version> = few::Map::new();
         let targets = self.targets.iter().chain(self.remembered.values());
-        for (read, version) in targets.flat_map(|it| &it.delivered) {
+        for (read, version) in targets.flat_map(|it| it.delivered.iter()) {
             let known = newest.get(read);
             if matches!(change(known, version), Change::First | Change::Newer) {
                 newest.insert(read.clone(), version.clone());
@@ -229,7 +230,7 @@ impl EntryState {
             target.away = before.away;
         }
         self.forget_returned();
-        self.remembered = aim::anew(before.remembered);
+        self.remembered = aim::anew(before.remembered.into_inner()).into();
         self.delivered = before.delivered;
     }
 
@@ -276,22 +277,26 @@ impl EntryState {
     /// A `find` of it matches these now. Returns the reads that it has gained and lost by that.
     pub(super) fn found(&mut self, find: &Read, matches: &[Match]) -> (Vec<Read>, Vec<Read>) {
         let now = matches.iter().map(|found| read_of(find, found));
-        self.found.insert(find.clone(), now.collect());
+        self.found
+            .change(|it| it.insert(find.clone(), now.collect()));
         // A match may be one of its own reads, or that of another find.
         let own = self.entry.reads.iter();
-        let after: BTreeSet<Read> = own.chain(self.found.values().flatten()).cloned().collect();
+        let after: few::Set<Read> = own.chain(self.found.values().flatten()).cloned().collect();
         let before = std::mem::replace(&mut self.reads, after);
-        let after = &self.reads;
-        let lost: Vec<Read> = before.difference(after).cloned().collect();
+        let lost = before.iter().filter(|read| !self.uses(read));
+        let lost: Vec<Read> = lost.cloned().collect();
         let mut unwanted: BTreeSet<Read> = lost.iter().cloned().collect();
         for read in &lost {
-            self.failing_reads.remove(read);
+            self.failing_reads.change(|it| it.remove(read));
             self.answered.remove(read);
             // Nobody asks any more whether it is gone.
-            self.evidence.retain(|(about, _), _| about != read);
-            unwanted.extend(self.proofs.remove(read).into_iter().flatten());
+            self.evidence
+                .change(|it| it.retain(|(about, _), _| about != read));
+            let proofs = self.proofs.change(|it| it.remove(read));
+            unwanted.extend(proofs.into_iter().flatten());
         }
-        let gained = self.reads.difference(&before).cloned().collect();
+        let gained = self.reads.iter().filter(|read| !before.contains(read));
+        let gained = gained.cloned().collect();
         unwanted.retain(|read| !self.reads.contains(read) && !self.is_proof(read));
         (gained, unwanted.into_iter().collect())
     }

@@ -201,19 +201,28 @@ impl House {
     fn entry(&self, config: &Config, name: &EntryName, spec: &config::Entry) -> Entry {
         let clusters = self.clusters.read().unwrap_or_else(PoisonError::into_inner);
         let target = |target: &config::Target| match target {
-            config::Target::File(spec) => {
-                Some(Target::file(spec.clone(), name, &self.state, &self.seats))
-            }
+            config::Target::File(spec) => Some(Target::file(
+                (**spec).clone(),
+                name,
+                &self.state,
+                &self.seats,
+            )),
             config::Target::Kubernetes(spec) => {
                 // The configuration has resolved the reference.
                 let (_, client) = clusters.get(&spec.cluster)?;
-                let target =
-                    Target::kubernetes(spec.clone(), name, &self.instance, client, &self.state);
-                Some(target)
+                let spec = Arc::clone(spec);
+                Some(Target::kubernetes(
+                    spec,
+                    name,
+                    &self.instance,
+                    client,
+                    &self.state,
+                ))
             }
         };
         let (found, selected) = self.territory.select(spec);
-        let found: Vec<_> = found.into_iter().map(config::Target::Kubernetes).collect();
+        let found = found.into_iter().map(Arc::new);
+        let found: Vec<_> = found.map(config::Target::Kubernetes).collect();
         let targets = spec.targets.iter().chain(&found).filter_map(target);
         let key = self.state.fingerprint_key();
         let configuration = configuration(config, &self.instance, spec, key);
@@ -277,7 +286,7 @@ impl House {
             }
             let (found, _) = self.territory.select(entry);
             let listed = entry.targets.iter().filter_map(|target| match target {
-                config::Target::Kubernetes(target) => Some(target),
+                config::Target::Kubernetes(target) => Some(&**target),
                 config::Target::File(_) => None,
             });
             for target in listed.chain(&found) {

@@ -20,6 +20,7 @@ use super::times::Now;
 use super::{Progress, Stopped, TELL_PROGRESS, list_namespaces};
 use crate::config::Config;
 use crate::failure::Failure;
+use crate::few;
 use crate::kube::Tenure;
 use crate::names::{EntryName, StoreName};
 use crate::report::Reporter;
@@ -162,10 +163,10 @@ fn run(state: &EntryState, (desk, copy): (Desk, Arc<State>)) -> Run {
         state: copy,
         reporter: Reporter::new(|_| {}),
         handed: None,
-        delivered: BTreeMap::new(),
+        delivered: few::Map::new(),
         confirmed: BTreeMap::new(),
         known: state.delivered.keys().cloned().collect(),
-        without: state.without.clone(),
+        without: (*state.without).clone(),
         proofs: state.all_proofs(),
         which: Which::All,
         contested: BTreeSet::new(),

@@ -122,7 +122,7 @@ impl RawRead {
                 name,
                 keys,
                 tags,
-            } => Source::Find(Find {
+            } => Source::Find(Box::new(Find {
                 path: path.clone(),
                 name: match name {
                     Some(name) => Some(NamePattern::new(name)?),
@@ -130,7 +130,7 @@ impl RawRead {
                 },
                 keys: keys.clone(),
                 tags: tags.clone(),
-            }),
+            })),
         };
         Some(Read::new(StoreName::new(self.store.as_str()).ok()?, source))
     }

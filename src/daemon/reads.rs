@@ -5,7 +5,6 @@
 mod remembered;
 
 pub(super) use self::remembered::RawState;
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +14,7 @@ use tokio::time::Instant;
 use super::entries::Streak;
 use crate::decide::change::Version;
 use crate::failure::Failure;
+use crate::few;
 use crate::names::EntryName;
 use crate::store::desk::Seen;
 use crate::store::{Answer, Identity};
@@ -27,7 +27,7 @@ pub(super) struct ReadState {
     /// The shortest of its entries.
     pub interval: Duration,
     /// The entries that use it.
-    pub users: BTreeSet<EntryName>,
+    pub users: few::Set<EntryName>,
     pub last: Option<Last>,
     pub failing: Option<Streak>,
     /// It waits for the end of a pause.
@@ -57,7 +57,7 @@ impl ReadState {
     pub(super) fn new(interval: Duration) -> Self {
         Self {
             interval,
-            users: BTreeSet::new(),
+            users: few::Set::new(),
             last: None,
             failing: None,
             held: false,

@@ -222,9 +222,7 @@ pub(super) fn missed_of(
 
 /// Whether tags say that a secret is no longer what a `find` asks for.
 pub fn matches_no_longer(find: &Read, tags: &Read, answer: &Answer) -> bool {
-    let (Source::Find(Find { tags: wanted, .. }), Source::Metadata { .. }) =
-        (&find.source, &tags.source)
-    else {
+    let (Source::Find(find), Source::Metadata { .. }) = (&find.source, &tags.source) else {
         return false;
     };
     let Content::Value(value) = &answer.content else {
@@ -233,7 +231,7 @@ pub fn matches_no_longer(find: &Read, tags: &Read, answer: &Answer) -> bool {
     // What cannot be read proves nothing.
     let tags: Option<BTreeMap<String, String>> = serde_json::from_slice(value.expose()).ok();
     tags.is_some_and(|tags| {
-        wanted
+        find.tags
             .iter()
             .any(|(key, value)| tags.get(key) != Some(value))
     })

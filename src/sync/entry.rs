@@ -1,6 +1,7 @@
 //! An entry, ready to run: its distinct reads, its items over them, and its targets.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::absent::{Absences, Slot, keys_of};
@@ -33,7 +34,7 @@ pub struct Entry {
     /// Distinct, in the order of the items. What a `find` among them matches is read, too.
     pub reads: Vec<Read>,
     pub items: Vec<Item>,
-    pub templates: Option<Templates>,
+    pub templates: Option<Arc<Templates>>,
     pub targets: Vec<Target>,
     /// Where more of them come from: what was found is among `targets`.
     pub selected: Vec<Selected>,
@@ -282,7 +283,7 @@ pub(super) fn assemble(
             items.push(assemble::Item::Kept(kept));
         }
     }
-    assemble::assemble(items, entry.templates.as_ref())
+    assemble::assemble(items, entry.templates.as_deref())
 }
 
 /// An item with what was read for it; nothing where it is one of those the run does without.

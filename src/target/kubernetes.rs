@@ -32,7 +32,7 @@ pub use rehearse::Rehearsal;
 /// A Secret that one entry writes.
 #[derive(Clone, Debug)]
 pub struct KubernetesTarget {
-    spec: config::KubernetesTarget,
+    spec: Arc<config::KubernetesTarget>,
     entry: EntryName,
     instance: Instance,
     client: Arc<Client>,
@@ -66,7 +66,7 @@ pub enum Sighting {
 
 impl KubernetesTarget {
     pub fn new(
-        spec: config::KubernetesTarget,
+        spec: Arc<config::KubernetesTarget>,
         entry: EntryName,
         instance: Instance,
         client: Arc<Client>,

@@ -61,7 +61,8 @@ impl Grants {
                 self.allow(Purpose::DescribeSecrets, [scope.secret(key)]);
                 false
             }
-            Source::Find(Find { path, tags, .. }) => {
+            Source::Find(find) => {
+                let Find { path, tags, .. } = &**find;
                 let found = [scope.secrets(path.as_deref())];
                 self.allow_tagged(Purpose::ReadSecrets, tags, found);
                 self.allow(Purpose::ListSecrets, everything());
@@ -83,7 +84,8 @@ impl Grants {
             Source::Metadata { key } => {
                 self.allow(Purpose::ListTagsOfParameters, [scope.parameter(key)]);
             }
-            Source::Find(Find { path, tags, .. }) => {
+            Source::Find(find) => {
+                let Find { path, tags, .. } = &**find;
                 let path = path.as_deref();
                 self.allow_tagged(read, tags, [scope.parameters(path)]);
                 if tags.is_empty() {

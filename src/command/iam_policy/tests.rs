@@ -464,7 +464,7 @@ fn a_find_that_may_lose_needs_the_tags_of_what_it_lost() {
         (DeletionPolicy::Delete, true),
     ] {
         owned.deletion_policy = policy;
-        entry.targets = vec![Target::Kubernetes(owned.clone())];
+        entry.targets = vec![Target::Kubernetes(owned.clone().into())];
         assert_eq!(json(&entry).contains("DescribeSecret"), asks, "{policy:?}");
     }
 }

@@ -9,7 +9,8 @@ use crate::names::SecretKey;
 
 fn with(targets: impl IntoIterator<Item = KubernetesTarget>) -> Config {
     let mut one = entry("prod", Duration::from_hours(1), [value("a")]);
-    one.targets = targets.into_iter().map(Target::Kubernetes).collect();
+    let targets = targets.into_iter().map(Into::into);
+    one.targets = targets.map(Target::Kubernetes).collect();
     let mut config = config([("prod", Store::SecretsManager(aws()))], [one]);
     let name = ClusterName::new("c").unwrap();
     config.clusters.insert(name, cluster());

@@ -9,7 +9,8 @@ use crate::names::{Namespace, ObjectName};
 
 fn with(targets: impl IntoIterator<Item = KubernetesTarget>) -> Config {
     let mut one = entry("local", Duration::from_hours(1), [value("a")]);
-    one.targets = targets.into_iter().map(Target::Kubernetes).collect();
+    let targets = targets.into_iter().map(Into::into);
+    one.targets = targets.map(Target::Kubernetes).collect();
     let mut config = config([("local", file())], [one]);
     for name in ["prod", "test"] {
         let name = ClusterName::new(name).unwrap();

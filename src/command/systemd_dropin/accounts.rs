@@ -42,7 +42,7 @@ fn files(config: &Config) -> impl Iterator<Item = (&str, &FileTarget)> {
         targets.map(move |target| (name.as_str(), target))
     });
     targets.filter_map(|(name, target)| match target {
-        Target::File(file) => Some((name, file)),
+        Target::File(file) => Some((name, &**file)),
         Target::Kubernetes(_) => None,
     })
 }

@@ -140,7 +140,7 @@ pub(super) fn units(config: &Config) -> Vec<(String, Verb, String)> {
 fn files(config: &Config) -> impl Iterator<Item = (&FileTarget, String)> {
     config.entries.iter().flat_map(|(name, entry)| {
         entry.targets.iter().filter_map(move |target| match target {
-            Target::File(file) => Some((file, format!("entry {name}"))),
+            Target::File(file) => Some((&**file, format!("entry {name}"))),
             Target::Kubernetes(_) => None,
         })
     })

@@ -17,7 +17,7 @@ fn with_files<const N: usize>(entries: [&[&str]; N]) -> Config {
     let entries = entries.map(|paths| {
         let mut entry = entry("prod", Duration::from_hours(1), [value("x")]);
         let files = paths.iter().map(|path| {
-            Target::File(FileTarget {
+            Target::File(Box::new(FileTarget {
                 path: path.into(),
                 format: FileFormat::Json,
                 mode: 0o600,
@@ -28,7 +28,7 @@ fn with_files<const N: usize>(entries: [&[&str]; N]) -> Config {
                 deletion_policy: crate::config::DeletionPolicy::Retain,
                 check: None,
                 on_change: None,
-            })
+            }))
         });
         entry.targets.extend(files);
         entry
@@ -464,7 +464,7 @@ fn places_are_told_by_whole_names() {
 
 fn given(path: &str, owner: Option<&str>, group: Option<&str>) -> Target {
     let account = |name: &str| Account::new(name).unwrap();
-    Target::File(FileTarget {
+    Target::File(Box::new(FileTarget {
         path: path.into(),
         format: FileFormat::Json,
         mode: 0o640,
@@ -475,7 +475,7 @@ fn given(path: &str, owner: Option<&str>, group: Option<&str>) -> Target {
         deletion_policy: crate::config::DeletionPolicy::Retain,
         check: None,
         on_change: None,
-    })
+    }))
 }
 
 #[test]

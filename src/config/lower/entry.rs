@@ -199,8 +199,9 @@ impl Draft {
         let kubernetes = self
             .kubernetes
             .into_iter()
-            .map(|t| Target::Kubernetes(t.value));
-        let files = self.files.into_iter().map(|t| Target::File(t.value));
+            .map(|t| Target::Kubernetes(t.value.into()));
+        let files = self.files.into_iter();
+        let files = files.map(|t| Target::File(t.value.into()));
         let entry = Entry {
             store,
             refresh_interval: self.refresh_interval,
@@ -209,7 +210,7 @@ impl Draft {
             max_stale: self.max_stale,
             data_from: self.data_from,
             data: self.data,
-            templates: self.templates,
+            templates: self.templates.map(Into::into),
             template_files: self.template_files,
             targets: kubernetes.chain(files).collect(),
             selections: self.selections.into_iter().map(|it| it.value).collect(),

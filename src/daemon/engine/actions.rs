@@ -255,7 +255,7 @@ impl Engine {
         if let Some(index) = self.place_of_file(name, path)
             && let Some(entry) = self.entries.get_mut(name)
         {
-            entry.targets[index].action = action;
+            entry.targets[index].action = action.map(Box::new);
         }
     }
 

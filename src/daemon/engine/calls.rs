@@ -137,7 +137,7 @@ impl Engine {
         let Some(state) = self.reads.get(read) else {
             return;
         };
-        for name in state.users.clone() {
+        for name in state.users.iter().cloned().collect::<Vec<_>>() {
             let mut news = self.weigh(&name, read, Err(failure));
             let uses = self.entries.get(&name).is_some_and(|it| it.uses(read));
             let gone = self.is_gone(&name, read, failure).filter(|_| uses);
@@ -151,7 +151,8 @@ impl Engine {
                 continue;
             };
             let mut streak = Streak::next(entry.failing_reads.get(read), failure.clone());
-            entry.failing_reads.insert(read.clone(), streak.clone());
+            let failing = (read.clone(), streak.clone());
+            entry.failing_reads.change(|it| it.extend([failing]));
             if entry.tried && entry.work == Work::Idle {
                 let store = &entry.entry.store;
                 self.reporter.record(&Fact::Run {
@@ -173,7 +174,7 @@ impl Engine {
             return;
         };
         state.next = Some(now + CALL_LIMIT);
-        for name in &state.users {
+        for name in state.users.iter() {
             let waits = |entry: &EntryState| entry.waits_for_reads(now);
             if self.entries.get(name).is_some_and(waits) {
                 self.unsettled.insert(name.clone());

@@ -1,6 +1,6 @@
 //! What follows from the end of a run or a check.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -15,6 +15,7 @@ use crate::decide::change::{Change, Version, change};
 use crate::decide::rivals::Rivals;
 use crate::decide::state::Turn;
 use crate::failure::{Failure, Reason};
+use crate::few::{self, Seldom};
 use crate::names::{ClusterName, EntryName};
 use crate::report::{Fact, Outcome, Stage};
 use crate::store::{Identity, Read};
@@ -51,7 +52,7 @@ impl Engine {
     /// What follows for the entry itself. `laggard`: it goes on at some targets by itself.
     fn end(&mut self, name: &EntryName, end: End, laggard: Option<u64>) -> Option<Outcome> {
         let entry = self.entries.get_mut(name)?;
-        entry.work = Work::Idle;
+        entry.idle();
         entry.tried = true;
         self.untried.remove(name);
         self.unsaved.entry(name);
@@ -90,7 +91,7 @@ impl Engine {
                 let whole = entry.ours().len() == targets.len() + stays.len() + waits;
                 self.attempted(name, heard, kept);
                 if let (false, Some(entry)) = (everywhere, self.entries.get_mut(name)) {
-                    entry.without.clear();
+                    entry.without = Seldom::none();
                 }
                 for (index, failure) in stays {
                     self.target_stays(name, index, failure);
@@ -214,7 +215,8 @@ impl Engine {
         entry.unfinished = entry.has_left_out() && entry.attempted != before;
         let missing = entry.attempted.iter();
         let missing = missing.filter(|(_, heard)| matches!(heard.said, Said::Missing(_)));
-        entry.without = missing.map(|(read, _)| read.clone()).collect();
+        let missing: BTreeSet<Read> = missing.map(|(read, _)| read.clone()).collect();
+        entry.without = missing.into();
         let before = entry.kept.take();
         entry.kept = kept.map(|failure| Streak::next(before.as_ref(), failure));
         if let Some(kept) = entry.kept.clone() {
@@ -300,7 +302,7 @@ impl Engine {
         target.away.get_or_insert(at);
         target.end_fight();
         target.succeed();
-        target.failing_restarts.clear();
+        target.failing_restarts = Seldom::none();
         self.rollouts
             .forget_target(name, &entry.entry.targets[index]);
         if is_news {
@@ -328,7 +330,7 @@ impl Engine {
             )
         };
         let late = effect == Effect::Unchanged && target.trouble.as_ref().is_some_and(unseen);
-        let newer = |held: &BTreeMap<Read, Version>, (read, seen): &(Read, SeenVersion)| {
+        let newer = |held: &few::Map<Read, Version>, (read, seen): &(Read, SeenVersion)| {
             // That a find matches something else replaces no version.
             !matches!(seen.version.identity, Identity::Arns(_))
                 && change(held.get(read), &seen.version) == Change::Newer
@@ -483,7 +485,7 @@ impl Engine {
             return;
         };
         if entry.is_done() && !entry.is_partial() && entry.reaches_all() {
-            entry.unacted = Some((Instant::now(), clock::now()));
+            entry.unacted = Some(Box::new((Instant::now(), clock::now())));
             self.succeed(name);
         }
     }
@@ -493,8 +495,9 @@ impl Engine {
         let Some(entry) = self.entries.get_mut(name).filter(|it| !it.fails_to_act()) else {
             return;
         };
-        if let Some((now, at)) = entry.unacted.take() {
-            entry.last_success = Some((now, at));
+        if let Some(success) = entry.unacted.take() {
+            let (_, at) = *success;
+            entry.last_success = Some(*success);
             self.reporter.record(&Fact::Success { entry: name, at });
         }
     }

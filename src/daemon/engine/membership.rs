@@ -44,7 +44,9 @@ impl Engine {
             (!(gone && entry.tolerates(read))).then(|| (read.clone(), silent(streak)))
         });
         for (read, streak) in failing.collect::<Vec<_>>() {
-            entry.failing_reads.entry(read).or_insert(streak);
+            entry
+                .failing_reads
+                .change(|it| _ = it.entry(read).or_insert(streak));
         }
     }
 
@@ -66,7 +68,9 @@ impl Engine {
         if let (Some(streak), Some(entry)) = (failing, self.entries.get_mut(user)) {
             let gone = Gone::of(streak.failure.reason, &read.source).is_some();
             if entry.uses(read) && !(gone && entry.tolerates(read)) {
-                entry.failing_reads.insert(read.clone(), streak);
+                entry
+                    .failing_reads
+                    .change(|it| it.insert(read.clone(), streak));
             }
         }
         !known || shorter

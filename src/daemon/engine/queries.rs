@@ -352,7 +352,7 @@ impl Engine {
                     state: state.shown,
                     removed_since: state.away.filter(|_| entry.turn(index) == Turn::Ours),
                     waits: entry.turn(index) == Turn::Waits,
-                    action: state.action.as_ref().map(PendingAction::status),
+                    action: state.action.as_deref().map(PendingAction::status),
                     error: state
                         .trouble
                         .as_ref()

@@ -28,6 +28,7 @@ use crate::daemon::entries::Streak;
 use crate::decide::kubernetes::restart::{ChangeId, mark_key};
 use crate::decide::state::Turn;
 use crate::failure::{Failure, Reason};
+use crate::few::Seldom;
 use crate::kube::{Restarted, Tenure};
 use crate::logging::AUDIT;
 use crate::names::{ClusterName, EntryName, Namespace};
@@ -187,7 +188,7 @@ impl Engine {
         };
         let Some(change) = self.state.restart(&part) else {
             self.rollouts.forget_part(&part);
-            entry.targets[index].failing_restarts.clear();
+            entry.targets[index].failing_restarts = Seldom::none();
             return;
         };
         let finished = self.rollouts.finished.get(&part);
@@ -371,7 +372,7 @@ impl Engine {
     ) -> Option<usize> {
         let entry = self.entries.get_mut(&part.entry)?;
         let index = entry.place_of(&part.id)?;
-        what(&mut entry.targets[index].failing_restarts);
+        entry.targets[index].failing_restarts.change(what);
         self.succeed(&part.entry);
         self.unsettled.insert(part.entry.clone());
         Some(index)

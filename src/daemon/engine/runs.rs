@@ -49,9 +49,8 @@ impl Engine {
         // What was never there is there now: from here on that counts, whatever becomes of the run.
         let reads = &self.reads;
         let before = entry.without.len();
-        entry
-            .without
-            .retain(|read| reads.get(read).is_none_or(|state| state.last.is_none()));
+        let is_missing = |read: &Read| reads.get(read).is_none_or(|state| state.last.is_none());
+        entry.without.change(|it| it.retain(is_missing));
         if entry.without.len() != before {
             self.unsaved.entry(name);
         }
@@ -75,7 +74,7 @@ impl Engine {
             delivered: entry.delivered.clone(),
             confirmed: confirmed.collect(),
             known,
-            without: entry.without.clone(),
+            without: (*entry.without).clone(),
             proofs,
             away: entry.away(),
             may_go,
@@ -83,7 +82,7 @@ impl Engine {
             contested: entry.withheld(Instant::now()),
             ours,
             tenure: self.tenure.clone().unwrap_or_else(Tenure::never),
-            dismissed: entry.dismissed.clone(),
+            dismissed: entry.dismissal(),
             impatient: self.impatient_of(&job),
         };
         // At whatever level lines are written, each names its entry.

@@ -29,7 +29,7 @@ pub(super) enum Due {
     /// Reads that come round together.
     Cohort(CohortId),
     /// The next call of a line.
-    Line(LineId),
+    Line(Box<LineId>),
     /// The end of a pause.
     Probe(UpstreamId),
     /// The same of a cluster's.

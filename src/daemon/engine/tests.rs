@@ -197,10 +197,10 @@ mod finds {
     fn find() -> Read {
         Read::new(
             StoreName::new("local").unwrap(),
-            Source::Find(Find {
+            Source::Find(Box::new(Find {
                 path: Some("app/".into()),
                 ..Find::default()
-            }),
+            })),
         )
     }
 

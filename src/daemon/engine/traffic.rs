@@ -204,8 +204,8 @@ impl Engine {
     fn look_at(&mut self, line: &LineId) {
         let ready = self.lines.get(line).and_then(|it| it.ready(line.lane));
         match ready {
-            Some(at) => self.schedule.set(Due::Line(line.clone()), at),
-            None => self.schedule.cancel(&Due::Line(line.clone())),
+            Some(at) => self.schedule.set(Due::Line(line.clone().into()), at),
+            None => self.schedule.cancel(&Due::Line(line.clone().into())),
         }
     }
 
@@ -384,7 +384,7 @@ impl Engine {
             // Without an answer, those who wait are told that there is none.
             drop(self.calls.finish(&read));
         }
-        self.schedule.cancel(&Due::Line(line.clone()));
+        self.schedule.cancel(&Due::Line(line.clone().into()));
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::{EntryState, TargetState};
+use crate::few;
 use crate::report::{Condition, Fact, Reporter, TargetKind};
 use crate::state::SecretId;
 use crate::status::{TargetStatus, Trouble};
@@ -109,7 +110,7 @@ impl EntryState {
             };
             (name, state)
         });
-        self.remembered = held.collect();
+        self.remembered = held.collect::<BTreeMap<_, _>>().into();
     }
 
     /// Whether its targets are those of this entry, each written in the same way.
@@ -138,7 +139,7 @@ impl EntryState {
                 state
             } else {
                 aimed.joined.push(index);
-                let remembered = self.remembered.remove(&name);
+                let remembered = self.remembered.change(|it| it.remove(&name));
                 remembers |= remembered.is_some();
                 remembered.unwrap_or_else(TargetState::new)
             };
@@ -146,11 +147,9 @@ impl EntryState {
         }
         let left = known.into_values();
         aimed.left = left.map(|(place, state)| (place, state.shown)).collect();
-        let remembered = std::mem::take(&mut self.remembered);
-        let unsaid = remembered
-            .into_iter()
-            .filter(|(name, _)| self.may_have(name));
-        self.remembered = unsaid.collect();
+        let mut remembered = self.remembered.take();
+        remembered.retain(|name, _| self.may_have(name));
+        self.remembered = remembered.into();
         self.forget_returned();
         self.delivered = self.newest_delivered();
         if was_nowhere && !remembers && !self.targets.is_empty() {
@@ -171,11 +170,13 @@ impl EntryState {
     }
 
     /// A run has this content; what no list has confirmed yet does not get it, and has to be tried.
-    pub(in crate::daemon) fn attempt(&mut self, heard: BTreeMap<Read, Heard>) {
+    pub(in crate::daemon) fn attempt(&mut self, heard: few::Map<Read, Heard>) {
         if heard != self.attempted {
-            for target in self.remembered.values_mut() {
-                target.tried = false;
-            }
+            self.remembered.change(|all| {
+                for target in all.values_mut() {
+                    target.tried = false;
+                }
+            });
         }
         self.attempted = heard;
     }

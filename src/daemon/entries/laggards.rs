@@ -4,13 +4,14 @@
 //! At most one work is at a target at a time. While one is, others leave that target out; what it missed by that is made
 //! up for when the work has ended.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{EntryState, Work};
+use crate::few::{self, Seldom};
 use crate::store::Read;
 use crate::sync::{Heard, Which};
 
@@ -24,10 +25,10 @@ pub(in crate::daemon) struct Laggard {
     targets: BTreeSet<usize>,
     since: Instant,
     /// What it delivers, or what was delivered before it.
-    heard: BTreeMap<Read, Heard>,
+    heard: few::Map<Read, Heard>,
     /// Others were looked at meanwhile, and these were not.
     unseen: bool,
-    dismissed: CancellationToken,
+    dismissed: Option<CancellationToken>,
     pub so_far: SoFar,
 }
 
@@ -73,7 +74,7 @@ impl EntryState {
     /// What is under way is none of its business any more.
     pub(in crate::daemon) fn disown_tasks(&mut self) {
         self.work = Work::Idle;
-        self.laggards.clear();
+        self.laggards = Seldom::none();
         for target in &mut self.targets {
             target.lags = false;
         }
@@ -97,7 +98,7 @@ impl EntryState {
         }
         let heard = match apart {
             // That is told with what it has done so far.
-            Apart::Delivery => BTreeMap::new(),
+            Apart::Delivery => few::Map::new(),
             Apart::Strike => self.attempted.clone(),
         };
         let laggard = Laggard {
@@ -112,7 +113,7 @@ impl EntryState {
                 whole: false,
             },
         };
-        self.laggards.insert(number, laggard);
+        self.laggards.change(|it| it.insert(number, laggard));
     }
 
     /// Whether targets may not hold what the entry delivered, or nobody has looked at them since.
@@ -125,10 +126,12 @@ impl EntryState {
 
     /// All targets are looked at, but those that a record is taken off; who delivers looks for itself.
     pub(in crate::daemon) fn look_past_strikes(&mut self) {
-        let all = self.laggards.values_mut();
-        for laggard in all.filter(|it| it.apart == Apart::Strike) {
-            laggard.unseen = true;
-        }
+        self.laggards.change(|all| {
+            let all = all.values_mut();
+            for laggard in all.filter(|it| it.apart == Apart::Strike) {
+                laggard.unseen = true;
+            }
+        });
     }
 
     /// How many targets that run goes on at.
@@ -140,15 +143,17 @@ impl EntryState {
     /// What the run has done until it was left behind.
     pub(in crate::daemon) fn note_so_far(&mut self, run: u64, so_far: SoFar) {
         let heard = self.attempted.clone();
-        if let Some(laggard) = self.laggards.get_mut(&run) {
-            laggard.heard = heard;
-            laggard.so_far = so_far;
-        }
+        self.laggards.change(|all| {
+            if let Some(laggard) = all.get_mut(&run) {
+                laggard.heard = heard;
+                laggard.so_far = so_far;
+            }
+        });
     }
 
     /// What was under way has ended at its last targets. They are told, and whether they missed what others had meanwhile.
     pub(in crate::daemon) fn catches_up(&mut self, run: u64) -> Option<(Laggard, bool)> {
-        let laggard = self.laggards.remove(&run)?;
+        let laggard = self.laggards.change(|it| it.remove(&run))?;
         for index in &laggard.targets {
             if let Some(target) = self.targets.get_mut(*index) {
                 target.lags = false;
@@ -170,14 +175,25 @@ impl EntryState {
             .ours()
             .into_iter()
             .partition(|index| self.targets[*index].lags);
-        self.left_out = late.into_iter().collect();
+        self.left_out = BTreeSet::from_iter(late).into();
         if which == Which::All {
             self.look_past_strikes();
         }
         self.work = Work::UnderWay;
         self.began = Instant::now();
-        self.dismissed = CancellationToken::new();
+        self.dismissed = Some(CancellationToken::new());
         Some((which, free))
+    }
+
+    /// What tells the run that has begun that nothing is to be deleted for it any more.
+    pub(in crate::daemon) fn dismissal(&mut self) -> CancellationToken {
+        self.dismissed.get_or_insert_default().clone()
+    }
+
+    /// The run or check has ended; whatever is set apart goes on.
+    pub(in crate::daemon) fn idle(&mut self) {
+        self.work = Work::Idle;
+        self.dismissed = None;
     }
 
     fn without_laggards(&mut self, which: Which) -> Option<Which> {
@@ -199,7 +215,7 @@ impl EntryState {
 
     /// Whether the run that has ended left targets to another one that ended before it: they do not have what it delivered.
     pub(in crate::daemon) fn has_left_out(&mut self) -> bool {
-        let left_out = std::mem::take(&mut self.left_out);
+        let left_out = self.left_out.take();
         left_out.iter().any(|index| !self.targets[*index].lags)
     }
 
@@ -227,15 +243,16 @@ impl EntryState {
 
     /// Nothing is to be deleted any more for whatever is under way.
     pub(in crate::daemon) fn dismiss(&self) {
-        self.dismissed.cancel();
-        for laggard in self.laggards.values() {
-            laggard.dismissed.cancel();
+        let apart = self.laggards.values();
+        let all = apart.filter_map(|laggard| laggard.dismissed.as_ref());
+        for token in all.chain(&self.dismissed) {
+            token.cancel();
         }
     }
 }
 
 impl Laggard {
-    fn misses(&self, attempted: &BTreeMap<Read, Heard>) -> bool {
+    fn misses(&self, attempted: &few::Map<Read, Heard>) -> bool {
         self.unseen || self.heard != *attempted
     }
 

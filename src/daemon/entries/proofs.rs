@@ -8,6 +8,7 @@ use super::EntryState;
 use crate::config::{DeletionPolicy, Source};
 use crate::decide::missing::{Evidence, Gone, Proof};
 use crate::decide::state::Turn;
+use crate::few::Seldom;
 use crate::names::AccountId;
 use crate::store::Read;
 use crate::sync::Proofs;
@@ -39,9 +40,10 @@ impl EntryState {
         read: &Read,
         proofs: BTreeSet<Read>,
     ) -> (Vec<Read>, Vec<Read>) {
-        let before = self.proofs.remove(read).unwrap_or_default();
+        let before = self.proofs.change(|it| it.remove(read));
+        let before = before.unwrap_or_default();
         self.evidence
-            .retain(|(about, proof), _| about != read || proofs.contains(proof));
+            .change(|it| it.retain(|(about, proof), _| about != read || proofs.contains(proof)));
         let used = |entry: &Self, read: &Read| entry.reads.contains(read) || entry.is_proof(read);
         let gained = proofs
             .difference(&before)
@@ -49,7 +51,7 @@ impl EntryState {
         let gained = gained.cloned().collect();
         let lost: Vec<Read> = before.difference(&proofs).cloned().collect();
         if !proofs.is_empty() {
-            self.proofs.insert(read.clone(), proofs);
+            self.proofs.change(|it| it.insert(read.clone(), proofs));
         }
         let lost = lost.into_iter().filter(|proof| !used(self, proof));
         (gained, lost.collect())
@@ -64,10 +66,12 @@ impl EntryState {
         now: Instant,
     ) {
         let key = (about.clone(), proof.clone());
-        let before = self.evidence.remove(&key);
-        if let Some(next) = Evidence::next(before, gone, now) {
-            self.evidence.insert(key, next);
-        }
+        self.evidence.change(|all| {
+            let before = all.remove(&key);
+            if let Some(next) = Evidence::next(before, gone, now) {
+                all.insert(key, next);
+            }
+        });
     }
 
     /// What is known of everything that is in question.
@@ -102,8 +106,9 @@ impl EntryState {
         let certain = self.evidence.iter();
         let certain = certain.filter(|(_, evidence)| evidence.is_confirmed(interval));
         let certain: BTreeSet<Read> = certain.map(|((_, proof), _)| proof.clone()).collect();
-        self.allowed.retain(|proof| certain.contains(proof));
-        self.held.retain(|proof| certain.contains(proof));
+        for known in [&mut self.allowed, &mut self.held] {
+            known.change(|it| it.retain(|proof| certain.contains(proof)));
+        }
         let known = |proof: &Read| self.allowed.contains(proof) || self.held.contains(proof);
         certain.into_iter().filter(|proof| !known(proof)).collect()
     }
@@ -111,9 +116,9 @@ impl EntryState {
     /// What the brake said of what is certain.
     pub(in crate::daemon) fn brake(&mut self, certain: BTreeSet<Read>, may: bool) {
         if may {
-            self.allowed.extend(certain);
+            self.allowed.change(|it| it.extend(certain));
         } else {
-            self.held.extend(certain);
+            self.held.change(|it| it.extend(certain));
         }
     }
 
@@ -154,6 +159,6 @@ impl EntryState {
 
     /// What the brake held may be asked for again.
     pub(in crate::daemon) fn release(&mut self) {
-        self.held.clear();
+        self.held = Seldom::none();
     }
 }

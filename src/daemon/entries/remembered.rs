@@ -15,6 +15,7 @@ use crate::daemon::times::Now;
 use crate::decide::change::Version;
 use crate::decide::contested::Repairs;
 use crate::decide::missing::{Evidence, Gone, Proof};
+use crate::few::{self, Seldom};
 use crate::names::AccountId;
 use crate::report::{Condition, Stage};
 use crate::secret::Fingerprint;
@@ -210,7 +211,8 @@ impl EntryState {
             return Recalled::Nothing;
         }
         let same = Fingerprint::from_bytes(raw.configuration) == self.entry.configuration;
-        let reads: Option<Vec<Read>> = raw.reads.iter().map(RawRead::read).collect();
+        let reads = raw.reads.iter().map(|raw| Some(self.shared(raw.read()?)));
+        let reads: Option<Vec<Read>> = reads.collect();
         let Some(reads) = reads else {
             return Recalled::Nothing;
         };
@@ -234,20 +236,26 @@ impl EntryState {
         }
     }
 
+    /// Its own reads are kept once.
+    fn shared(&self, read: Read) -> Read {
+        let own = self.reads().find(|own| **own == read).cloned();
+        own.unwrap_or(read)
+    }
+
     fn take_up(&mut self, raw: RawEntry, reads: &[Read], now: &Now) -> Option<()> {
-        self.found = named(reads, &raw.found)?;
+        self.found = named(reads, &raw.found)?.into();
         let found = self.found.values().flatten();
         self.reads = self.entry.reads.iter().chain(found).cloned().collect();
-        self.proofs = named(reads, &raw.proofs)?;
+        self.proofs = named(reads, &raw.proofs)?.into();
         if now.is_same_boot(raw.boot) {
-            self.evidence = evidence(reads, &raw.evidence, now)?;
-            self.allowed = some(reads, &raw.allowed)?;
-            self.held = some(reads, &raw.held)?;
+            self.evidence = evidence(reads, &raw.evidence, now)?.into();
+            self.allowed = some(reads, &raw.allowed)?.into();
+            self.held = some(reads, &raw.held)?.into();
         }
         self.attempted = heard(reads, raw.attempted)?;
         if self.entry.templates.is_some() {
             // Where targets tell by themselves what they hold, they are asked.
-            self.without = some(reads, &raw.without)?;
+            self.without = some(reads, &raw.without)?.into();
         }
         self.trouble = match raw.trouble {
             None => None,
@@ -280,7 +288,8 @@ impl EntryState {
                 *target = raw.target(reads, (now, most))?;
             }
         }
-        self.remembered = self.of_namespaces(&raw.targets, reads, (now, most))?;
+        let remembered = self.of_namespaces(&raw.targets, reads, (now, most))?;
+        self.remembered = remembered.into();
         self.delivered = self.newest_delivered();
         Some(())
     }
@@ -307,7 +316,7 @@ impl RawTarget {
             .delivered
             .iter()
             .map(|(number, version)| Some((reads.get(*number)?.clone(), version.version())));
-        let delivered: Option<BTreeMap<Read, Version>> = delivered.collect();
+        let delivered: Option<few::Map<Read, Version>> = delivered.collect();
         let trouble = match &self.trouble {
             Some(trouble) => Some(trouble.streak()?),
             None => None,
@@ -331,7 +340,7 @@ impl RawTarget {
             fight,
             alarms: Alarms::default(),
             action: None,
-            failing_restarts: BTreeMap::new(),
+            failing_restarts: Seldom::none(),
         })
     }
 }
@@ -369,7 +378,7 @@ fn some(reads: &[Read], numbers: &[usize]) -> Option<BTreeSet<Read>> {
     numbers.iter().map(|it| reads.get(*it).cloned()).collect()
 }
 
-fn raw_heard(table: &mut Table, attempted: &BTreeMap<Read, Heard>) -> Vec<(usize, RawHeard)> {
+fn raw_heard(table: &mut Table, attempted: &few::Map<Read, Heard>) -> Vec<(usize, RawHeard)> {
     let raw = attempted.iter().filter_map(|(read, heard)| {
         let said = match &heard.said {
             Said::Version(identity) => RawSaid::Version(RawVersion::of(identity)),
@@ -385,7 +394,7 @@ fn raw_heard(table: &mut Table, attempted: &BTreeMap<Read, Heard>) -> Vec<(usize
     raw.collect()
 }
 
-fn heard(reads: &[Read], raw: Vec<(usize, RawHeard)>) -> Option<BTreeMap<Read, Heard>> {
+fn heard(reads: &[Read], raw: Vec<(usize, RawHeard)>) -> Option<few::Map<Read, Heard>> {
     let one = |(number, raw): (usize, RawHeard)| {
         let said = match raw.said {
             RawSaid::Version(version) => Said::Version(version.version().identity.clone()),

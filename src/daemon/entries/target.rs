@@ -10,6 +10,7 @@ use crate::decide::Effect;
 use crate::decide::change::Version;
 use crate::decide::contested::Repairs;
 use crate::failure::{Failure, Retry};
+use crate::few::{self, Seldom};
 use crate::report::{ActionKind, Condition};
 use crate::schedule::backoff;
 use crate::status::{ActionStatus, Trouble};
@@ -30,7 +31,7 @@ pub(in crate::daemon) struct TargetState {
     /// When it is tried again; `None` with a trouble: once its cluster is back.
     pub retry: Option<Instant>,
     /// What this target holds, per read; of one that is away, what it held.
-    pub delivered: BTreeMap<Read, Version>,
+    pub delivered: few::Map<Read, Version>,
     /// Since when it is away, because all that it was made of is gone.
     pub away: Option<Timestamp>,
     /// What was last told of it, the entry's own troubles included.
@@ -40,9 +41,9 @@ pub(in crate::daemon) struct TargetState {
     pub fight: Option<Failure>,
     pub alarms: Alarms,
     /// What has to run for its last change and has not, or not well.
-    pub action: Option<PendingAction>,
+    pub action: Option<Box<PendingAction>>,
     /// Workloads that were to be restarted because of it and are not, and why. What it holds is delivered all the same.
-    pub failing_restarts: BTreeMap<String, Failure>,
+    pub failing_restarts: Seldom<BTreeMap<String, Failure>>,
 }
 
 /// What has to run, as it is shown.
@@ -157,14 +158,14 @@ impl TargetState {
             lags: false,
             trouble: None,
             retry: None,
-            delivered: BTreeMap::new(),
+            delivered: few::Map::new(),
             away: None,
             shown: Condition::Pending,
             repairs: Repairs::default(),
             fight: None,
             alarms: Alarms::default(),
             action: None,
-            failing_restarts: BTreeMap::new(),
+            failing_restarts: Seldom::none(),
         }
     }
 
@@ -257,7 +258,7 @@ impl TargetState {
         self.repairs = Repairs::default();
         self.fight = None;
         self.alarms = Alarms::default();
-        self.failing_restarts.clear();
+        self.failing_restarts = Seldom::none();
     }
 
     pub(super) fn waits_for_an_answer(&self, interval: Duration) -> bool {

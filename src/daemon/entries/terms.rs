@@ -4,6 +4,7 @@ use tokio::time::Instant;
 
 use super::{EntryState, Rest};
 use crate::decide::state::Turn;
+use crate::few::Seldom;
 use crate::leader::Since;
 use crate::report::Condition;
 use crate::target::Target;
@@ -77,7 +78,7 @@ impl EntryState {
             }
         }
         if self.rest() == Some(Rest::StandsBy) {
-            self.failing_reads.clear();
+            self.failing_reads = Seldom::none();
             self.trouble = None;
             self.kept = None;
             self.retry = None;

@@ -1,5 +1,6 @@
 //! Small worlds of one entry: whatever happened to it, something moves it on, and nothing spins.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use proptest::prelude::*;
 use tokio::time::Instant;
 
 use super::{EntryState, Occasion, Recalled, Rest, Wish, Work};
-use crate::config::{self, Find, RefreshPolicy, Source, Version};
+use crate::config::{self, RefreshPolicy, Source, Version};
 use crate::daemon::times::Now;
 use crate::decide::change as version;
 use crate::decide::missing::Gone;
@@ -204,7 +205,7 @@ async fn the_newest_version_of_any_target_counts() {
     }
     let newest = state.newest_delivered();
     assert_eq!(
-        newest[&read()].created,
+        newest.get(&read()).unwrap().created,
         jiff::Timestamp::from_second(20).ok()
     );
 }
@@ -240,7 +241,7 @@ async fn a_target_that_is_retried_every_time_does_not_keep_the_others_from_being
 async fn what_a_find_matches_is_read_and_what_it_loses_is_not() {
     let now = Instant::now();
     let mut state = entry(1, now);
-    let find = Read::new(read().store.clone(), Source::Find(Find::default()));
+    let find = Read::new(read().store.clone(), Source::Find(Box::default()));
     let found = |name: &str| Match {
         name: RemoteKey::new(name).unwrap(),
         arn: RemoteKey::new(name).unwrap(),
@@ -250,7 +251,7 @@ async fn what_a_find_matches_is_read_and_what_it_loses_is_not() {
     assert_eq!((gained.len(), lost.len()), (1, 0));
     assert_eq!(state.reads().count(), 2);
     let streak = super::Streak::next(None, failure(Reason::NotFound));
-    state.failing_reads.insert(gained[0].clone(), streak);
+    state.failing_reads = BTreeMap::from([(gained[0].clone(), streak)]).into();
     let (gained, lost) = state.found(&find, &[found("b")]);
     assert_eq!((gained.len(), lost.len()), (1, 1));
     assert!(
@@ -307,7 +308,7 @@ proptest! {
                 }
                 Step::FailRead => {
                     let streak = super::Streak::next(state.failing_reads.get(&read()), failure(Reason::Network));
-                    state.failing_reads.insert(read(), streak);
+                    state.failing_reads = BTreeMap::from([(read(), streak)]).into();
                 }
                 Step::FailTarget(target, reason) => {
                     let reason = [Reason::Network, Reason::Conflict, Reason::Io][usize::from(reason)];
@@ -382,8 +383,8 @@ async fn what_was_known_in_an_earlier_term_proves_nothing_in_the_next() {
     let _ = state.prove(&read(), proof());
     let gone = Some((Gone::NotFound, AccountId::new("123456789012").unwrap()));
     state.take_evidence(&read(), &read(), gone, now);
-    state.without.insert(read());
-    state.allowed.insert(read());
+    state.without = BTreeSet::from([read()]).into();
+    state.allowed = BTreeSet::from([read()]).into();
     state.targets[0].trouble = Some(super::Streak::next(None, failure(Reason::Network)));
     assert!(state.end_term());
     assert_eq!(state.rest(), Some(Rest::StandsBy));

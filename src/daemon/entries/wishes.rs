@@ -41,7 +41,7 @@ impl EntryState {
         doubted: bool,
         now: Instant,
     ) -> Wish {
-        self.failing_reads.remove(read);
+        self.failing_reads.change(|it| it.remove(read));
         if self.reads.contains(read) {
             self.answered.insert(read.clone());
         }

@@ -73,7 +73,9 @@ fn what_matches_is_found_once_and_what_is_being_deleted_is_not() {
         namespaces(&[("a", "x"), ("b", "y"), ("c", "z"), ("d", "deleting")])
     ));
     let mut entry = selecting(&["team in (x,y)", "team in (y,z,deleting)", "team=w"]);
-    entry.targets.push(Target::Kubernetes(target("main", "a")));
+    entry
+        .targets
+        .push(Target::Kubernetes(target("main", "a").into()));
     let (found, standing) = places(&territory, &entry);
     assert_eq!(found, ["b", "c"]);
     let expected = [2, 2, 0].map(Standing::Found);

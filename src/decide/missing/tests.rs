@@ -165,7 +165,7 @@ fn only_three_reasons_say_that_a_secret_is_missing() {
     assert_eq!(missing(value(Version::Stage("AWSPREVIOUS".into()))), gone);
     assert_eq!(missing(value(Version::Id("7".into()))), gone);
     assert_eq!(missing(config::Source::Metadata { key: key() }), gone);
-    let find = config::Source::Find(config::Find::default());
+    let find = config::Source::Find(Box::default());
     assert_eq!(missing(find), []);
 }
 

@@ -198,11 +198,11 @@ async fn lists_and_tags_have_lanes_of_their_own() {
     let tags = Source::Metadata { key: key("x") };
     assert_eq!(lane(tags), StoreOperation::ListTagsForResource);
     assert_eq!(
-        lane(Source::Find(find)),
+        lane(Source::Find(find.into())),
         StoreOperation::GetParametersByPath
     );
     assert_eq!(
-        lane(Source::Find(tagged)),
+        lane(Source::Find(tagged.into())),
         StoreOperation::DescribeParameters
     );
 }

@@ -95,7 +95,7 @@ async fn outlook(reason: Reason, on_missing: OnMissing, policies: &[DeletionPoli
         state,
         reporter: Reporter::new(|_| {}),
         handed: None,
-        delivered: BTreeMap::new(),
+        delivered: crate::few::Map::new(),
         confirmed: BTreeMap::new(),
         known: BTreeSet::new(),
         without: BTreeSet::new(),

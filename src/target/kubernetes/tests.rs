@@ -25,7 +25,7 @@ fn spec(policy: CreationPolicy) -> config::KubernetesTarget {
 
 fn target(server: &Server, spec: config::KubernetesTarget) -> KubernetesTarget {
     KubernetesTarget::new(
-        spec,
+        Arc::new(spec),
         EntryName::new("db").unwrap(),
         Instance::new("here").unwrap(),
         Arc::new(server.client()),

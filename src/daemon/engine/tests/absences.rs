@@ -52,10 +52,10 @@ fn tags(name: &str) -> Read {
 }
 
 fn find() -> Read {
-    read_of_source(Source::Find(Find {
+    read_of_source(Source::Find(Box::new(Find {
         tags: [("team".to_owned(), "pay".to_owned())].into(),
         ..Find::default()
-    }))
+    })))
 }
 
 fn answer(read: &Read, told: &Told) -> Answer {
@@ -627,10 +627,11 @@ async fn what_a_template_made_may_hold_anything() {
         entry.reads = vec![value("a"), value("b0")];
         entry.items = vec![item("a", 0, OnMissing::Fail), item("b", 1, OnMissing::Drop)];
         let template = Template::new("x", "{{ a }}{{ b | default('') }}").unwrap();
-        entry.templates = Some(Templates {
+        let templates = Templates {
             data: [(SecretKey::new("x").unwrap(), template)].into(),
             ..Templates::default()
-        });
+        };
+        entry.templates = Some(templates.into());
     });
     std::fs::write(scene.dir.join("e0"), "{\"x\":\"12\"}\n").unwrap();
     scene.says(&value("a"), Ok(Told::Value("1", 1)));
@@ -833,11 +834,11 @@ async fn what_a_changed_find_still_asks_for_is_missed_when_it_is_not_listed() {
     let mut scene = Scene::finding(OnMissing::Fail).await;
     assert_eq!(scene.file(0), FOUND);
     let changed = |path: &str| {
-        read_of_source(Source::Find(Find {
+        read_of_source(Source::Find(Box::new(Find {
             path: Some(path.to_owned()),
             tags: [("team".to_owned(), "pay".to_owned())].into(),
             ..Find::default()
-        }))
+        })))
     };
     for (path, lost, content) in [
         ("y", true, FOUND),

@@ -106,7 +106,7 @@ fn read() -> Read {
     )
 }
 
-fn heard(version: &str) -> BTreeMap<Read, Heard> {
+fn heard(version: &str) -> few::Map<Read, Heard> {
     let identity = Identity::Version {
         arn: "arn".into(),
         version_id: version.into(),
