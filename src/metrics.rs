@@ -6,6 +6,7 @@
 mod begin;
 mod families;
 mod process;
+mod secrets;
 #[cfg(test)]
 mod tests;
 
@@ -17,6 +18,7 @@ use prometheus::{CounterVec, GaugeVec, HistogramVec, Registry, TextEncoder};
 
 use self::families::Families;
 use self::process::Process;
+use self::secrets::{Numbers, Secrets, Time};
 use crate::clock::unix_seconds;
 use crate::config::Config;
 use crate::failure::Reason;
@@ -31,15 +33,16 @@ pub struct Metrics {
     /// Named by convention, without our prefix.
     unprefixed: Registry,
     process: Process,
-    per_secret: bool,
+    /// Absent where entries have no series of their own.
+    secrets: Option<Secrets>,
     /// Held while a page is made: it takes several times its own size.
     page: Mutex<()>,
 }
 
 impl Metrics {
     pub fn new(config: &Config) -> Result<Self, prometheus::Error> {
-        let registry = Registry::new_custom(Some("secretsyncd".to_owned()), None)?;
-        let families = Families::register(&registry, config.daemon.per_secret_metrics)?;
+        let registry = registry()?;
+        let families = Families::register(&registry)?;
         let unprefixed = Registry::new();
         let process = Process::register(&unprefixed)?;
         let metrics = Self {
@@ -47,7 +50,10 @@ impl Metrics {
             families,
             unprefixed,
             process,
-            per_secret: config.daemon.per_secret_metrics,
+            secrets: match config.daemon.per_secret_metrics {
+                true => Some(Secrets::new()?),
+                false => None,
+            },
             page: Mutex::default(),
         };
         metrics.begin(config);
@@ -79,9 +85,15 @@ impl Metrics {
     pub fn text(&self) -> Result<String, prometheus::Error> {
         let _alone = self.page.lock().unwrap_or_else(PoisonError::into_inner);
         self.process.read();
-        let mut families = self.registry.gather();
-        families.extend(self.unprefixed.gather());
-        TextEncoder::new().encode_to_string(&families)
+        let mut page = String::new();
+        let of_secrets = self.secrets.iter().flat_map(Secrets::registries);
+        for registry in [&self.registry, &self.unprefixed]
+            .into_iter()
+            .chain(of_secrets)
+        {
+            TextEncoder::new().encode_utf8(&registry.gather(), &mut page)?;
+        }
+        Ok(page)
     }
 
     #[expect(clippy::too_many_lines, reason = "one flat match over a closed set")]
@@ -175,7 +187,7 @@ impl Metrics {
                 now,
             } => {
                 moved(&f.secrets, &[store.as_str()], was, now);
-                self.entry_condition(entry, was, now);
+                self.of_entry(entry, |numbers| numbers.state = now);
             }
             Fact::TargetCondition {
                 target,
@@ -186,14 +198,14 @@ impl Metrics {
                 let cluster = cluster.map_or("", |cluster| cluster.as_str());
                 moved(&f.targets, &[target.as_str(), cluster], was, now);
             }
-            Fact::Success { entry, at } => self.timestamp(&f.last_success, entry, Some(at)),
-            Fact::NextSync { entry, at } => self.timestamp(&f.next_sync, entry, at),
+            Fact::Success { entry, at } => self.time(entry, Time::LastSuccess, Some(at)),
+            Fact::NextSync { entry, at } => self.time(entry, Time::NextSync, at),
             Fact::EntryGone { entry } => {
-                for family in [&f.last_success, &f.next_sync, &f.undelivered] {
-                    self.timestamp(family, entry, None);
+                for time in Time::ALL {
+                    self.time(entry, time, None);
                 }
             }
-            Fact::Undelivered { entry, created } => self.timestamp(&f.undelivered, entry, created),
+            Fact::Undelivered { entry, created } => self.time(entry, Time::Undelivered, created),
             Fact::Reloaded { successful, at } => {
                 f.reloads.inc();
                 f.reload_successful.set(f64::from(u8::from(successful)));
@@ -212,26 +224,20 @@ impl Metrics {
         }
     }
 
-    fn timestamp(&self, family: &GaugeVec, entry: &EntryName, at: Option<Timestamp>) {
-        if self.per_secret {
-            set_time(family, &[entry.as_str()], at);
-        }
+    fn time(&self, entry: &EntryName, time: Time, at: Option<Timestamp>) {
+        self.of_entry(entry, |numbers| numbers.set(time, at));
     }
 
-    fn entry_condition(&self, entry: &EntryName, was: Option<Condition>, now: Option<Condition>) {
-        if !self.per_secret {
-            return;
-        }
-        let family = &self.families.secret_state;
-        if let Some(was) = was {
-            let _ = family.remove_label_values(&[entry.as_str(), was.as_str()]);
-        }
-        if let Some(now) = now {
-            family
-                .with_label_values(&[entry.as_str(), now.as_str()])
-                .set(1.0);
+    fn of_entry(&self, entry: &EntryName, change: impl FnOnce(&mut Numbers)) {
+        if let Some(secrets) = &self.secrets {
+            secrets.amend(entry, change);
         }
     }
+}
+
+/// One in which our prefix goes before every name.
+fn registry() -> Result<Registry, prometheus::Error> {
+    Registry::new_custom(Some("secretsyncd".to_owned()), None)
 }
 
 /// A series that is absent where there is no time: never 0.

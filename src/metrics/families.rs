@@ -1,4 +1,4 @@
-//! Every family with its name, help, labels and buckets.
+//! Every family but those of single entries, with its name, help, labels and buckets.
 
 use std::collections::HashMap;
 
@@ -32,10 +32,6 @@ pub(super) struct Families {
     pub propagation: HistogramVec,
     pub secrets: GaugeVec,
     pub targets: GaugeVec,
-    pub secret_state: GaugeVec,
-    pub last_success: GaugeVec,
-    pub next_sync: GaugeVec,
-    pub undelivered: GaugeVec,
     pub schedule_lag: Histogram,
     /// Without labels: absent until it is set.
     pub progress: GaugeVec,
@@ -59,15 +55,8 @@ pub(super) struct Families {
 }
 
 impl Families {
-    pub(super) fn register(
-        registry: &Registry,
-        per_secret: bool,
-    ) -> Result<Self, prometheus::Error> {
+    pub(super) fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
         let make = Make { registry };
-        let secret = Make {
-            registry: &Registry::new(),
-        };
-        let secret = if per_secret { &make } else { &secret };
         build_info(&make)?;
         let leader = make.gauge(
             "leader",
@@ -83,10 +72,6 @@ impl Families {
             propagation: make.histograms("propagation_seconds", "Time from the making of a newer version (or our previous read, if that was later) until it was written to a target", &["store", "target_kind"], BUCKETS)?,
             secrets: make.gauges("secrets", "Entries by state", &["store", "state"])?,
             targets: make.gauges("targets", "Targets by state", &["target_kind", "cluster", "state"])?,
-            secret_state: secret.gauges("secret_state", "1 for the present state of an entry", &["secret", "state"])?,
-            last_success: secret.gauges("last_success_timestamp_seconds", "When every target of an entry was last found or made fresh", &["secret"])?,
-            next_sync: secret.gauges("next_sync_timestamp_seconds", "When an entry is next checked or retried", &["secret"])?,
-            undelivered: secret.gauges("undelivered_version_created_timestamp_seconds", "When the version was made that is known and not in every target yet", &["secret"])?,
             schedule_lag: make.histogram("schedule_lag_seconds", "How late something due was begun", BUCKETS)?,
             progress: make.gauges("scheduler_progress_timestamp_seconds", "When the scheduler last went round", &[])?,
             store_requests: make.counters("store_requests_total", "Calls to stores by how they ended, retries inside a call not counted", &["store", "operation", "code"])?,
