@@ -35,7 +35,7 @@ pub struct Metrics {
     process: Process,
     /// Absent where entries have no series of their own.
     secrets: Option<Secrets>,
-    /// Held while a page is made: it takes several times its own size.
+    /// Held while a page is made: with thousands of entries, two at a time take much room.
     page: Mutex<()>,
 }
 
@@ -50,10 +50,11 @@ impl Metrics {
             families,
             unprefixed,
             process,
-            secrets: match config.daemon.per_secret_metrics {
-                true => Some(Secrets::new()?),
-                false => None,
-            },
+            secrets: config
+                .daemon
+                .per_secret_metrics
+                .then(Secrets::new)
+                .transpose()?,
             page: Mutex::default(),
         };
         metrics.begin(config);

@@ -17,7 +17,7 @@ use std::ffi::OsStr;
 use std::fmt;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use jiff::Timestamp;
 
@@ -111,7 +111,7 @@ pub struct Configured {
     /// Whatever they write.
     pub entries: HashSet<EntryName>,
     pub files: HashSet<PathBuf>,
-    pub secrets: HashSet<SecretPart>,
+    pub secrets: Arc<HashSet<SecretPart>>,
 }
 
 /// The state directory, held until this is dropped; or a copy of what was in it, which takes nothing in.
@@ -286,7 +286,7 @@ impl State {
     /// Says which parts of which Secrets the configuration writes. What is known of every other one no longer proves
     /// anything about what others wrote since, until it is delivered to again. To be said at the start and with every new
     /// configuration. Durable when it returns. Blocks.
-    pub fn keep_only_secrets(&self, parts: HashSet<SecretPart>) -> Result<(), Failure> {
+    pub fn keep_only_secrets(&self, parts: Arc<HashSet<SecretPart>>) -> Result<(), Failure> {
         self.ledger.record(Change::OnlySecrets(parts, now()))
     }
 
@@ -320,7 +320,7 @@ impl State {
             .configured
             .read()
             .unwrap_or_else(PoisonError::into_inner);
-        let mut parts = configured.iter().flat_map(|all| &all.secrets);
+        let mut parts = configured.iter().flat_map(|all| &*all.secrets);
         parts.any(|other| other.id == part.id && other.entry != part.entry)
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::territory::Territory;
 use crate::config::{self, Config, Selection};
@@ -102,22 +103,27 @@ impl Configured {
     }
 
     /// As far as it is in memory only, which a copy of the state takes in, too.
-    pub(super) fn remember(&self, state: &State) {
+    pub(super) fn remember(self, state: &State) {
         state.set_configured(state::Configured {
-            entries: self.entries.clone(),
-            files: self.files.clone(),
-            secrets: self.secrets.clone(),
+            entries: self.entries,
+            files: self.files,
+            secrets: Arc::new(self.secrets),
         });
     }
 
     /// Blocks on the disk.
     pub(super) fn tell(self, state: &State) -> Result<(), Failure> {
-        self.remember(state);
+        let secrets = Arc::new(self.secrets);
+        state.set_configured(state::Configured {
+            entries: self.entries,
+            files: self.files.clone(),
+            secrets: Arc::clone(&secrets),
+        });
         for (part, uid) in self.gone {
             state.forget_secret(part, uid)?;
         }
         state.keep_only_files(self.files)?;
-        state.keep_only_secrets(self.secrets)
+        state.keep_only_secrets(secrets)
     }
 }
 

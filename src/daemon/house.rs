@@ -224,11 +224,13 @@ impl House {
         let found = found.into_iter().map(Arc::new);
         let found: Vec<_> = found.map(config::Target::Kubernetes).collect();
         let targets = spec.targets.iter().chain(&found).filter_map(target);
+        let mut targets: Vec<Target> = targets.collect();
+        targets.shrink_to_fit();
         let key = self.state.fingerprint_key();
         let configuration = configuration(config, &self.instance, spec, key);
         Entry {
             selected,
-            ..Entry::new(name.clone(), spec, targets.collect(), configuration)
+            ..Entry::new(name.clone(), spec, targets, configuration)
         }
     }
 

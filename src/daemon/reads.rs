@@ -68,7 +68,13 @@ impl ReadState {
 
     /// Takes an answer in; returns what waiting runs are to be given.
     pub(super) fn answered(&mut self, answer: Arc<Answer>, now: Instant, wall: Timestamp) -> Seen {
-        let version = Version::new(answer.identity.clone(), answer.created);
+        let known = self.last.as_ref().map(|last| &last.version);
+        let known =
+            known.filter(|it| it.identity == answer.identity && it.created == answer.created);
+        // Whoever has the version keeps it once, however often it is answered with.
+        let version = known.cloned();
+        let version =
+            version.unwrap_or_else(|| Version::new(answer.identity.clone(), answer.created));
         let before = match &self.last {
             Some(last) if last.version.identity == version.identity => last.before,
             Some(last) => Some(last.at),

@@ -13,9 +13,11 @@ pub mod restart;
 mod takeover;
 #[cfg(test)]
 pub(in crate::decide) mod tests;
+mod wrote;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::sync::Arc;
 
 use crate::config::CreationPolicy;
 use crate::decide::{Drift, Effect};
@@ -31,6 +33,7 @@ use ownership::may_own;
 use removal::Author;
 use restart::ChangeId;
 pub(crate) use takeover::made;
+pub use wrote::{Names, Wrote};
 
 /// On every Secret that holds something of ours; watches select by it.
 pub const MANAGED_LABEL: (&str, &str) = ("secretsyncd/managed", "true");
@@ -93,7 +96,7 @@ pub struct DeliveredSecret {
     pub manager: Option<FieldManager>,
     pub fingerprint: Fingerprint,
     /// How it was delivered; absent in what releases recorded that did not know.
-    pub author: Option<Box<Author>>,
+    pub author: Option<Arc<Author>>,
     /// Whether a configuration stood without this part since, or another machine may have written it: from then on people
     /// may write the Secret themselves.
     pub left: bool,
@@ -121,26 +124,6 @@ pub struct Known<'a> {
 pub struct Gone {
     pub entry: EntryName,
     pub delivered: DeliveredSecret,
-}
-
-/// The fields whose values are there because of us. One that somebody else already had with the same value is not:
-/// owning it too proves nothing against its first owner.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Wrote {
-    pub keys: BTreeSet<SecretKey>,
-    pub labels: BTreeSet<MetadataKey>,
-    pub annotations: BTreeSet<MetadataKey>,
-}
-
-impl Wrote {
-    /// What making the Secret writes.
-    pub fn all(wanted: &Wanted) -> Self {
-        Self {
-            keys: wanted.data.keys().cloned().collect(),
-            labels: wanted.labels.keys().cloned().collect(),
-            annotations: wanted.annotations.keys().cloned().collect(),
-        }
-    }
 }
 
 /// What is judged about a Secret that is there.

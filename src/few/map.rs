@@ -6,6 +6,10 @@ use std::{fmt, iter, mem, option};
 pub struct Map<K, V>(Held<K, V>);
 
 #[derive(Clone)]
+#[expect(
+    clippy::box_collection,
+    reason = "a tree in place would make each map a word larger, and hardly any is one"
+)]
 enum Held<K, V> {
     One(K, V),
     /// Of at least two.

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
@@ -12,9 +13,10 @@ use crate::secret::SecretBytes;
 const FIELD_MANAGER_MAX: usize = 128;
 const ATTEMPT_PREFIX: &str = "secretsyncd:create:";
 const ATTEMPT_DIGITS: usize = 32;
-/// Under which name an apply owns fields. What one manager wrote before and now omits is removed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FieldManager(Box<str>);
+
+/// Under which name an apply owns fields. What one manager wrote before and now omits is removed. Clones share the name.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct FieldManager(Arc<str>);
 
 impl FieldManager {
     /// Parts joined by `:` behind `secretsyncd`. What is longer than Kubernetes takes is replaced by its hash: two

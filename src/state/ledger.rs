@@ -4,6 +4,7 @@
 //! changes queue up while a commit runs, and the next commit takes all of them. Nobody is told "done" before the commit
 //! with its change has ended. Needs no thread of its own.
 
+mod alike;
 mod checksum;
 mod copy;
 mod database;
@@ -62,7 +63,7 @@ pub(super) enum Change {
         Option<(ResourceVersion, ResourceVersion)>,
     ),
     /// No other part is written from then on.
-    OnlySecrets(HashSet<SecretPart>, Timestamp),
+    OnlySecrets(Arc<HashSet<SecretPart>>, Timestamp),
     /// Another machine may have written any Secret since.
     DoubtSecrets,
     Found(FoundId, Arns),

@@ -124,7 +124,7 @@ impl KubernetesTarget {
         let delivered = delivered.filter(|delivered| delivered.uid == live.uid);
         let delivered = delivered.and_then(|delivered| {
             let mut content = Content::default();
-            for key in &delivered.wrote.keys {
+            for key in delivered.wrote.keys.iter() {
                 let value = live.data.get(key)?;
                 content.data.insert(key.clone(), value.clone());
             }
@@ -258,7 +258,7 @@ fn done(wanted: &Wanted, effect: Effect, judged: Judged) -> Outcome {
             wrote: judged.wrote,
             manager: Some(wanted.manager.clone()),
             fingerprint: wanted.fingerprint,
-            author: Some(Box::new(Author {
+            author: Some(Arc::new(Author {
                 policy: wanted.policy,
                 instance: wanted.instance.clone(),
             })),

@@ -14,7 +14,7 @@ use crate::support::secrets_manager::SecretsManager;
 use crate::support::wait::{stays_true, wait_until};
 
 /// Bytes that one more Secret may take in a daemon without optimisations, gaps between what is in use included.
-const EACH_AT_MOST: u64 = 25_000;
+const EACH_AT_MOST: u64 = 20_000;
 
 /// As many Secrets, each with an entry and a source of its own.
 struct Many {

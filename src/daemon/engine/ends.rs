@@ -10,6 +10,7 @@ use super::calls::Voice;
 use super::{Engine, Look, Mode, panicked};
 use crate::clock;
 use crate::daemon::entries::{EntryState, Occasion, SoFar, Streak, Wish, Work};
+use crate::daemon::reads::ReadState;
 use crate::decide::Effect;
 use crate::decide::change::{Change, Version, change};
 use crate::decide::rivals::Rivals;
@@ -354,9 +355,10 @@ impl Engine {
                 slowest = slowest.max(Some(took.unwrap_or_default()));
             }
         }
+        let reads = &self.reads;
         let held = seen
             .iter()
-            .map(|(read, seen)| (read.clone(), seen.version.clone()));
+            .map(|(read, seen)| (read.clone(), shared(reads.get(read), &seen.version)));
         // Of what is gone the last version counts on: an older one that comes back is doubted.
         let mut delivered = std::mem::take(&mut target.delivered);
         delivered.retain(|read, _| used.contains(read));
@@ -513,4 +515,11 @@ impl Engine {
             Wish::Check => self.start_check(name),
         }
     }
+}
+
+/// The version as its read has it, where it is that: it is kept once.
+fn shared(read: Option<&ReadState>, version: &Version) -> Version {
+    let last = read.and_then(|read| read.last.as_ref());
+    let same = last.filter(|last| last.version == *version);
+    same.map_or(version, |last| &last.version).clone()
 }

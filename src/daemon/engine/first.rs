@@ -10,13 +10,13 @@ use super::Engine;
 use crate::names::EntryName;
 
 /// So many entries begin together. A read that others of another portion share is made once more.
-const PORTION: usize = 1000;
+const PORTION: usize = 500;
 
 /// When no more of a portion are left, the next one begins.
-const FEW: usize = PORTION / 4;
+const FEW: usize = PORTION / 2;
 
 /// The longest that a portion keeps the next one waiting: what hangs is its own trouble.
-const LONGEST: Duration = Duration::from_secs(1);
+const LONGEST: Duration = Duration::from_secs(3);
 
 /// What has not begun yet.
 #[derive(Debug)]
@@ -111,23 +111,24 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_portion_begins_when_few_of_the_last_one_are_left() {
-        let (all, now) = (names(2500), Instant::now());
+        let (all, now) = (names(PORTION * 5 / 2), Instant::now());
+        let (waits, rest) = (PORTION * 3 / 2, PORTION / 2);
         let mut first = First::of(all.clone());
-        assert_eq!(first.next(2500, now), all[..1000]);
-        assert_eq!(first.next(1500 + FEW + 1, now), []);
-        assert_eq!(first.next(1500 + FEW, now), all[1000..2000]);
-        assert_eq!(first.next(500, now), all[2000..]);
+        assert_eq!(first.next(all.len(), now), all[..PORTION]);
+        assert_eq!(first.next(waits + FEW + 1, now), []);
+        assert_eq!(first.next(waits + FEW, now), all[PORTION..PORTION * 2]);
+        assert_eq!(first.next(rest, now), all[PORTION * 2..]);
         assert_eq!(first.next(0, now), []);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_portion_that_hangs_does_not_keep_the_next_one() {
-        let (all, now) = (names(2500), Instant::now());
+        let (all, now) = (names(PORTION * 3), Instant::now());
         let mut first = First::of(all.clone());
-        assert_eq!(first.next(2500, now).len(), PORTION);
-        let soon = now + LONGEST / 2;
-        assert_eq!(first.next(2500, soon), []);
-        assert_eq!(first.next(2500, now + LONGEST), all[1000..2000]);
-        assert_eq!(first.next(2500, now + LONGEST), []);
+        assert_eq!(first.next(all.len(), now).len(), PORTION);
+        assert_eq!(first.next(all.len(), now + LONGEST / 2), []);
+        let later = now + LONGEST;
+        assert_eq!(first.next(all.len(), later), all[PORTION..PORTION * 2]);
+        assert_eq!(first.next(all.len(), later), []);
     }
 }

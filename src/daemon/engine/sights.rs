@@ -12,6 +12,7 @@ use super::{Due, Engine, Look, Which};
 use crate::daemon::entries::EntryState;
 use crate::decide::state::Turn;
 use crate::failure::Reason;
+use crate::few;
 use crate::kube::{Event, Object};
 use crate::names::{ClusterName, EntryName, Namespace, ResourceVersion, Uid};
 use crate::state::{SecretId, SecretPart};
@@ -43,7 +44,7 @@ pub(super) struct Watched {
     synced: BTreeSet<Scope>,
     targets: HashMap<SecretId, Vec<(EntryName, usize)>>,
     /// Seen other than it was delivered.
-    suspects: BTreeMap<EntryName, BTreeMap<SecretId, Live>>,
+    suspects: BTreeMap<EntryName, few::Map<SecretId, Live>>,
 }
 
 impl Watched {
@@ -190,7 +191,7 @@ impl Engine {
             return;
         }
         let now = Instant::now();
-        let (mut which, mut later, mut next) = (Vec::new(), BTreeMap::new(), None);
+        let (mut which, mut later, mut next) = (Vec::new(), few::Map::new(), None);
         for (id, live) in suspects {
             // What is no target any more is nobody's to look at.
             let Some(index) = entry.place_of(&id) else {

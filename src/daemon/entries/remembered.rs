@@ -4,6 +4,7 @@
 //! the entry then begins anew, which costs reads and no content.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::mem;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -286,6 +287,8 @@ impl EntryState {
             let name = self.entry.targets[index].to_string();
             if let Some(raw) = raw.targets.iter().find(|raw| raw.name == name) {
                 *target = raw.target(reads, (now, most))?;
+                let held = mem::take(&mut target.delivered);
+                target.delivered = as_heard(held, &self.attempted);
             }
         }
         let remembered = self.of_namespaces(&raw.targets, reads, (now, most))?;
@@ -409,6 +412,23 @@ fn heard(reads: &[Read], raw: Vec<(usize, RawHeard)>) -> Option<few::Map<Read, H
         Some((reads.get(number)?.clone(), Heard::new(said, proofs)))
     };
     raw.into_iter().map(one).collect()
+}
+
+/// What a target holds is mostly what was heard last: in memory it is the same again, as it was before the restart.
+fn as_heard(
+    held: few::Map<Read, Version>,
+    attempted: &few::Map<Read, Heard>,
+) -> few::Map<Read, Version> {
+    let held = held.into_iter().map(|(read, version)| {
+        let heard = attempted.get(&read).map(|heard| &heard.said);
+        match heard {
+            Some(Said::Version(same)) if *same == version.identity => {
+                (read, Version::new(same.clone(), version.created))
+            }
+            Some(Said::Version(_) | Said::Missing(_)) | None => (read, version),
+        }
+    });
+    held.collect()
 }
 
 fn evidence(

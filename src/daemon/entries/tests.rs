@@ -376,6 +376,25 @@ async fn in_a_cluster(now: Instant) -> (EntryState, tempfile::TempDir) {
 }
 
 #[tokio::test]
+async fn what_a_target_holds_and_what_was_heard_are_one_in_memory_after_a_restart() {
+    let now = Instant::now();
+    let (known, _home) = in_a_cluster(now).await;
+    let mut next = EntryState::new(Arc::clone(&known.entry), known.rhythm, now);
+    let now = Now::read();
+    let recalled = next.recall(&known.to_raw(&now).to_bytes(), &now);
+    assert_eq!(recalled, Recalled::AsItWas);
+    let held = next.targets[0].delivered.get(&read()).unwrap();
+    assert_eq!(Some(held), known.targets[0].delivered.get(&read()));
+    let Identity::Version { arn: held, .. } = &held.identity else {
+        panic!("{held:?}");
+    };
+    let heard = &next.attempted.get(&read()).unwrap().said;
+    assert!(
+        matches!(heard, Said::Version(Identity::Version { arn, .. }) if Arc::ptr_eq(arn, held))
+    );
+}
+
+#[tokio::test]
 async fn what_was_known_in_an_earlier_term_proves_nothing_in_the_next() {
     let now = Instant::now();
     let (mut state, _home) = in_a_cluster(now).await;

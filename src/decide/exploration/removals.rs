@@ -1,6 +1,7 @@
 //! Every small world of one Secret that is to go: nothing goes that is not proven to be ours alone.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::config::CreationPolicy;
 use crate::decide::kubernetes::removal::{Author, Removal, delete, orphaned};
@@ -100,7 +101,7 @@ impl World {
             wrote: Wrote::default(),
             manager: None,
             fingerprint: Fingerprint::from_bytes([1; 32]),
-            author: Some(Box::new(Author {
+            author: Some(Arc::new(Author {
                 policy: self.policy,
                 instance: here(),
             })),

@@ -71,12 +71,14 @@ pub(super) fn compare(
 
 impl Comparison<'_> {
     fn data(&mut self) {
+        let mut wrote = Vec::new();
         for (key, value) in self.wanted.data.iter() {
             let equal = self.live.data.get(key).map(|live| live == value);
             if self.field(FieldKind::Data, key.as_str(), equal) {
-                self.difference.wrote.keys.insert(key.clone());
+                wrote.push(key.clone());
             }
         }
+        self.difference.wrote.keys = wrote.into_iter().collect();
         for key in self.live.data.keys() {
             if self.wanted.data.get(key).is_some() {
                 continue;
@@ -90,13 +92,15 @@ impl Comparison<'_> {
     }
 
     fn labels(&mut self) {
+        let mut wrote = Vec::new();
         for (key, value) in &self.wanted.labels {
             let live = self.live.labels.get(key.as_str());
             let equal = live.map(|live| live == value.as_str());
             if self.field(FieldKind::Label, key.as_str(), equal) {
-                self.difference.wrote.labels.insert(key.clone());
+                wrote.push(key.clone());
             }
         }
+        self.difference.wrote.labels = wrote.into_iter().collect();
         for key in self.live.labels.keys() {
             if !self.wanted.labels.contains_key(key.as_str()) && self.is_ours(FieldKind::Label, key)
             {
@@ -106,13 +110,15 @@ impl Comparison<'_> {
     }
 
     fn annotations(&mut self) {
+        let mut wrote = Vec::new();
         for (key, value) in &self.wanted.annotations {
             let live = self.live.annotations.get(key.as_str());
             let equal = live.map(|live| live.expose() == value.as_bytes());
             if self.field(FieldKind::Annotation, key.as_str(), equal) {
-                self.difference.wrote.annotations.insert(key.clone());
+                wrote.push(key.clone());
             }
         }
+        self.difference.wrote.annotations = wrote.into_iter().collect();
         for key in self.live.annotations.keys() {
             if !self.wanted.annotations.contains_key(key.as_str())
                 && self.is_ours(FieldKind::Annotation, key)

@@ -14,7 +14,7 @@ use crate::kube::{FieldManager, LiveSecret, Manager};
 use crate::names::{EntryName, Instance, ResourceVersion, SecretKey, Uid};
 
 /// How something was delivered to a Secret: what may be taken away again follows from it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Author {
     pub policy: CreationPolicy,
     /// Part of the field manager's name under the merge policies.

@@ -3,12 +3,15 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ffi::OsString;
 use std::hash::Hash;
+use std::mem;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
 use super::Change;
+use super::alike::Alike;
 use super::error::LedgerError;
 use super::tables::Row;
 use crate::decide::kubernetes::DeliveredSecret;
@@ -26,10 +29,11 @@ pub(super) struct Records {
     pub(super) files: HashMap<PathBuf, Kept<FileRecord>>,
     /// Those that were made for files.
     pub(super) directories: HashSet<PathBuf>,
-    pub(super) secrets: HashMap<SecretPart, Kept<DeliveredSecret>>,
+    pub(super) secrets: HashMap<SecretPart, Box<Kept<DeliveredSecret>>>,
+    alike: Alike,
     pub(super) found: BTreeMap<FoundId, Arns>,
     /// The parts that the present configuration writes; absent until it is said.
-    pub(super) written: Option<HashSet<SecretPart>>,
+    pub(super) written: Option<Arc<HashSet<SecretPart>>>,
     /// In what a change makes: the parts that are forgotten with it.
     pub(super) gone_secrets: HashSet<SecretPart>,
     /// The same of files.
@@ -60,7 +64,9 @@ impl Records {
     pub(super) fn put_secret(&mut self, key: &[u8], record: &[u8]) -> Result<(), LedgerError> {
         let (id, entry) = two(key)?;
         let part = SecretPart::from_texts(id, entry)?;
-        self.secrets.insert(part, secret_from_bytes(record)?);
+        let mut kept = secret_from_bytes(record)?;
+        self.alike.share(&mut kept.record);
+        self.secrets.insert(part, Box::new(kept));
         Ok(())
     }
 
@@ -147,7 +153,7 @@ impl Records {
                 Change::Secret(part, record, now) => {
                     let kept = self.delivered(records, (&part, record), now);
                     records.gone_secrets.remove(&part);
-                    records.secrets.insert(part, kept);
+                    records.secrets.insert(part, Box::new(kept));
                 }
                 Change::SecretGone(part, uid) => self.forget_secret(records, part, &uid),
                 Change::Restarted(part, change, states) => {
@@ -176,7 +182,7 @@ impl Records {
     fn doubt_secrets(&self, since: &mut Self) {
         let all = latest(&self.secrets, &since.secrets);
         let news = all.filter(|(_, kept)| !kept.record.left);
-        let news = news.map(|(part, kept)| (part.clone(), kept.doubted()));
+        let news = news.map(|(part, kept)| (part.clone(), Box::new(kept.doubted())));
         let news: Vec<_> = news.collect();
         since.secrets.extend(news);
     }
@@ -248,13 +254,13 @@ impl Records {
         since: &Self,
         part: SecretPart,
         (change, states): (&ChangeId, Option<(ResourceVersion, ResourceVersion)>),
-    ) -> Option<(SecretPart, Kept<DeliveredSecret>)> {
+    ) -> Option<(SecretPart, Box<Kept<DeliveredSecret>>)> {
         if since.gone_secrets.contains(&part) {
             return None;
         }
         let known = since.secrets.get(&part).or_else(|| self.secrets.get(&part));
         let next = known?.restarted(change, states)?;
-        Some((part, next))
+        Some((part, Box::new(next)))
     }
 
     /// What was just delivered. A late write of what is not configured any more proves no more than an earlier one.
@@ -289,11 +295,22 @@ impl Records {
         for part in &committed.gone_secrets {
             self.secrets.remove(part);
         }
-        self.secrets.extend(committed.secrets);
-        self.found.extend(committed.found);
-        if committed.written.is_some() {
-            self.written = committed.written;
+        for (part, mut kept) in committed.secrets {
+            self.alike.share(&mut kept.record);
+            self.secrets.insert(part, kept);
         }
+        self.found.extend(committed.found);
+        if let Some(parts) = committed.written {
+            self.name_alike(&parts);
+            self.written = Some(parts);
+        }
+    }
+
+    /// What was read from the disk is called by the names that the configuration has in memory anyway.
+    fn name_alike(&mut self, parts: &HashSet<SecretPart>) {
+        let all = mem::take(&mut self.secrets).into_iter();
+        let named = all.map(|(part, kept)| (parts.get(&part).cloned().unwrap_or(part), kept));
+        self.secrets = named.collect();
     }
 
     /// A part that the configuration writes, and that is the very life of a Secret that was delivered as `part`, or may
@@ -311,7 +328,8 @@ impl Records {
                 && other.id.name == part.id.name
                 && kept.is_none_or(|kept| kept.record.left)
         };
-        let other = self.written.iter().flatten().find(undelivered)?;
+        let mut written = self.written.iter().flat_map(|parts| parts.iter());
+        let other = written.find(undelivered)?;
         Some((other.id.clone(), Sameness::Possible))
     }
 }
@@ -335,10 +353,10 @@ fn files_under<'a>(
 
 /// The parts of Secrets of which it is news that only `parts` are written.
 fn secrets_under<'a>(
-    secrets: impl Iterator<Item = (&'a SecretPart, &'a Kept<DeliveredSecret>)>,
+    secrets: impl Iterator<Item = (&'a SecretPart, &'a Box<Kept<DeliveredSecret>>)>,
     parts: &HashSet<SecretPart>,
     now: Timestamp,
-) -> impl Iterator<Item = (SecretPart, Kept<DeliveredSecret>)> {
+) -> impl Iterator<Item = (SecretPart, Box<Kept<DeliveredSecret>>)> {
     let written: HashSet<&SecretId> = parts.iter().map(|part| &part.id).collect();
     secrets.filter_map(move |(part, kept)| {
         let writer = if parts.contains(part) {
@@ -349,7 +367,7 @@ fn secrets_under<'a>(
             Writer::Nobody
         };
         let next = kept.under(writer, now)?;
-        Some((part.clone(), next))
+        Some((part.clone(), Box::new(next)))
     })
 }
 

@@ -1,6 +1,6 @@
 //! The bytes of the records: JSON with a version, so that a later release can read an earlier one's.
 
-use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -9,7 +9,7 @@ use super::{Arns, FileRecord, Generation, Kept, Mark, Marks, Placed, Temporary, 
 use crate::config::CreationPolicy;
 use crate::decide::kubernetes::removal::Author;
 use crate::decide::kubernetes::restart::ChangeId;
-use crate::decide::kubernetes::{DeliveredSecret, Wrote};
+use crate::decide::kubernetes::{DeliveredSecret, Names, Wrote};
 use crate::kube::FieldManager;
 use crate::names::{EntryName, Expected, Instance, MetadataKey, ResourceVersion, SecretKey, Uid};
 use crate::secret::Fingerprint;
@@ -241,7 +241,7 @@ pub(in crate::state) fn secret_from_bytes(
     fn names<T: Ord>(
         texts: Vec<String>,
         name: impl Fn(String) -> Result<T, Expected>,
-    ) -> Result<BTreeSet<T>, Unreadable> {
+    ) -> Result<Names<T>, Unreadable> {
         let names: Result<_, _> = texts.into_iter().map(name).collect();
         names.map_err(|_| Unreadable::Damaged)
     }
@@ -261,7 +261,7 @@ pub(in crate::state) fn secret_from_bytes(
             None => None,
         },
         fingerprint: unhex(&raw.fingerprint)?,
-        author: raw.author.map(author_of_raw).transpose()?.map(Box::new),
+        author: raw.author.map(author_of_raw).transpose()?.map(Arc::new),
         left: raw.left,
         restart: match &raw.restart {
             Some(text) => Some(ChangeId::read(text).ok_or(Unreadable::Damaged)?),

@@ -76,7 +76,7 @@ fn a_secret_that_another_entry_is_to_write_was_taken_over() {
     let state = State::open(&path).unwrap();
     let only = |parts: &[SecretPart]| {
         state
-            .keep_only_secrets(parts.iter().cloned().collect())
+            .keep_only_secrets(Arc::new(parts.iter().cloned().collect()))
             .unwrap();
     };
     for written in [part("x", "one"), part("y", "one"), part("y", "two")] {
@@ -99,7 +99,9 @@ fn a_secret_that_another_entry_is_to_write_was_taken_over() {
     let state = State::open(&path).unwrap();
     assert_eq!(left(&state), all);
     state.set_secret(part("y", "two"), delivered()).unwrap();
-    state.keep_only_secrets([part("y", "two")].into()).unwrap();
+    state
+        .keep_only_secrets(Arc::new([part("y", "two")].into()))
+        .unwrap();
     assert_eq!(left(&state), ["one: prod/app/x"]);
 }
 
@@ -157,7 +159,7 @@ fn parts_of_entries_that_are_gone_are_told_from_those_of_entries_that_only_write
     state.set_configured(Configured {
         entries: entries.into(),
         files: HashSet::new(),
-        secrets: [part("other")].into(),
+        secrets: Arc::new([part("other")].into()),
     });
     assert!(state.is_shared(&part("here")));
     assert!(!state.is_shared(&part("other")));
@@ -175,7 +177,9 @@ fn a_late_write_of_what_is_not_configured_any_more_stays_left() {
     let (parent, path) = place();
     let state = State::open(&path).unwrap();
     state.set_secret(part("x", "one"), delivered()).unwrap();
-    state.keep_only_secrets([part("y", "two")].into()).unwrap();
+    state
+        .keep_only_secrets(Arc::new([part("y", "two")].into()))
+        .unwrap();
     let since = state.orphan(&part("x", "one")).unwrap().1;
     for late in [part("x", "one"), part("z", "three"), part("y", "four")] {
         state.set_secret(late.clone(), delivered()).unwrap();
@@ -201,7 +205,7 @@ fn what_is_away_is_forgotten_but_for_what_was_delivered_meanwhile() {
     let (gone, anew) = (part("gone", "db"), part("anew", "db"));
     state.set_secret(gone.clone(), delivered()).unwrap();
     state.set_secret(anew.clone(), another()).unwrap();
-    state.keep_only_secrets([].into()).unwrap();
+    state.keep_only_secrets(Arc::new([].into())).unwrap();
     assert_eq!(
         state.orphan(&gone).map(|(record, _)| record.uid),
         Some(uid("u"))
@@ -215,7 +219,9 @@ fn what_is_away_is_forgotten_but_for_what_was_delivered_meanwhile() {
     assert_eq!(left(&after), ["db: prod/app/anew"]);
     assert_eq!(after.secret(&gone), None);
     // Configured and known again, it is nobody's orphan.
-    state.keep_only_secrets([gone.clone()].into()).unwrap();
+    state
+        .keep_only_secrets(Arc::new([gone.clone()].into()))
+        .unwrap();
     state.set_secret(gone.clone(), another()).unwrap();
     assert_eq!(state.orphan(&gone), None);
     let after = killed(&path, &parent.path().join("again"));

@@ -76,7 +76,7 @@ fn fill(state: &State, content: u8) {
         .keep_only_files((2..NUMBER).map(file).collect())
         .unwrap();
     state
-        .keep_only_secrets((2..NUMBER).map(part).collect())
+        .keep_only_secrets(Arc::new((2..NUMBER).map(part).collect()))
         .unwrap();
 }
 

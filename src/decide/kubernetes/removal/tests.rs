@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::*;
 use crate::decide::kubernetes::Wrote;
@@ -35,7 +36,7 @@ fn delivered(policy: CreationPolicy) -> DeliveredSecret {
         wrote: Wrote::default(),
         manager: None,
         fingerprint: Fingerprint::from_bytes([1; 32]),
-        author: Some(Box::new(Author {
+        author: Some(Arc::new(Author {
             policy,
             instance: instance("here"),
         })),
@@ -202,7 +203,7 @@ fn the_name_that_counts_is_the_one_under_which_it_was_delivered() {
     live.annotations
         .insert(INSTANCE_ANNOTATION.to_owned(), bytes("before"));
     let mut owner = delivered(CreationPolicy::Owner);
-    owner.author = Some(Box::new(Author {
+    owner.author = Some(Arc::new(Author {
         policy: CreationPolicy::Owner,
         instance: instance("before"),
     }));

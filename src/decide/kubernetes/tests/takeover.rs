@@ -117,7 +117,7 @@ fn of_old(wanted: &Wanted) -> (LiveSecret, Gone) {
         .data
         .insert(key("dropped"), SecretBytes::new(b"x".to_vec()));
     let mut wrote = ledger(2).wrote;
-    wrote.keys.insert(key("dropped"));
+    wrote.keys = [key("a"), key("dropped")].into();
     let record = DeliveredSecret {
         wrote,
         manager: Some(before.manager.clone()),
@@ -241,7 +241,7 @@ fn a_key_that_we_wrote_and_drop_is_taken_from_whoever_does_not_apply_it() {
         live.managers
             .push(written("before-first-apply", ["a", "old"]));
         let mut record = ledger(2);
-        record.wrote.keys.insert(key("old"));
+        record.wrote.keys = [key("a"), key("old")].into();
         if policy == Merge {
             record.whole = None;
         }

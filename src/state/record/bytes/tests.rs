@@ -84,7 +84,7 @@ fn records_of_secrets_come_back_and_so_do_those_of_earlier_releases() {
         },
         manager: Some(FieldManager::new(&["default", "team/db"])),
         fingerprint: Fingerprint::from_bytes([7; 32]),
-        author: Some(Box::new(Author {
+        author: Some(Arc::new(Author {
             policy: CreationPolicy::CreateOrMerge,
             instance: Instance::new("default").unwrap(),
         })),

@@ -297,7 +297,11 @@ async fn a_run_deletes_nothing_for_an_entry_that_was_dismissed_meanwhile() {
     whole(&play);
     // The ledger alone says so as well.
     let (play, changed) = before_the_delete(|scene| {
-        scene.engine.state.keep_only_secrets([].into()).unwrap();
+        scene
+            .engine
+            .state
+            .keep_only_secrets(Arc::new([].into()))
+            .unwrap();
     })
     .await;
     assert!(changed > 0);

@@ -25,7 +25,11 @@ async fn without(play: Play, entries: &[usize], prune: Option<Duration>) -> Play
         targets.map(|index| part(&Cast::secret(name, index), name))
     });
     let parts: HashSet<SecretPart> = parts.collect();
-    play.scene.engine.state.keep_only_secrets(parts).unwrap();
+    play.scene
+        .engine
+        .state
+        .keep_only_secrets(Arc::new(parts))
+        .unwrap();
     play.again(cast).await
 }
 
@@ -171,7 +175,11 @@ async fn what_is_written_again_is_no_orphan_even_in_the_last_moment() {
     play.scene.engine.prune(Prune::All, reply);
     // A reload says so before the task has begun.
     let parts = [part("e0-t0", "e0")].into();
-    play.scene.engine.state.keep_only_secrets(parts).unwrap();
+    play.scene
+        .engine
+        .state
+        .keep_only_secrets(Arc::new(parts))
+        .unwrap();
     play.scene.settle().await;
     let done = answer.await.unwrap();
     assert!(
