@@ -19,6 +19,7 @@ use super::tenure::Tenure;
 use super::traffic::{Passage, Traffic};
 use super::wire::{self, Malformed};
 use crate::aws::EksSigner;
+use crate::clock;
 use crate::config::Cluster;
 use crate::failure::Failure;
 use crate::names::{ClusterName, Namespace, ObjectName, ResourceVersion, Uid};
@@ -65,6 +66,8 @@ pub enum Run {
 pub struct Applied {
     pub uid: Uid,
     pub resource_version: ResourceVersion,
+    /// When the server said so.
+    pub at: Timestamp,
 }
 
 /// One cluster's API, for whoever may write to it for so long. Clones share everything.
@@ -90,6 +93,8 @@ pub(super) struct Answer {
     pub(super) code: u16,
     retry_after: Option<Duration>,
     pub(super) body: Zeroizing<Vec<u8>>,
+    /// When it began.
+    pub(super) at: Timestamp,
 }
 
 /// All of a request but where it goes.
@@ -364,6 +369,7 @@ pub(super) fn written(
     Ok(Applied {
         uid: seen.uid,
         resource_version: seen.resource_version,
+        at: answer.at,
     })
 }
 
@@ -426,6 +432,7 @@ pub(super) async fn whole(
         failure: about.malformed(Malformed("answered with more than 4 MiB")),
         how: Break::TooLarge,
     };
+    let at = clock::now();
     let code = response.status().as_u16();
     let retry_after = response
         .headers()
@@ -453,5 +460,6 @@ pub(super) async fn whole(
         code,
         retry_after,
         body,
+        at,
     })
 }

@@ -24,7 +24,7 @@ use crate::decide::{Drift, Effect};
 use crate::failure::{Failure, Reason};
 use crate::target::Target;
 
-/// How the delivery to one target ended, and when.
+/// How the delivery to one target ended, and when it was there.
 #[derive(Debug)]
 pub struct Delivery {
     pub result: Result<Handled, Failure>,
@@ -57,13 +57,22 @@ impl Handled {
 }
 
 impl Delivery {
+    fn of(done: Result<(Handled, Timestamp), Failure>) -> Self {
+        match done {
+            Ok((handled, at)) => Self {
+                result: Ok(handled),
+                at,
+            },
+            Err(failure) => Self {
+                result: Err(failure),
+                at: clock::now(),
+            },
+        }
+    }
+
     /// A target that does not answer is not written.
     pub(super) fn not_tried((target, failure): (usize, Failure)) -> (usize, Self) {
-        let delivery = Self {
-            result: Err(failure),
-            at: clock::now(),
-        };
-        (target, delivery)
+        (target, Self::of(Err(failure)))
     }
 }
 
@@ -127,17 +136,16 @@ pub(super) async fn all(
                     Box::pin(remove((&target, id), (entry, dismissed), state)).await
                 };
                 let effect = in_turn(&entry.targets[index], work).await;
-                effect.map(Handled::Did)
+                effect.map(went)
             }
             Ok(Staged::RemoveFile(target)) => {
                 let effect = in_time(remove_file(target, dismissed, state)).await;
-                effect.map(Handled::Did)
+                effect.map(went)
             }
-            Ok(Staged::StayAway) => Ok(Handled::Did(Effect::Away)),
+            Ok(Staged::StayAway) => Ok(went(Effect::Away)),
             Err(failure) => Err(failure),
         };
-        let at = clock::now();
-        (index, Delivery { result, at })
+        (index, Delivery::of(result))
     });
     // Where it is at all targets, nobody could go on with any.
     let most = entry.targets.len().saturating_sub(1);
@@ -155,6 +163,10 @@ impl MayPutBack {
     fn forbids(self, effect: Effect) -> bool {
         self == Self::No && matches!(effect, Effect::Repaired(_))
     }
+}
+
+fn went(effect: Effect) -> (Handled, Timestamp) {
+    (Handled::Did(effect), clock::now())
 }
 
 fn no_longer_to_go(what: &str) -> Failure {

@@ -28,12 +28,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use nix::unistd::{Uid, User};
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use crate::account::Accounts;
+use crate::clock;
 use crate::config::{self, FileFormat};
 use crate::decide;
 use crate::decide::file::{Access, Content, Observed, Verdict, Wanted, judge};
@@ -128,6 +130,22 @@ impl Seen {
             Observed::Regular { id, owner, .. } => Some((id, owner)),
             Observed::Absent | Observed::Symlink | Observed::Directory | Observed::Other => None,
         }
+    }
+}
+
+/// What a verdict came to.
+#[derive(Clone, Copy, Debug)]
+pub struct Done {
+    pub effect: Effect,
+    /// When readers got it. What is kept of it in the ledger comes after that, and may take its time.
+    pub at: Timestamp,
+}
+
+impl Done {
+    /// Where nothing is put in place.
+    fn now(effect: Effect) -> Self {
+        let at = clock::now();
+        Self { effect, at }
     }
 }
 
@@ -273,7 +291,7 @@ impl FileTarget {
         rendered: &Rendered,
         seen: &Seen,
         verdict: Verdict,
-    ) -> Result<Effect, Failure> {
+    ) -> Result<Done, Failure> {
         let (rendered, seen) = (rendered.clone(), seen.clone());
         if let Some(sight) = seen.set {
             return self
@@ -283,11 +301,11 @@ impl FileTarget {
         self.on_disk(move |disk| match verdict {
             Verdict::Unchanged => disk
                 .settle(rendered.fingerprint, &seen)
-                .map(|()| Effect::Unchanged),
+                .map(|()| Done::now(Effect::Unchanged)),
             Verdict::FixMode(effect) => disk
                 .set_mode(rendered.fingerprint, seen.stamp())
-                .map(|()| effect),
-            Verdict::Write(effect) => disk.write(&rendered, &seen).map(|()| effect),
+                .map(|()| Done::now(effect)),
+            Verdict::Write(effect) => disk.write(&rendered, &seen).map(|at| Done { effect, at }),
         })
         .await
     }

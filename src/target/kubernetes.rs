@@ -11,7 +11,10 @@ mod render;
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use crate::assemble::Content;
+use crate::clock;
 use crate::config;
 use crate::decide::Effect;
 use crate::decide::kubernetes::removal::Author;
@@ -47,6 +50,8 @@ pub enum Outcome {
         delivered: Box<DeliveredSecret>,
         /// Keys in the Secret that are not ours.
         foreign: Vec<SecretKey>,
+        /// When whoever reads the Secret had it. The ledger's disk may take its time after that.
+        at: Timestamp,
     },
     /// One step is done, and nothing that a crash could lose is left half: observe and judge again for the rest.
     Begun(Effect),
@@ -139,7 +144,9 @@ impl KubernetesTarget {
     /// Carries out the verdict on `wanted`.
     pub async fn apply(&self, wanted: &Wanted, verdict: Verdict) -> Result<Outcome, Failure> {
         match verdict {
-            Verdict::Unchanged(judged) => Ok(done(wanted, Effect::Unchanged, judged)),
+            Verdict::Unchanged(judged) => {
+                Ok(done(wanted, (Effect::Unchanged, clock::now()), judged))
+            }
             Verdict::Create { effect } => self.create(wanted, effect).await,
             Verdict::TakeOver { ownership, effect } => {
                 let taken = self.own(wanted, &ownership, Run::Real).await;
@@ -156,7 +163,7 @@ impl KubernetesTarget {
                     return Ok(Outcome::Raced);
                 };
                 judged.resource_version = applied.resource_version;
-                Ok(done(wanted, effect, judged))
+                Ok(done(wanted, (effect, applied.at), judged))
             }
         }
     }
@@ -248,7 +255,7 @@ impl KubernetesTarget {
 }
 
 /// What the ledger needs to know once all that is wanted is there.
-fn done(wanted: &Wanted, effect: Effect, judged: Judged) -> Outcome {
+fn done(wanted: &Wanted, (effect, at): (Effect, Timestamp), judged: Judged) -> Outcome {
     Outcome::Done {
         effect,
         delivered: Box::new(DeliveredSecret {
@@ -266,6 +273,7 @@ fn done(wanted: &Wanted, effect: Effect, judged: Judged) -> Outcome {
             restart: restart::recorded(wanted),
         }),
         foreign: judged.foreign,
+        at,
     }
 }
 

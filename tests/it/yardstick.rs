@@ -1,11 +1,15 @@
 //! How late a change was, as the daemon tells it and as somebody tells who watches from outside.
 //!
+//! Outside is who the daemon cannot fool, and who is not late himself: the file system, which notes when a name was put
+//! in place, and the API server, which notes when it was asked.
+//!
 //! Timed, so it waits until nobody else runs: at the end of the alphabet it keeps few threads waiting.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use crate::support::daemon::{Daemon, Home, PATIENCE};
 use crate::support::kubernetes::Kubernetes;
@@ -23,8 +27,8 @@ const KINDS: [&str; 2] = ["file", "kubernetes"];
 /// How far the two may be apart.
 const APART: Duration = Duration::from_millis(50);
 
-/// How often the targets are looked at.
-const LOOK: Duration = Duration::from_millis(1);
+/// How often the targets are looked at, for what they hold and not for since when: seldom, so that who looks is no load.
+const LOOK: Duration = Duration::from_millis(250);
 
 /// The puts of a round are spread over so long, so that reads meet them at any age.
 const SPREAD: Duration = Duration::from_secs(5);
@@ -57,6 +61,11 @@ impl World {
         for source in 0..SOURCES {
             config += &self.aws.store(&format!("s{source}"));
             let path = self.path(source).display().to_string();
+            let format = if is_set(source) {
+                "format = \"directory\""
+            } else {
+                "key = \"value\""
+            };
             let entry = format!(
                 "[secrets.e{source}]
 store = \"s{source}\"
@@ -64,7 +73,7 @@ refresh_interval = \"10s\"
 data = [{{ secret_key = \"value\", remote_ref = {{ key = \"k{source}\" }} }}]
 [[secrets.e{source}.file]]
 path = {path:?}
-key = \"value\"
+{format}
 [[secrets.e{source}.kubernetes]]
 cluster = \"main\"
 namespace = \"app\"
@@ -75,38 +84,68 @@ namespace = \"app\"
         config
     }
 
-    fn holds(&self, (source, kind): (usize, usize), value: &str) -> bool {
-        if kind == 0 {
-            return fs::read(self.path(source)).is_ok_and(|bytes| bytes == value.as_bytes());
+    /// Whether both targets have the value.
+    fn holds(&self, source: usize, value: &str) -> bool {
+        let mut path = self.path(source);
+        if is_set(source) {
+            path = path.join("value");
         }
         let data = self.kubernetes.data("app", &format!("e{source}"));
-        data.is_some_and(|data| data["value"] == value.as_bytes())
+        fs::read(path).is_ok_and(|bytes| bytes == value.as_bytes())
+            && data.is_some_and(|data| data["value"] == value.as_bytes())
+    }
+
+    /// Since when its file, or what leads to its set of files, is in place.
+    fn renamed(&self, source: usize) -> SystemTime {
+        let mut path = self.path(source);
+        if is_set(source) {
+            path = path.join("..data");
+        }
+        let found = fs::symlink_metadata(path).unwrap();
+        let seconds = u64::try_from(found.ctime()).unwrap();
+        let rest = u32::try_from(found.ctime_nsec()).unwrap();
+        SystemTime::UNIX_EPOCH + Duration::new(seconds, rest)
+    }
+
+    /// When each Secret was written last.
+    fn applied(&self) -> Vec<SystemTime> {
+        let log = self.kubernetes.log();
+        let at = |source: usize| {
+            let name = format!("e{source}");
+            let write = log.writes().filter(|request| request.name == name).last();
+            SystemTime::now() - write.unwrap().at.elapsed()
+        };
+        (0..SOURCES).map(at).collect()
     }
 
     /// Puts a value at every source, one after the other, and says how long each took to both of its targets.
     fn round(&self, round: usize) -> Vec<[Duration; 2]> {
         let value = format!("value of round {round}");
         let step = SPREAD / u32::try_from(SOURCES).unwrap();
-        let (start, mut puts) = (Instant::now(), Vec::new());
-        let mut seen = vec![[None; 2]; SOURCES];
-        while seen.iter().flatten().any(Option::is_none) {
-            let next = puts.len();
-            if next < SOURCES && start.elapsed() >= step * u32::try_from(next).unwrap() {
-                puts.push(Instant::now());
-                self.aws.put(&format!("k{next}"), &value);
-            }
-            for (source, at) in puts.iter().enumerate() {
-                for (kind, seen) in seen[source].iter_mut().enumerate() {
-                    if seen.is_none() && self.holds((source, kind), &value) {
-                        *seen = Some(at.elapsed());
-                    }
-                }
-            }
-            assert!(start.elapsed() < PATIENCE, "not there yet: {seen:?}");
-            sleep(LOOK);
+        let mut puts = Vec::new();
+        for source in 0..SOURCES {
+            puts.push(SystemTime::now());
+            self.aws.put(&format!("k{source}"), &value);
+            sleep(step);
         }
-        seen.iter().map(|both| both.map(Option::unwrap)).collect()
+        let (start, mut open) = (Instant::now(), (0..SOURCES).collect::<Vec<_>>());
+        while !open.is_empty() {
+            assert!(start.elapsed() < PATIENCE, "not there yet: {open:?}");
+            sleep(LOOK);
+            open.retain(|source| !self.holds(*source, &value));
+        }
+        let took = |at: SystemTime, put: SystemTime| at.duration_since(put).unwrap_or_default();
+        let applied = self.applied().into_iter();
+        let times = puts.into_iter().zip(applied).enumerate();
+        times
+            .map(|(source, (put, applied))| [took(self.renamed(source), put), took(applied, put)])
+            .collect()
     }
+}
+
+/// Every other source goes to a directory of files.
+fn is_set(source: usize) -> bool {
+    source % 2 == 1
 }
 
 /// Of every source and kind: how many changes were told, and how many seconds they took together.
@@ -125,7 +164,6 @@ fn told(daemon: &Daemon<'_>) -> Vec<[(f64, f64); 2]> {
 }
 
 #[test]
-#[ignore = "does not hold yet: a write counts from when its record is kept, which is up to 0.1 s late where many end at once"]
 fn two_hundred_changes_took_as_long_as_the_daemon_says() {
     let _alone = Alone::wait();
     let world = World::new();
@@ -140,6 +178,7 @@ fn two_hundred_changes_took_as_long_as_the_daemon_says() {
     let mut before = told(&daemon);
     assert!(before.iter().flatten().all(|(count, _)| *count < 0.5));
     let (mut changes, mut furthest, mut longest) = (0, 0.0_f64, 0.0_f64);
+    let mut late = Vec::new();
     for round in 0..ROUNDS {
         let outside = world.round(round);
         let mut now = told(&daemon);
@@ -148,22 +187,27 @@ fn two_hundred_changes_took_as_long_as_the_daemon_says() {
             now = told(&daemon);
             now.iter().flatten().all(|(count, _)| *count > wanted - 0.5)
         });
-        let both = outside.iter().flatten().zip(now.iter().flatten());
-        for ((outside, (count, sum)), (_, sum_before)) in both.zip(before.iter().flatten()) {
-            assert!((count - wanted).abs() < 0.5, "once for each change");
-            let (outside, inside) = (outside.as_secs_f64(), sum - sum_before);
-            let apart = (outside - inside).abs();
-            assert!(
-                apart <= APART.as_secs_f64(),
-                "{inside} s inside, {outside} s outside, in round {round}"
-            );
-            furthest = furthest.max(apart);
-            longest = longest.max(outside);
-            changes += 1;
+        for (source, (outside, now)) in outside.iter().zip(&now).enumerate() {
+            for (kind, name) in KINDS.iter().enumerate() {
+                let (outside, (count, sum)) = (outside[kind].as_secs_f64(), now[kind]);
+                assert!((count - wanted).abs() < 0.5, "once for each change");
+                let inside = sum - before[source][kind].1;
+                let apart = (outside - inside).abs();
+                if apart > APART.as_secs_f64() {
+                    let set = if is_set(source) { "set" } else { "" };
+                    late.push(format!(
+                        "{name} {set} in round {round}: {inside:.3} s inside, {outside:.3} s outside"
+                    ));
+                }
+                furthest = furthest.max(apart);
+                longest = longest.max(outside);
+                changes += 1;
+            }
         }
         before = now;
     }
     assert_eq!(changes, 200);
+    assert!(late.is_empty(), "{late:#?}");
     // They waited for their reads: what is told is no constant.
     assert!(longest > 0.5, "{longest}");
     eprintln!("{changes} changes, at most {furthest:.4} s apart, the longest took {longest:.3} s");

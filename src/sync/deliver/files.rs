@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use super::{Checked, Handled, MayPutBack, no_longer_to_go};
+use crate::clock;
 use crate::decide::rivals::Rivals;
 use crate::decide::{Drift, Effect};
 use crate::failure::Failure;
@@ -15,7 +17,7 @@ pub(super) async fn file(
     target: &FileTarget,
     rendered: &Rendered,
     may: MayPutBack,
-) -> Result<Handled, Failure> {
+) -> Result<(Handled, Timestamp), Failure> {
     let seen = target.observe().await?;
     let verdict = target.judge(rendered, &seen)?;
     let rivals = match verdict.effect() {
@@ -29,15 +31,15 @@ pub(super) async fn file(
         | Effect::Away => Rivals::default(),
     };
     if may.forbids(verdict.effect()) {
-        return Ok(Handled::Withheld(rivals));
+        return Ok((Handled::Withheld(rivals), clock::now()));
     }
     match (
         target.apply(rendered, &seen, verdict).await,
         verdict.effect(),
     ) {
-        (Ok(effect), _) => Ok(Handled::did(effect, rivals)),
+        (Ok(done), _) => Ok((Handled::did(done.effect, rivals), done.at)),
         (Err(failure), Effect::Repaired(_)) if target.was_overtaken(&failure) => {
-            Ok(Handled::Overtaken(rivals, failure))
+            Ok((Handled::Overtaken(rivals, failure), clock::now()))
         }
         (Err(failure), _) => Err(failure),
     }

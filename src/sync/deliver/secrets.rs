@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use super::{Checked, Handled, MayPutBack, no_longer_to_go};
@@ -27,10 +28,10 @@ pub(super) async fn secret(
     (wanted, entry): (&Wanted, &Entry),
     may: MayPutBack,
     state: &Arc<State>,
-) -> Result<Handled, Failure> {
+) -> Result<(Handled, Timestamp), Failure> {
     let part = part(id, entry);
     if stands((target, &part), wanted, state).await? {
-        return Ok(Handled::Did(Effect::Unchanged));
+        return Ok((Handled::Did(Effect::Unchanged), clock::now()));
     }
     let mut begun = Effect::Unchanged;
     for _ in 0..JUDGEMENTS {
@@ -44,7 +45,7 @@ pub(super) async fn secret(
         } = judged;
         let rivals = || Rivals::of(&wanted, live.as_ref());
         if may.forbids(verdict.effect()) {
-            return Ok(Handled::Withheld(rivals()));
+            return Ok((Handled::Withheld(rivals()), clock::now()));
         }
         match target.apply(&wanted, verdict).await? {
             Outcome::Raced => {}
@@ -53,6 +54,7 @@ pub(super) async fn secret(
                 effect,
                 delivered: now,
                 foreign,
+                at,
             } => {
                 let effect = first(begun, effect);
                 if own.as_ref() != Some(&*now) {
@@ -62,7 +64,7 @@ pub(super) async fn secret(
                     let keys: Vec<_> = foreign.iter().map(ToString::to_string).collect();
                     tracing::info!(target.name = %id, ?keys, "keys that are not ours were left as they are");
                 }
-                return Ok(Handled::did(effect, rivals()));
+                return Ok((Handled::did(effect, rivals()), at));
             }
         }
     }

@@ -5,6 +5,7 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use rustix::fs::{self, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
@@ -146,7 +147,8 @@ impl OnDisk {
 
     /// Replaces the file in one step. Until the rename, nothing that is in place is touched; the intent is recorded
     /// before it, so that a crash at any moment leaves either the old file or a new one that we recognise.
-    pub(super) fn write(&self, content: &Rendered, seen: &Seen) -> Result<(), Failure> {
+    /// Returns since when readers have it.
+    pub(super) fn write(&self, content: &Rendered, seen: &Seen) -> Result<Timestamp, Failure> {
         let (_, name) = parents::split(&self.path)?;
         let directory = parents::reopen(&self.made_way()?)
             .map_err(|errno| refused("open the directory of", &self.path, errno))?;
@@ -165,7 +167,7 @@ impl OnDisk {
         })?;
         staged.fill(&content.bytes)?;
         self.check(&staged)?;
-        let placed = staged.swap(&name, seen.stamp())?;
+        let (placed, at) = staged.swap(&name, seen.stamp())?;
         if let Observed::Regular { links: 2.., .. } = seen.observed {
             tracing::warn!(
                 entry = %self.entry, path = %self.path.display(),
@@ -174,7 +176,8 @@ impl OnDisk {
             );
         }
         let delivery = self.delivery(content.fingerprint, Some(&placed));
-        self.state.set_file_delivered(delivery)
+        self.state.set_file_delivered(delivery)?;
+        Ok(at)
     }
 
     /// The directory of the file. What is missing of the way is made where that is ours to do.
@@ -367,7 +370,9 @@ impl OnDisk {
         };
         let record = self.state.file(&self.path);
         match decide::file::mend(&seen.observed, record.as_ref(), &seen.access) {
-            Some(Mend::Afresh) => self.write(&self.copied(content)?, &seen)?,
+            Some(Mend::Afresh) => {
+                self.write(&self.copied(content)?, &seen)?;
+            }
             Some(Mend::InPlace) => self.set_mode(content, seen.stamp())?,
             None => return Ok(Effect::Unchanged),
         }

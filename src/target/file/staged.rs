@@ -12,6 +12,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use rustix::fs::{self, Access, AtFlags, FileType, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
@@ -20,6 +21,7 @@ use super::inode::{Id, Inode, Stamp};
 use super::label::Label;
 use super::ownership::Ownership;
 use super::refusal::refused;
+use crate::clock;
 use crate::failure::{Failure, Reason};
 use crate::secret::SecretBytes;
 use crate::state::Temporary;
@@ -162,8 +164,12 @@ impl<'a> Staged<'a> {
     }
 
     /// Puts the file in place of what was seen there. What came since is left alone.
-    /// Returns how it lies there.
-    pub(super) fn swap(self, name: &OsStr, seen: Option<Stamp>) -> Result<Inode, Failure> {
+    /// Returns how it lies there, and since when.
+    pub(super) fn swap(
+        self,
+        name: &OsStr,
+        seen: Option<Stamp>,
+    ) -> Result<(Inode, Timestamp), Failure> {
         let failed = |errno| refused("replace", self.target, errno);
         let present = Inode::of_name(self.directory, name).map_err(failed)?;
         if present.map(|inode| inode.stamp) != seen {
@@ -173,12 +179,18 @@ impl<'a> Staged<'a> {
     }
 
     /// The swap itself, exact also where somebody writes between the look and the rename.
-    pub(super) fn put(mut self, name: &OsStr, seen: Option<Stamp>) -> Result<Inode, Failure> {
+    pub(super) fn put(
+        mut self,
+        name: &OsStr,
+        seen: Option<Stamp>,
+    ) -> Result<(Inode, Timestamp), Failure> {
         let flag = match seen {
             Some(_) => RenameFlags::EXCHANGE,
             None => RenameFlags::NOREPLACE,
         };
-        match self.rename(name, flag) {
+        let renamed = self.rename(name, flag);
+        let mut at = clock::now();
+        match renamed {
             Ok(()) => {
                 if let Some(seen) = seen {
                     self.judge_displaced(name, seen)?;
@@ -186,15 +198,17 @@ impl<'a> Staged<'a> {
             }
             Err(Errno::EXIST | Errno::NOENT) => return Err(changed(self.target)),
             // Some network file systems cannot; the look a moment ago has to do.
-            Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => self
-                .rename(name, RenameFlags::empty())
-                .map_err(|errno| refused("replace", self.target, errno))?,
+            Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
+                self.rename(name, RenameFlags::empty())
+                    .map_err(|errno| refused("replace", self.target, errno))?;
+                at = clock::now();
+            }
             Err(errno) => return Err(refused("replace", self.target, errno)),
         }
         self.in_place = true;
         fs::fsync(self.directory)
             .map_err(|errno| refused("make lasting the new name of", self.target, errno))?;
-        self.in_place_as(name)
+        Ok((self.in_place_as(name)?, at))
     }
 
     /// The name has to lead to what was written: a directory that is swapped meanwhile, or a file system that is not

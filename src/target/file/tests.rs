@@ -107,7 +107,8 @@ async fn deliver(target: &FileTarget, value: &[u8]) -> Result<Effect, Failure> {
     let rendered = target.render(&payload(value))?;
     let seen = target.observe().await?;
     let verdict = target.judge(&rendered, &seen)?;
-    target.apply(&rendered, &seen, verdict).await
+    let done = target.apply(&rendered, &seen, verdict).await?;
+    Ok(done.effect)
 }
 
 async fn refusal(target: &FileTarget) -> Failure {
@@ -805,7 +806,7 @@ async fn a_change_that_was_cut_short_came_about_where_its_content_is_in_place() 
     let target = lab.target("f");
     let mark = Mark {
         id: 7,
-        since: jiff::Timestamp::UNIX_EPOCH,
+        since: Timestamp::UNIX_EPOCH,
     };
     let intent = FileIntent {
         delivery: FileDelivery {

@@ -34,7 +34,7 @@ impl KubernetesTarget {
             foreign: Vec::new(),
             wrote: Wrote::all(wanted),
         };
-        Ok(done(wanted, effect, judged))
+        Ok(done(wanted, (effect, posted.at), judged))
     }
 
     async fn post(&self, wanted: &Wanted) -> Result<Applied, ApplyError> {

@@ -7,12 +7,14 @@ use std::io::Write;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
+use jiff::Timestamp;
 use rustix::fs::{self, AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::look::INHERITED;
 use super::names::{self, Link};
 use super::{DATA, place, sweep};
+use crate::clock;
 use crate::failure::Failure;
 use crate::names::SecretKey;
 use crate::secret::SecretBytes;
@@ -122,8 +124,8 @@ impl<'a> Staged<'a> {
             .map_err(|error| failed(Errno::from_io_error(&error).unwrap_or(Errno::IO)))
     }
 
-    /// Makes `..data` lead to it, provided that it still is what was seen.
-    pub(super) fn swap(mut self, seen: Option<&Link>) -> Result<(), Failure> {
+    /// Makes `..data` lead to it, provided that it still is what was seen. Returns since when it does.
+    pub(super) fn swap(mut self, seen: Option<&Link>) -> Result<Timestamp, Failure> {
         let failed = |errno| refused("swap", self.target, errno);
         let named = Inode::of_name(self.directory, OsStr::new(&self.generation.name));
         if named.map_err(failed)?.map(|inode| inode.id()) != Some(self.id) {
@@ -136,13 +138,14 @@ impl<'a> Staged<'a> {
             // What cannot be removed now is removed before the next write.
             let _ = fs::unlinkat(self.directory, &temporary, AtFlags::empty());
         }
-        put?;
+        let at = put?;
         self.in_place = true;
         fs::fsync(self.directory)
-            .map_err(|errno| refused("make lasting the swap of", self.target, errno))
+            .map_err(|errno| refused("make lasting the swap of", self.target, errno))?;
+        Ok(at)
     }
 
-    fn put(&self, temporary: &str, seen: Option<&Link>) -> Result<(), Failure> {
+    fn put(&self, temporary: &str, seen: Option<&Link>) -> Result<Timestamp, Failure> {
         let failed = |errno| refused("swap", self.target, errno);
         let name = OsStr::new(DATA);
         let present = names::link_at(self.directory, name).map_err(failed)?;
@@ -153,7 +156,8 @@ impl<'a> Staged<'a> {
         if present.as_ref() != seen || !is_free {
             return Err(changed(self.target));
         }
-        fs::renameat(self.directory, temporary, self.directory, DATA).map_err(failed)
+        fs::renameat(self.directory, temporary, self.directory, DATA).map_err(failed)?;
+        Ok(clock::now())
     }
 }
 

@@ -120,7 +120,8 @@ async fn deliver(target: &FileTarget, of: &[(&str, &str)]) -> Result<Effect, Fai
     let rendered = target.render(&payload(of))?;
     let seen = target.observe().await?;
     let verdict = target.judge(&rendered, &seen)?;
-    target.apply(&rendered, &seen, verdict).await
+    let done = target.apply(&rendered, &seen, verdict).await?;
+    Ok(done.effect)
 }
 
 const ONE: &[(&str, &str)] = &[("crt", "c1"), ("key", "k1"), ("old", "o1")];

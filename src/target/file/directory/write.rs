@@ -4,6 +4,7 @@ use std::os::fd::OwnedFd;
 
 use std::fs::File;
 
+use jiff::Timestamp;
 use rustix::fs::{self, FileType, Mode};
 
 use super::generation::Staged;
@@ -16,13 +17,13 @@ use crate::decide::{Drift, Effect};
 use crate::failure::Failure;
 use crate::secret::Fingerprint;
 use crate::state::{FileDelivery, FileIntent, FileRecord, Generation};
-use crate::target::file::Rendered;
 use crate::target::file::format::set;
 use crate::target::file::inode::Inode;
 use crate::target::file::on_disk::OnDisk;
 use crate::target::file::parents::{self, Missing, Way};
 use crate::target::file::refusal::refused;
 use crate::target::file::staged::changed;
+use crate::target::file::{Done, Rendered};
 
 /// Does what was judged, provided that the directory is still as it was seen.
 pub(in crate::target::file) fn apply(
@@ -30,11 +31,14 @@ pub(in crate::target::file) fn apply(
     rendered: &Rendered,
     seen: &Sight,
     verdict: Verdict,
-) -> Result<Effect, Failure> {
+) -> Result<Done, Failure> {
+    let fingerprint = rendered.fingerprint;
     match verdict {
-        Verdict::Unchanged => settle(disk, rendered.fingerprint, seen).map(|()| Effect::Unchanged),
-        Verdict::FixMode(effect) => mend(disk, rendered.fingerprint, seen).map(|()| effect),
-        Verdict::Write(effect) => write(disk, rendered, seen).map(|()| effect),
+        Verdict::Unchanged => {
+            settle(disk, fingerprint, seen).map(|()| Done::now(Effect::Unchanged))
+        }
+        Verdict::FixMode(effect) => mend(disk, fingerprint, seen).map(|()| Done::now(effect)),
+        Verdict::Write(effect) => write(disk, rendered, seen).map(|at| Done { effect, at }),
     }
 }
 
@@ -47,8 +51,8 @@ pub(in crate::target::file) fn fingerprint(disk: &OnDisk) -> Result<Option<Finge
     })
 }
 
-/// Replaces the whole set in one step.
-fn write(disk: &OnDisk, content: &Rendered, seen: &Sight) -> Result<(), Failure> {
+/// Replaces the whole set in one step. Returns since when readers have it.
+fn write(disk: &OnDisk, content: &Rendered, seen: &Sight) -> Result<Timestamp, Failure> {
     let path = &disk.path;
     let values = set::unpack(&content.bytes).ok_or_else(|| changed(path))?;
     let keys = values.keys().cloned().collect();
@@ -77,10 +81,11 @@ fn write(disk: &OnDisk, content: &Rendered, seen: &Sight) -> Result<(), Failure>
     staged.fill(&values)?;
     check(disk, (&directory, &staged.generation().name), content)?;
     let number = staged.number();
-    staged.swap(seen.data.as_ref())?;
+    let at = staged.swap(seen.data.as_ref())?;
     links::put_right((&directory, path), &keys, &seen.files, number)?;
     tell_of_others(disk, seen);
-    disk.state.set_file_delivered(delivery)
+    disk.state.set_file_delivered(delivery)?;
+    Ok(at)
 }
 
 /// The generation that is replaced, where we made it or take it over. Any other stays where it is.

@@ -72,7 +72,8 @@ fn swap(target: &FileTarget, of: &[(&str, &str)]) -> Effect {
         target.disk.access(),
     );
     let verdict = target.judge(&rendered, &seen).unwrap();
-    apply(&target.disk, &rendered, seen.set.as_ref().unwrap(), verdict).unwrap()
+    let done = apply(&target.disk, &rendered, seen.set.as_ref().unwrap(), verdict).unwrap();
+    done.effect
 }
 
 /// Does nothing unless the test below starts it.

@@ -158,7 +158,11 @@ async fn swap(target: &FileTarget, version: u64) -> Effect {
     let rendered = target.render(&payload_of(version)).unwrap();
     let seen = target.observe().await.unwrap();
     let verdict = target.judge(&rendered, &seen).unwrap();
-    target.apply(&rendered, &seen, verdict).await.unwrap()
+    target
+        .apply(&rendered, &seen, verdict)
+        .await
+        .unwrap()
+        .effect
 }
 
 async fn beside_swaps(targets: &[FileTarget]) {
