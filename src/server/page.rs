@@ -24,7 +24,15 @@ use self::html::Html;
 use crate::status::{EntryStatus, Status};
 
 const STYLE: &str = include_str!("page/style.css");
-const SCRIPT: &str = include_str!("page/script.js");
+/// In one function, so that none of its names is the window's.
+const SCRIPT: &str = concat!(
+    "'use strict';\n(() => {\n",
+    include_str!("page/script/rows.js"),
+    include_str!("page/script/choice.js"),
+    include_str!("page/script/refresh.js"),
+    include_str!("page/script/begin.js"),
+    "})();\n"
+);
 
 /// What a row takes, generously.
 const ROW: usize = 1 << 10;

@@ -1,0 +1,13 @@
+for (const tr of body.rows) rows.set(tr.id.slice(2), read(tr, still(tr.outerHTML)));
+hear($('at').dateTime);
+buttons();
+recall();
+listen();
+press();
+words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
+order(sort.by, sort.down);
+filter();
+showTime();
+$('tools').hidden = false;
+$('pause').hidden = false;
+timer = setTimeout(refresh, pace());
