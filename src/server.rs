@@ -9,7 +9,9 @@
 //! rebound name.
 
 mod page;
+mod press;
 
+use std::future::ready;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,9 +27,10 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc, oneshot};
-use tokio::task::{JoinSet, spawn_blocking};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use self::press::Press;
 use crate::daemon::{Ask, Pulse};
 use crate::metrics::Metrics;
 use crate::status::Status;
@@ -59,10 +62,24 @@ pub struct Site {
     pub listen: SocketAddr,
 }
 
+/// What is served, and what is printed of it.
+#[derive(Debug)]
+struct Served {
+    site: Site,
+    metrics: Press,
+    status: Press,
+    page: Press,
+}
+
 /// Serves until `stop`. Returns its own name, for whoever reports that it ended.
 pub async fn serve(listener: TcpListener, site: Site, stop: CancellationToken) -> &'static str {
     let loopback = site.listen.ip().is_loopback();
-    let site = Arc::new(site);
+    let served = Arc::new(Served {
+        site,
+        metrics: Press::default(),
+        status: Press::default(),
+        page: Press::default(),
+    });
     let mut routes = Router::new()
         .route("/metrics", get(metrics))
         .route("/healthz", get(healthz))
@@ -71,7 +88,7 @@ pub async fn serve(listener: TcpListener, site: Site, stop: CancellationToken) -
         routes = routes.route("/status", get(status)).route("/", get(shown));
     }
     let routes = routes
-        .with_state(site)
+        .with_state(served)
         .layer(middleware::from_fn_with_state(loopback, guarded));
     accept(listener, routes, stop).await;
     NAME
@@ -100,6 +117,7 @@ async fn accept(listener: TcpListener, routes: Router, stop: CancellationToken) 
         let serving = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD_LIMIT)
+            .max_buf_size(press::CHUNK)
             .serve_connection(TokioIo::new(stream), service);
         connections.spawn(async move {
             let _permit = permit;
@@ -109,25 +127,29 @@ async fn accept(listener: TcpListener, routes: Router, stop: CancellationToken) 
     }
 }
 
-async fn metrics(State(site): State<Arc<Site>>) -> Response {
-    let metrics = Arc::clone(&site.metrics);
-    match spawn_blocking(move || metrics.text()).await {
-        Ok(Ok(text)) => ([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], text).into_response(),
-        Ok(Err(_)) | Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
-    }
+async fn metrics(State(served): State<Arc<Served>>) -> Response {
+    let metrics = Arc::clone(&served.site.metrics);
+    let text = served
+        .metrics
+        .print(ready(Some(())), move |()| metrics.text().ok());
+    let of_type = |text| ([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], text);
+    text.await.map_or_else(
+        || StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+        |text| of_type(text).into_response(),
+    )
 }
 
-async fn healthz(State(site): State<Arc<Site>>) -> Response {
+async fn healthz(State(served): State<Arc<Served>>) -> Response {
     answer(
-        site.pulse.is_alive(),
+        served.site.pulse.is_alive(),
         "ok\n",
         "the scheduler makes no progress\n",
     )
 }
 
-async fn readyz(State(site): State<Arc<Site>>) -> Response {
+async fn readyz(State(served): State<Arc<Served>>) -> Response {
     answer(
-        site.pulse.is_ready(),
+        served.site.pulse.is_ready(),
         "ready\n",
         "not every entry was tried yet\n",
     )
@@ -141,19 +163,20 @@ fn answer(good: bool, yes: &'static str, no: &'static str) -> Response {
     }
 }
 
-async fn status(State(site): State<Arc<Site>>) -> Response {
-    match ask_status(&site).await {
-        Some(status) => axum::Json(status).into_response(),
-        None => StatusCode::SERVICE_UNAVAILABLE.into_response(),
-    }
+async fn status(State(served): State<Arc<Served>>) -> Response {
+    let write = |status| serde_json::to_string(&status).ok();
+    let text = served.status.print(ask_status(&served.site), write);
+    let of_type = |text| ([(header::CONTENT_TYPE, "application/json")], text);
+    text.await.map_or_else(
+        || StatusCode::SERVICE_UNAVAILABLE.into_response(),
+        |text| of_type(text).into_response(),
+    )
 }
 
-async fn shown(State(site): State<Arc<Site>>) -> Response {
-    let Some(status) = ask_status(&site).await else {
-        return page::absent();
-    };
-    let shown = spawn_blocking(|| page::show(status));
-    shown.await.unwrap_or_else(|_| page::absent())
+async fn shown(State(served): State<Arc<Served>>) -> Response {
+    let write = |status| Some(page::render(status));
+    let page = served.page.print(ask_status(&served.site), write);
+    page.await.map_or_else(page::absent, page::show)
 }
 
 /// `None` where the engine has ended, or does not answer.

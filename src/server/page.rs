@@ -51,9 +51,9 @@ static POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
         .unwrap_or(HeaderValue::from_static("default-src 'none'"))
 });
 
-/// The page of this status. Of thousands of entries it takes milliseconds: not for a thread that serves others.
-pub(super) fn show(status: Status) -> Response {
-    respond(StatusCode::OK, render(status))
+/// What [`render`] wrote, as it was printed.
+pub(super) fn show(page: Response) -> Response {
+    respond(StatusCode::OK, page)
 }
 
 /// Where the engine does not answer in time. It looks again by itself.
@@ -71,7 +71,7 @@ pub(super) fn absent() -> Response {
     respond(StatusCode::SERVICE_UNAVAILABLE, html.into_string())
 }
 
-fn respond(status: StatusCode, html: String) -> Response {
+fn respond(status: StatusCode, html: impl IntoResponse) -> Response {
     let headers = [
         (
             header::CONTENT_TYPE,
@@ -82,7 +82,8 @@ fn respond(status: StatusCode, html: String) -> Response {
     (status, headers, html).into_response()
 }
 
-fn render(mut status: Status) -> String {
+/// The page of this status. Of thousands of entries it takes milliseconds: not for a thread that serves others.
+pub(super) fn render(mut status: Status) -> String {
     status
         .entries
         .sort_by(|a, b| (a.state, &a.name).cmp(&(b.state, &b.name)));
