@@ -306,4 +306,6 @@ fn one_of<'de, D: Deserializer<'de>, T: Copy>(
 }
 
 #[cfg(test)]
+pub(crate) mod samples;
+#[cfg(test)]
 mod tests;

@@ -1,5 +1,5 @@
 use super::*;
-use crate::report::TargetKind;
+use crate::status::samples::{entry, target};
 
 const NOW: &str = "2026-01-02T03:00:00Z";
 
@@ -12,34 +12,6 @@ fn on(width: Option<usize>) -> Sheet {
 
 fn standing() -> Columns {
     Columns::Standing(NOW.parse().unwrap())
-}
-
-fn entry(name: &str, state: Condition) -> EntryStatus {
-    EntryStatus {
-        name: name.to_owned(),
-        store: "prod".to_owned(),
-        state,
-        refresh_interval_seconds: 3600,
-        version_created: None,
-        undelivered_version_created: None,
-        last_success: None,
-        next_sync: None,
-        error: None,
-        waits: false,
-        targets: Vec::new(),
-    }
-}
-
-fn target(name: &str, state: Condition) -> TargetStatus {
-    TargetStatus {
-        kind: TargetKind::File,
-        target: name.to_owned(),
-        state,
-        removed_since: None,
-        waits: false,
-        action: None,
-        error: None,
-    }
 }
 
 #[test]

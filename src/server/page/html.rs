@@ -32,6 +32,16 @@ impl Html {
         self
     }
 
+    /// The same of a sentence, in which what stands between two backticks is code.
+    pub(super) fn prose(&mut self, sentence: &str) -> &mut Self {
+        let mut rest = sentence;
+        while let Some((before, code, after)) = first_code(rest) {
+            self.text(before).raw("<code>").text(code).raw("</code>");
+            rest = after;
+        }
+        self.text(rest)
+    }
+
     /// `12,345`
     pub(super) fn count(&mut self, count: usize) -> &mut Self {
         let digits = count.to_string();
@@ -47,6 +57,12 @@ impl Html {
     pub(super) fn into_string(self) -> String {
         self.0
     }
+}
+
+fn first_code(text: &str) -> Option<(&str, &str, &str)> {
+    let (before, rest) = text.split_once('`')?;
+    let (code, after) = rest.split_once('`')?;
+    Some((before, code, after))
 }
 
 fn is_unseen(character: char) -> bool {
@@ -74,6 +90,26 @@ mod tests {
         assert_eq!(text("a\nb\rc\0"), "a\\u{a}b\\u{d}c\\u{0}");
         assert_eq!(text("a\u{202e}b\u{2066}c"), "a\\u{202e}b\\u{2066}c");
         assert_eq!(text("schön ✓ שלום"), "schön ✓ שלום");
+    }
+
+    #[test]
+    fn what_stands_between_backticks_is_code_and_no_more_markup_than_other_text() {
+        let prose = |text: &str| {
+            let mut html = Html::default();
+            html.prose(text);
+            html.into_string()
+        };
+        assert_eq!(
+            prose("run `check`, then `sync <a>`."),
+            "run <code>check</code>, then <code>sync &lt;a&gt;</code>."
+        );
+        assert_eq!(prose("one ` alone"), "one ` alone");
+        assert_eq!(prose("`a` and ` b"), "<code>a</code> and ` b");
+        assert_eq!(
+            prose("``<b>`</code>"),
+            "<code></code>&lt;b&gt;`&lt;/code&gt;"
+        );
+        assert_eq!(prose(""), "");
     }
 
     #[test]

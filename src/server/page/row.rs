@@ -148,10 +148,10 @@ fn troubles(html: &mut Html, entry: &EntryStatus, now: Timestamp) {
 }
 
 pub(super) fn explained(html: &mut Html, trouble: &Trouble) {
-    html.raw("<p>").text(&trouble.message);
+    html.raw("<p>").prose(&trouble.message);
     html.raw(" <code>").text(&trouble.reason);
     html.raw("</code></p><p class=\"help\">")
-        .text(&trouble.help);
+        .prose(&trouble.help);
     html.raw("</p>");
 }
 

@@ -4,10 +4,9 @@ use axum::http::{StatusCode, header};
 use jiff::{SignedDuration, Timestamp};
 
 use super::render;
-use crate::report::{Condition, TargetKind};
-use crate::status::{
-    EntryStatus, Held, LeaderStatus, PausedStore, ReloadStatus, Status, TargetStatus, Trouble,
-};
+use crate::report::Condition;
+use crate::status::samples::{self, target};
+use crate::status::{EntryStatus, Held, LeaderStatus, PausedStore, ReloadStatus, Status, Trouble};
 
 const HOSTILE: &str = "\"><script>alert('1')</script>\n<tr id=\"e:a\">\u{202e}";
 
@@ -23,32 +22,15 @@ fn trouble(text: &str) -> Trouble {
     }
 }
 
-fn target(name: &str, state: Condition) -> TargetStatus {
-    TargetStatus {
-        kind: TargetKind::File,
-        target: name.to_owned(),
-        state,
-        removed_since: None,
-        waits: false,
-        action: None,
-        error: None,
-    }
-}
-
+/// Delivered an hour ago to one target.
 fn entry(name: &str, state: Condition) -> EntryStatus {
     let ago = |hours| Some(now() - SignedDuration::from_hours(hours));
     EntryStatus {
-        name: name.to_owned(),
-        store: "production".to_owned(),
-        state,
-        refresh_interval_seconds: 3600,
         version_created: ago(50),
-        undelivered_version_created: None,
         last_success: ago(1),
         next_sync: Some(now() + SignedDuration::from_mins(5)),
-        error: None,
-        waits: false,
         targets: vec![target(&format!("main/payments/{name}"), state)],
+        ..samples::entry(name, state)
     }
 }
 
