@@ -8,7 +8,7 @@ use crate::status::{EntryStatus, Status};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Mood {
     Good,
-    /// Something was not tried yet.
+    /// Something was not tried yet, or nothing is to be tried.
     Waiting,
     Bad,
 }
@@ -42,20 +42,39 @@ impl Mood {
     }
 }
 
-/// How many entries somebody has to look after, and how many wait for their first try. What is not this machine's turn
-/// is neither.
-fn open(status: &Status) -> (usize, usize) {
-    let (mut bad, mut waiting) = (0, 0);
-    for state in status.entries.iter().filter_map(EntryStatus::counted) {
-        match state {
-            Condition::Contested | Condition::Stale | Condition::Failing | Condition::Partial => {
-                bad += 1;
-            }
-            Condition::Pending => waiting += 1,
-            Condition::Fresh | Condition::Suspended => {}
+/// How many entries stand how.
+#[derive(Default)]
+struct Standing {
+    /// Somebody has to look after them.
+    bad: usize,
+    /// They wait for their first try.
+    waiting: usize,
+    fresh: usize,
+    suspended: usize,
+    /// It is not this machine's turn, or there is no namespace for them yet.
+    elsewhere: usize,
+}
+
+impl Standing {
+    fn of(status: &Status) -> Self {
+        let mut all = Self::default();
+        for entry in &status.entries {
+            let kind = match entry.counted() {
+                Some(
+                    Condition::Contested
+                    | Condition::Stale
+                    | Condition::Failing
+                    | Condition::Partial,
+                ) => &mut all.bad,
+                Some(Condition::Pending) => &mut all.waiting,
+                Some(Condition::Fresh) => &mut all.fresh,
+                Some(Condition::Suspended) => &mut all.suspended,
+                None => &mut all.elsewhere,
+            };
+            *kind += 1;
         }
+        all
     }
-    (bad, waiting)
 }
 
 /// What is wrong beside the entries: it may keep them from becoming fresh, or from being what was written.
@@ -70,19 +89,32 @@ fn is_held_up(status: &Status) -> bool {
 }
 
 pub(super) fn mood(status: &Status) -> Mood {
-    match open(status) {
-        (1.., _) => Mood::Bad,
-        _ if is_held_up(status) => Mood::Bad,
-        (0, 1..) => Mood::Waiting,
-        (0, 0) => Mood::Good,
+    let Standing {
+        bad,
+        waiting,
+        fresh,
+        ..
+    } = Standing::of(status);
+    if bad > 0 || is_held_up(status) {
+        Mood::Bad
+    } else if waiting > 0 || (fresh == 0 && !status.entries.is_empty()) {
+        Mood::Waiting
+    } else {
+        Mood::Good
     }
 }
 
 pub(super) fn title(html: &mut Html, status: &Status) {
-    match open(status) {
-        (0, 0) => html.raw("Fresh"),
-        (0, waiting) => html.count(waiting).raw(" waiting"),
-        (bad, _) => html.count(bad).raw(" not fresh"),
+    match Standing::of(status) {
+        Standing { bad: bad @ 1.., .. } => html.count(bad).raw(" not fresh"),
+        Standing {
+            waiting: waiting @ 1..,
+            ..
+        } => html.count(waiting).raw(" waiting"),
+        Standing { fresh: 1.., .. } => html.raw("Fresh"),
+        Standing { suspended: 1.., .. } => html.raw("Suspended"),
+        Standing { elsewhere: 1.., .. } => html.raw("Standby"),
+        _ => html.raw("Empty"),
     };
     html.raw(" · ").text(&status.instance).raw(" · secretsyncd");
 }
@@ -92,26 +124,51 @@ pub(super) fn headline(html: &mut Html, status: &Status) {
     html.raw("<h1 id=\"headline\" class=\"")
         .raw(mood(status).class());
     html.raw("\">");
-    match open(status) {
-        (0, 0) if all == 0 => html.raw("No entry is configured"),
-        (0, 0) => html.raw("Everything is fresh"),
-        (0, 1) => html
-            .raw("1 of ")
-            .count(all)
-            .raw(" entries is not tried yet"),
-        (0, waiting) => html
-            .count(waiting)
-            .raw(" of ")
-            .count(all)
-            .raw(" entries are not tried yet"),
-        (1, _) => html.raw("1 of ").count(all).raw(" entries is not fresh"),
-        (bad, _) => html
-            .count(bad)
-            .raw(" of ")
-            .count(all)
-            .raw(" entries are not fresh"),
-    };
+    let standing = Standing::of(status);
+    match (standing.bad, standing.waiting) {
+        (0, 0) => well(html, &standing),
+        (0, 1) => {
+            html.raw("1 of ").count(all);
+            html.raw(" entries is not tried yet");
+        }
+        (0, waiting) => {
+            html.count(waiting).raw(" of ").count(all);
+            html.raw(" entries are not tried yet");
+        }
+        (1, _) => {
+            html.raw("1 of ").count(all);
+            html.raw(" entries is not fresh");
+        }
+        (bad, _) => {
+            html.count(bad).raw(" of ").count(all);
+            html.raw(" entries are not fresh");
+        }
+    }
     html.raw("</h1>\n");
+}
+
+/// Of entries that nobody has to look after. What nothing happens to is not called fresh.
+fn well(html: &mut Html, standing: &Standing) {
+    let parts = [
+        (standing.fresh, "fresh"),
+        (standing.suspended, "suspended"),
+        (standing.elsewhere, "on standby or without a namespace"),
+    ];
+    let there: Vec<_> = parts.into_iter().filter(|(count, _)| *count > 0).collect();
+    match &there[..] {
+        [] => {
+            html.raw("No entry is configured");
+        }
+        [(_, state)] => {
+            html.raw("Everything is ").raw(state);
+        }
+        several => {
+            for (index, (count, state)) in several.iter().enumerate() {
+                html.raw(if index == 0 { "" } else { ", " });
+                html.count(*count).raw(" ").raw(state);
+            }
+        }
+    }
 }
 
 /// One line for each state; those that are not there are hidden. The script makes a button of each.

@@ -71,9 +71,14 @@ fn the_whole_is_one_sentence_and_the_worst_comes_first() {
             .collect::<Vec<_>>()
     };
     assert_eq!(headline(some(&[])), "good\">No entry is configured");
+    assert_eq!(headline(some(&[Fresh])), "good\">Everything is fresh");
     assert_eq!(
-        headline(some(&[Fresh, Suspended])),
-        "good\">Everything is fresh"
+        headline(some(&[Fresh, Suspended, Fresh])),
+        "good\">2 fresh, 1 suspended"
+    );
+    assert_eq!(
+        headline(some(&[Suspended, Suspended])),
+        "waiting\">Everything is suspended"
     );
     assert_eq!(
         headline(some(&[Fresh, Pending])),
@@ -90,7 +95,8 @@ fn the_whole_is_one_sentence_and_the_worst_comes_first() {
     // Another machine's turn is no trouble of this one.
     let mut standby = some(&[Pending]);
     standby[0].targets[0].waits = true;
-    assert_eq!(headline(standby), "good\">Everything is fresh");
+    let elsewhere = "waiting\">Everything is on standby or without a namespace";
+    assert_eq!(headline(standby), elsewhere);
 
     let page = render(status(some(&[Fresh, Failing, Pending])));
     let place = |name: &str| page.find(&format!("id=\"e:{name}\"")).unwrap();
