@@ -84,6 +84,9 @@ pub struct ReloadStatus {
     pub successful: bool,
     /// Why the configuration from before goes on.
     pub error: Option<String>,
+    /// The next step.
+    #[serde(default)]
+    pub help: Option<String>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -34,7 +34,8 @@ pub(super) async fn run(path: &Path, json: bool) -> ExitCode {
     print(&text, if well { 0 } else { FAILED })
 }
 
-/// The entries, the worst first, and what concerns more than one of them at the end, which is what a terminal shows.
+/// That all of it is by an old configuration, where it is; the entries, the worst first; and what concerns more than one of
+/// them at the end, which is what a terminal shows.
 fn text(mut status: Status, sheet: Sheet) -> String {
     table::worst_first(&mut status.entries);
     // Spans are seen from when it was said.
@@ -43,5 +44,7 @@ fn text(mut status: Status, sheet: Sheet) -> String {
     let notices = notices::lines(&status, sheet);
     let end = summary.into_iter().chain(notices);
     let end: String = end.map(|line| line + "\n").collect();
-    list + &end
+    let begin = notices::refused(&status, sheet).into_iter();
+    let begin: String = begin.map(|line| line + "\n").collect();
+    begin + &list + &end
 }

@@ -197,7 +197,7 @@ impl Reloading {
         let result = self.renew().await;
         let at = clock::now();
         let successful = result.is_ok();
-        let error = match result {
+        let refused = match result {
             Ok(Renewed {
                 added,
                 changed,
@@ -218,10 +218,12 @@ impl Reloading {
             Err(Refused::Late) => return,
             Err(refused) => Some(tell(cause, &refused)),
         };
+        let (error, help) = refused.unzip();
         self.house.tell_reload(ReloadStatus {
             at,
             successful,
             error,
+            help,
         });
         // Last: whoever sees it counted finds the rest told.
         self.house
@@ -347,8 +349,8 @@ fn watched(config: &Config) -> BTreeSet<Watched> {
         .collect()
 }
 
-/// Says in the log why nothing was changed, and in one sentence for whoever asks later.
-fn tell(cause: &str, refused: &Refused) -> String {
+/// Says in the log why nothing was changed, and in one sentence for whoever asks later, with what to do.
+fn tell(cause: &str, refused: &Refused) -> (String, String) {
     const STAYS: &str = "the configuration was not reloaded, the one from before goes on";
     match refused {
         Refused::Broken(diagnostics) => {
@@ -367,19 +369,21 @@ fn tell(cause: &str, refused: &Refused) -> String {
             let first = diagnostics.iter().find(|it| it.severity == Severity::Error);
             let first =
                 first.map_or_else(String::new, |it| format!("{}: {}", it.place(), it.message));
-            match count {
+            let first = match count {
                 0 | 1 => first,
                 more => format!("{first}, and {} more", more - 1),
-            }
+            };
+            let help = "`secretsyncd check` shows every error with its line";
+            (first, help.to_owned())
         }
         Refused::Vanished(vanished) => {
             tracing::error!(cause, help = vanished.help(), "{STAYS}: {vanished}");
-            vanished.to_string()
+            (vanished.to_string(), vanished.help().to_owned())
         }
         Refused::Failed(failure) => {
             tracing::error!(cause, help = failure.help(), "{STAYS}: {failure}");
-            failure.to_string()
+            (failure.to_string(), failure.help().to_owned())
         }
-        Refused::Late => String::new(),
+        Refused::Late => Default::default(),
     }
 }

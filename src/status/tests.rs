@@ -63,6 +63,7 @@ fn whole() -> Status {
             at: at(7),
             successful: false,
             error: Some("no".to_owned()),
+            help: Some("do".to_owned()),
         }),
         leader: Some(LeaderStatus {
             leads: false,
@@ -95,7 +96,7 @@ fn whole() -> Status {
 fn sparse() -> [Status; 2] {
     let mut inner = whole();
     let reload = inner.reload.as_mut().unwrap();
-    reload.error = None;
+    (reload.error, reload.help) = (None, None);
     let leader = inner.leader.as_mut().unwrap();
     (leader.holder, leader.error) = (None, None);
     let entry = &mut inner.entries[0];

@@ -113,8 +113,8 @@ fn a_broken_configuration_changes_nothing_and_is_seen() {
     // What is wrong there is no reason not to be told how everything stands.
     let told = home.finish(&["status"]);
     assert_eq!(told.code, Some(0), "{told:?}");
-    let mut lines = told.stdout.lines();
-    let line = lines.rfind(|line| !line.starts_with(' ')).unwrap();
+    // Above all the rest, which is by the one from before.
+    let line = told.stdout.lines().next().unwrap();
     assert!(
         line.contains("was not reloaded") && line.contains("`secret_key` is missing"),
         "{line}"
@@ -215,6 +215,17 @@ fn stores_and_the_address_change_without_a_restart() {
                 .contains("secretsyncd_config_last_reload_successful 0")
         })
     });
+    // It says what to do about that, and not what to do about mistakes.
+    let told = home.finish(&["status"]).stdout;
+    let (refused, _) = told.split_once("db ").unwrap();
+    for said in [
+        "was not reloaded",
+        &format!("cannot listen on 127.0.0.1:{taken}"),
+        "help: choose another `listen` in [daemon]",
+    ] {
+        assert!(refused.contains(said), "{said}: {told}");
+    }
+    assert!(!told.contains("`secretsyncd check`"), "{told}");
 }
 
 #[test]

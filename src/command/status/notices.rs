@@ -1,4 +1,4 @@
-//! What concerns more than one entry: pauses, removals that are held, who leads, a configuration that is not in use.
+//! What concerns more than one entry: a configuration that is not in use, pauses, removals that are held, who leads.
 
 use jiff::Timestamp;
 
@@ -6,6 +6,13 @@ use crate::command::table::{Sheet, age};
 use crate::status::{
     Held, LeaderStatus, PausedCluster, PausedStore, ReloadStatus, Status, Trouble,
 };
+
+/// That a configuration was refused: what is below is by the one from before.
+pub(super) fn refused(status: &Status, sheet: Sheet) -> Vec<String> {
+    let last = status.reload.as_ref().filter(|last| !last.successful);
+    let notice = last.map(|last| reload_failed(last, status.at));
+    notice.map_or_else(Vec::new, |notice| notice.lines(sheet))
+}
 
 pub(super) fn lines(status: &Status, sheet: Sheet) -> Vec<String> {
     let at = status.at;
@@ -37,9 +44,7 @@ pub(super) fn lines(status: &Status, sheet: Sheet) -> Vec<String> {
     });
     let held = status.held.iter().map(held);
     let leader = status.leader.iter().map(leader);
-    let reload = status.reload.iter().filter(|last| !last.successful);
     let all = stores.chain(clusters).chain(held).chain(leader);
-    let all = all.chain(reload.map(|last| reload_failed(last, at)));
     all.flat_map(|notice| notice.lines(sheet)).collect()
 }
 
@@ -110,11 +115,15 @@ fn leader(leader: &LeaderStatus) -> Notice {
 /// That the configuration on disk is not the one in use.
 fn reload_failed(last: &ReloadStatus, now: Timestamp) -> Notice {
     let why = last.error.as_deref().unwrap_or("the log says why");
+    let help = last.help.as_deref();
     let since = age(now.duration_since(last.at).as_secs());
     Notice {
         fact: format!(
             "the configuration was not reloaded ({since} ago), the one from before goes on: {why}"
         ),
-        help: Some("`secretsyncd check` names every mistake in it, the log says more".to_owned()),
+        help: Some(
+            help.unwrap_or("`secretsyncd check` names every mistake in it, the log says more")
+                .to_owned(),
+        ),
     }
 }

@@ -10,6 +10,10 @@ use crate::status::{Held, LeaderStatus, ReloadStatus, Status, Trouble};
 pub(super) fn write(html: &mut Html, status: &Status) {
     let now = status.at;
     html.raw("<ul id=\"notices\" aria-label=\"What holds back many\">");
+    // First: all the rest is by another configuration.
+    if let Some(reload) = status.reload.as_ref().filter(|it| !it.successful) {
+        not_reloaded(html, reload, now);
+    }
     for paused in &status.paused_stores {
         let pause = (paused.since, paused.next_probe, &paused.error);
         self::paused(html, ("Store ", &paused.store), pause, now);
@@ -17,9 +21,6 @@ pub(super) fn write(html: &mut Html, status: &Status) {
     for paused in &status.paused_clusters {
         let pause = (paused.since, paused.next_probe, &paused.error);
         self::paused(html, ("Cluster ", &paused.cluster), pause, now);
-    }
-    if let Some(reload) = status.reload.as_ref().filter(|it| !it.successful) {
-        not_reloaded(html, reload, now);
     }
     held(html, &status.held);
     if let Some(leader) = &status.leader {
@@ -48,8 +49,11 @@ fn not_reloaded(html: &mut Html, reload: &ReloadStatus, now: Timestamp) {
     html.raw("<li class=\"bad\"><h2>The configuration was not reloaded</h2><p class=\"at\">Tried ");
     when::write(html, (reload.at, now), Told::Past);
     html.raw("; the one from before goes on.</p><p>");
-    html.text(reload.error.as_deref().unwrap_or("The log says why."));
-    html.raw("</p><p class=\"help\">correct it, see with <code>secretsyncd check</code>, and reload</p></li>");
+    html.prose(reload.error.as_deref().unwrap_or("The log says why."));
+    let help = reload.help.as_deref();
+    html.raw("</p><p class=\"help\">");
+    html.prose(help.unwrap_or("`secretsyncd check` names every mistake in it"));
+    html.raw("</p></li>");
 }
 
 fn held(html: &mut Html, held: &[Held]) {

@@ -158,9 +158,12 @@ fn what_holds_back_many_is_told_with_what_to_do() {
     held.reload = Some(ReloadStatus {
         at: now() - SignedDuration::from_mins(1),
         successful: false,
-        error: Some("a file is broken".to_owned()),
+        error: Some("`listen` is taken".to_owned()),
+        help: Some("choose another `listen`".to_owned()),
     });
     let page = render(held);
+    let place = |text: &str| page.find(text).unwrap();
+    assert!(place("was not reloaded") < place("Store prod is paused"));
     for part in [
         "Store prod is paused",
         ">3m ago</time>, next asked <time class=\"due\"",
@@ -169,7 +172,7 @@ fn what_holds_back_many_is_told_with_what_to_do() {
         "main/a/db, main/b/db",
         "there leads, this machine is on standby",
         "The configuration was not reloaded",
-        "<p>a file is broken</p>",
+        "<p><code>listen</code> is taken</p><p class=\"help\">choose another <code>listen</code></p>",
         // Nothing of it is an entry's, and yet not all is well.
         "class=\"bad\">Everything is fresh",
     ] {
