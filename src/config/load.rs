@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::problems::Problems;
+use super::problems::{Place, Problem, Problems};
 use super::source::FileId;
 use super::source::Sources;
 use super::surroundings::Surroundings;
@@ -63,12 +63,21 @@ pub fn find_socket(main: &Path, surroundings: &Surroundings) -> Result<PathBuf, 
     for problem in syntax {
         problems.push(problem);
     }
-    let table = document.table(&problems).table("daemon");
-    let is_lost = |key: &&str| {
-        let has = table.as_ref().is_some_and(|table| table.has(key));
-        broken && !has && says(&source.text, key)
-    };
-    let lost = ["control_socket", "state_dir"].iter().any(is_lost);
+    let mut root = document.table(&problems);
+    let has_table = root.has("daemon");
+    let table = root.table("daemon");
+    // What is no table has been named.
+    let mut lost = has_table && table.is_none();
+    for key in ["control_socket", "state_dir"] {
+        if lost || table.as_ref().is_some_and(|table| table.has(key)) {
+            continue;
+        }
+        if let Some(at) = written(&source.text, key) {
+            problems.push(outside(key, at));
+            lost = true;
+        }
+        lost |= broken && says(&source.text, key);
+    }
     let socket = lower::find_socket(table, &sources, surroundings, &problems);
     let socket = socket.filter(|_| !lost);
     socket.ok_or_else(|| problems.into_diagnostics(&sources))
@@ -78,4 +87,21 @@ pub fn find_socket(main: &Path, surroundings: &Surroundings) -> Result<PathBuf, 
 fn says(text: &str, key: &str) -> bool {
     let mut lines = text.lines().map(str::trim_start);
     lines.any(|line| !line.starts_with('#') && line.contains(key))
+}
+
+/// Where a line of its own gives that key a value.
+fn written(text: &str, key: &str) -> Option<usize> {
+    let mut end = 0;
+    text.split_inclusive('\n').find_map(|line| {
+        end += line.len();
+        let said = line.trim_start();
+        let value = said.strip_prefix(key)?.trim_start();
+        value.starts_with('=').then_some(end - said.len())
+    })
+}
+
+fn outside(key: &str, at: usize) -> Problem {
+    let place = Place::bare(FileId::MAIN, at, at);
+    Problem::error(place, format!("`{key}` counts in the table [daemon] only"))
+        .help("write it below a line `[daemon]`")
 }

@@ -145,6 +145,49 @@ fn status_needs_no_more_of_the_configuration_than_where_the_daemon_is() {
     }
 }
 
+/// Where a mistake may hide where the daemon is asked, another one is not asked in its place.
+#[test]
+fn a_mistake_in_where_the_daemon_is_asked_is_named() {
+    let (_aws, home) = two_entries();
+    let _daemon = home.start_ready();
+    let sound = home.read_text("secretsyncd.toml").unwrap();
+    let asked = |(from, to): (&str, &str), arguments: &[&str]| {
+        assert!(sound.contains(from), "{from}: {sound}");
+        home.configure_whole(&sound.replacen(from, to, 1));
+        home.finish(arguments)
+    };
+    for (from, to, named) in [
+        ("[daemon]", "[[daemon]]", "`daemon` must be a table"),
+        (
+            "[daemon]",
+            "[deamon]",
+            "`control_socket` counts in the table [daemon] only",
+        ),
+        (
+            "[daemon]",
+            "[defaults]",
+            "`control_socket` counts in the table [daemon] only",
+        ),
+        (
+            "control_socket",
+            "control_sockte",
+            "did you mean `control_socket`?",
+        ),
+        ("control_socket", "socket", "unknown key `socket`"),
+    ] {
+        for arguments in [&["status"][..], &["sync", "--all"]] {
+            let done = asked((from, to), arguments);
+            assert_eq!(done.code, Some(78), "{arguments:?} {to}: {done:?}");
+            assert!(done.stderr.contains(named), "{to}: {}", done.stderr);
+            let said = "error: where the daemon is asked cannot be told";
+            assert!(done.stderr.contains(said), "{to}: {}", done.stderr);
+        }
+    }
+    // What is meant to say something else hides nothing: the default is asked, where nobody answers.
+    let done = asked(("control_socket", "prune_aftr"), &["status"]);
+    assert_eq!(done.code, Some(69), "{done:?}");
+}
+
 #[test]
 fn sync_reads_once_and_delivers_at_once_whatever_the_interval() {
     let (aws, home) = two_entries();

@@ -9,11 +9,23 @@ use super::Lowering;
 use super::scalar::duration;
 use crate::config::Daemon;
 use crate::config::problems::{Place, Problem};
-use crate::config::tree::Table;
+use crate::config::tree::{Table, closest};
 use crate::names::Instance;
 
 /// What a Unix socket's address has room for.
 const LONGEST_SOCKET_PATH: usize = 107;
+
+/// The keys that do not say where the daemon is asked.
+const OTHERS: [&str; 8] = [
+    "instance",
+    "listen",
+    "control_group",
+    "shutdown_grace",
+    "prune",
+    "prune_after",
+    "per_secret_metrics",
+    "leader",
+];
 
 /// Lowers the table; without one, everything has its default. The second is what it says of a leader, which has names
 /// in it that are known later.
@@ -43,11 +55,30 @@ pub(super) fn find_socket(
     if let Some(socket) = socket {
         return cx.path(socket).map(|path| path.value);
     }
+    if table.is_some_and(may_mean_the_socket) {
+        return None;
+    }
     let daemon = match state_dir {
         Some(dir) => with_state_dir(cx, cx.path(dir)?.value),
         None => defaults(cx, main)?,
     };
     Some(daemon.control_socket)
+}
+
+/// Whether a key that there is not may be a misspelling of what says it; all that there are not are named then.
+fn may_mean_the_socket(mut table: Table<'_>) -> bool {
+    let says_else = |key: &str| {
+        let known = OTHERS.into_iter().chain(["control_socket", "state_dir"]);
+        let meant = closest(key, known);
+        key == "state_dir" || meant.is_some_and(|meant| OTHERS.contains(&meant))
+    };
+    let keys = table.all("key");
+    if keys.iter().all(|(key, _)| says_else(key.value)) {
+        return false;
+    }
+    table.also_known(&OTHERS);
+    table.finish();
+    true
 }
 
 fn whole(cx: &Lowering<'_>, mut table: Table<'_>) -> Option<Daemon> {
