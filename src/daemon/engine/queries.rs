@@ -161,7 +161,11 @@ impl Engine {
         } else {
             next.min()
         };
-        let at = next.map(|next| clock::now() + next.saturating_duration_since(now));
+        let at = match entry.work {
+            Work::Idle => next.map(|next| clock::now() + next.saturating_duration_since(now)),
+            // It was due then, and whatever is read meanwhile, as long as that does not end it is late.
+            Work::UnderWay => Some(clock::now() - now.saturating_duration_since(entry.began)),
+        };
         let Some(entry) = self.entries.get_mut(name) else {
             return;
         };

@@ -1,6 +1,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::SignedDuration;
+
 use super::super::removals::{Loser, brake_from_bytes};
 use super::super::{Engine, Mode, Parts};
 use crate::daemon::entries::Work;
@@ -108,4 +110,27 @@ async fn what_the_brake_holds_of_a_target_stays_with_it_and_goes_with_it() {
     let now = Now::read();
     engine.brake = brake_from_bytes(&engine.brake_to_bytes(&now), &now).unwrap();
     assert_eq!(engine.held_entries(), held);
+}
+
+/// What hangs is seen by that, also where its reads go on.
+#[tokio::test(start_paused = true)]
+async fn what_is_under_way_and_does_not_end_is_overdue_since_it_began() {
+    let dir = tempfile::tempdir().unwrap();
+    let make = Maker::new();
+    let mut engine = engine(dir.path(), &make, Reporter::new(|_| {}));
+    let name = EntryName::new("e").unwrap();
+    let entry = engine.entries.get_mut(&name).unwrap();
+    entry.work = Work::UnderWay;
+    entry.began = tokio::time::Instant::now();
+    entry.retry = Some(entry.began + Duration::from_mins(30));
+    tokio::time::advance(Duration::from_mins(20)).await;
+    engine.settle(&name);
+    let overdue = |engine: &Engine| {
+        let next = engine.status().entries[0].next_sync.unwrap();
+        crate::clock::now().duration_since(next)
+    };
+    assert!(overdue(&engine) >= SignedDuration::from_mins(20));
+    engine.entries.get_mut(&name).unwrap().work = Work::Idle;
+    engine.settle(&name);
+    assert!(overdue(&engine) < SignedDuration::ZERO);
 }
