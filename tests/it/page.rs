@@ -64,6 +64,26 @@ fn shown(browser: &Browser) -> Vec<String> {
         .collect()
 }
 
+/// So many show, the worst first, and some are in each state.
+fn every_state_is_there(browser: &Browser, all: usize) {
+    assert_eq!(shown(browser).len(), all);
+    let states = browser.run("return [...new Set([...document.querySelectorAll('#rows .s')].map((it) => it.textContent))]");
+    let worst_first = [
+        "contested",
+        "stale",
+        "failing",
+        "partial",
+        "pending",
+        "fresh",
+        "suspended",
+    ];
+    assert_eq!(states, serde_json::json!(worst_first));
+    let counted = "return [...document.querySelectorAll('#counts b')].reduce((sum, it) => sum + Number(it.textContent.replace(',', '')), 0)";
+    #[expect(clippy::cast_precision_loss, reason = "a small number")]
+    let all = all as f64;
+    assert!((browser.number(counted) - all).abs() < f64::EPSILON);
+}
+
 /// Text whose contrast is less than 4.5 : 1 (WCAG AA) in what shows.
 fn pale(browser: &Browser) -> String {
     browser.text(PALE)

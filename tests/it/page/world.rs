@@ -13,6 +13,8 @@ use crate::support::wait::wait_until;
 pub const HOSTILE_KEY: &str =
     "<script>window.pwned=1</script>\u{27}>\u{202e}<img src=x onerror=window.pwned=1>&amp; שלום";
 
+pub const ENTRIES: usize = 20;
+
 /// A part of a path.
 pub const HOSTILE_PATH: &str = "<b onmouseover=window.pwned=1>&lt;\u{27} \u{202e}gpj.exe";
 
