@@ -1,14 +1,12 @@
 //! Thousands of entries: what the page weighs, and how quick it is.
 
-use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
 use std::ops::Range;
 use std::time::Duration;
 
 use super::world::{self, World};
 use super::{assert_quiet, browser, every_state_is_there, look, shown};
 use crate::support::browser::{Browser, Scripts};
-use crate::support::daemon::{Daemon, Home};
+use crate::support::daemon::Home;
 
 const ENTRIES: usize = 5000;
 
@@ -96,25 +94,6 @@ fn five_thousand_entries_in_every_state_are_light_and_quick() {
     );
     assert!(shown(&browser).is_sorted());
     assert_quiet(&browser, &daemon);
-    slow_readers_cost_little(&daemon, (world.home.port(), bytes));
-}
-
-/// Who asks and then reads no further: many of them keep few pages in memory, and nobody from his own.
-fn slow_readers_cost_little(daemon: &Daemon<'_>, (port, bytes): (u16, usize)) {
-    let before = daemon.memory().anonymous;
-    let ask = |_| {
-        let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
-        write!(stream, "GET / HTTP/1.1\r\nhost: localhost\r\n\r\n").unwrap();
-        stream.read_exact(&mut [0]).unwrap();
-        stream
-    };
-    let readers: Vec<TcpStream> = (0..30).map(ask).collect();
-    let more = daemon.memory().anonymous.saturating_sub(before);
-    let pages = more / u64::try_from(bytes).unwrap();
-    eprintln!("{} slow readers: {pages} pages more", readers.len());
-    // Those that are kept, what one is made of, and what the allocator holds back: none for each.
-    assert!(pages < 30, "{more} bytes");
-    assert!(daemon.page("/").ends_with("</html>\n"));
 }
 
 /// Reported, not judged: it is the machine's as much as the page's.
