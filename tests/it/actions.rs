@@ -2,6 +2,7 @@
 
 mod checks;
 mod durable;
+mod killed;
 mod signals;
 mod troubles;
 

@@ -28,4 +28,5 @@ pub mod sets;
 pub mod status;
 pub mod sts;
 pub mod suite;
+pub mod tracer;
 pub mod wait;
