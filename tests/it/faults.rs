@@ -1,6 +1,8 @@
 //! What can be in a file's way: the old file stays byte for byte, nothing is written elsewhere, the error is named, other
 //! entries are fresh, and once it is out of the way the new value arrives by itself.
 
+mod sets;
+
 use std::fs::{self, Permissions};
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -134,16 +136,26 @@ fn put(home: &Home, value: &str) {
 /// Two entries over a store of files; the old values are in it.
 fn configured() -> Home {
     let home = Home::new();
-    put(&home, OLD);
-    let entry = |name: &str, path: &str| {
+    let bad = format!("path = {}\nkey = \"v\"\n", home.quoted(FILE));
+    configure(&home, (&["v"], &bad));
+    home
+}
+
+/// The keys of the entry in trouble, which are all of one value, and the lines of its target.
+fn configure(home: &Home, (keys, lines): (&[&str], &str)) {
+    put(home, OLD);
+    let entry = |name: &str, keys: &[&str], lines: &str| {
+        let items = keys.iter().map(|key| {
+            format!("{{ secret_key = \"{key}\", remote_ref = {{ key = \"{name}\" }} }}")
+        });
+        let items = items.collect::<Vec<_>>().join(", ");
         format!(
-            "[secrets.{name}]\nstore = \"s\"\nrefresh_interval = \"1s\"\ndata = [{{ secret_key = \"v\", remote_ref = {{ key = \"{name}\" }} }}]\n[[secrets.{name}.file]]\npath = {}\nkey = \"v\"\n",
-            home.quoted(path)
+            "[secrets.{name}]\nstore = \"s\"\nrefresh_interval = \"1s\"\ndata = [{items}]\n[[secrets.{name}.file]]\n{lines}"
         )
     };
     let store = format!("[stores.s.file]\npath = {}\n", home.quoted("store"));
-    home.configure(&(store + &entry("bad", FILE) + &entry("good", "targets/good")));
-    home
+    let good = format!("path = {}\nkey = \"v\"\n", home.quoted("targets/good"));
+    home.configure(&(store + &entry("bad", keys, lines) + &entry("good", &["v"], &good)));
 }
 
 /// Every name of ours for what is not finished, anywhere below.
@@ -349,6 +361,49 @@ fn a_full_and_a_read_only_file_system() {
     wait_until(PATIENCE, "the new value", || holds(NEW));
 }
 
+/// Gives errors in the system's place, while it is attached.
+struct Injected(Child);
+
+impl Injected {
+    /// For this call, wherever it names the place; why not, where that cannot be done here.
+    fn into(
+        daemon: &Daemon<'_>,
+        (call, error): (&str, &str),
+        place: &Path,
+    ) -> Result<Self, String> {
+        let (trace, inject) = (
+            format!("trace={call}"),
+            format!("inject={call}:error={error}"),
+        );
+        let mut strace = Command::new("strace")
+            .args(["-f", "-o", "/dev/null", "-e", &trace, "-e", &inject, "-P"])
+            .arg(place)
+            .args(["-p", &daemon.id().to_string()])
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(|error| error.to_string())?;
+        let mut said = String::new();
+        BufReader::new(strace.stderr.take().unwrap())
+            .read_line(&mut said)
+            .unwrap();
+        let injected = Self(strace);
+        if said.contains("attached") {
+            Ok(injected)
+        } else {
+            Err(said.trim().to_owned())
+        }
+    }
+}
+
+/// The daemon goes on without it.
+impl Drop for Injected {
+    fn drop(&mut self) {
+        // It may have ended.
+        let _ = kill_process(Pid::from_child(&self.0), Signal::TERM);
+        let _ = self.0.wait();
+    }
+}
+
 /// Errors that the system gives, put there by strace while it is attached.
 #[test]
 fn errors_of_the_swap_itself() {
@@ -364,42 +419,17 @@ fn errors_of_the_swap_itself() {
     let daemon = home.start_ready();
     wait_content(&home, FILE, OLD);
     for (error, reason, says) in ERRORS {
-        let filter = home.path(PLACE);
-        let inject = format!("inject=renameat2:error={error}");
-        let mut strace = match Command::new("strace")
-            .args([
-                "-f",
-                "-o",
-                "/dev/null",
-                "-e",
-                "trace=renameat2",
-                "-e",
-                &inject,
-                "-P",
-            ])
-            .arg(&filter)
-            .args(["-p", &daemon.id().to_string()])
-            .stderr(Stdio::piped())
-            .spawn()
-        {
-            Ok(strace) => strace,
-            Err(error) => return suite::not_run(SUITE, ERRORS.len(), &error.to_string()),
+        let injected = Injected::into(&daemon, ("renameat2", error), &home.path(PLACE));
+        let injected = match injected {
+            Ok(injected) => injected,
+            Err(why) => return suite::not_run(SUITE, ERRORS.len(), &why),
         };
-        let mut said = String::new();
-        BufReader::new(strace.stderr.take().unwrap())
-            .read_line(&mut said)
-            .unwrap();
-        if !said.contains("attached") {
-            let _ = strace.wait();
-            return suite::not_run(SUITE, ERRORS.len(), said.trim());
-        }
         trouble(&home, &daemon, (reason, says));
         assert_eq!(home.read_text(FILE).as_deref(), Some(OLD), "{error}");
         let mut left = Vec::new();
         unfinished(&home.path("place"), &mut left);
         assert_eq!(left, Vec::<PathBuf>::new(), "{error}");
-        kill_process(Pid::from_child(&strace), Signal::TERM).unwrap();
-        strace.wait().unwrap();
+        drop(injected);
         wait_content(&home, FILE, NEW);
         daemon.wait_state("bad", "fresh");
         put(&home, OLD);
