@@ -127,6 +127,40 @@ const SCENARIOS: &[Scenario<()>] = &[
         assert_eq!(place.home.read_text("targets/raw").unwrap(), "two");
         assert_eq!(daemon.stop(), Some(0));
     }),
+    ("a whole set is the group's, which can be put back", |()| {
+        let place = Place::new(UNPRIVILEGED);
+        let belongs = |group: u32| {
+            for directory in ["out/set", "out/set/..data/"] {
+                place.assert_is(directory, (US, group), 0o750);
+            }
+            place.assert_is("out/set/..data/a", (US, group), 0o640);
+        };
+        let configure = |group: u32| {
+            place.configure(&[&format!(
+                "path = \"out/set\"\nformat = \"directory\"\ngroup = \"{group}\"\nmode = \"0640\"\ndir_mode = \"0750\""
+            )]);
+        };
+        configure(OPS);
+        place.once();
+        belongs(OPS);
+        place.put("two");
+        place.once();
+        belongs(OPS);
+        // Each lets in another group. A third time would be a fight.
+        for name in ["out/set/..data/a", "out/set"] {
+            chown(place.home.path(name), None, Some(APP)).unwrap();
+            place.once();
+            belongs(OPS);
+            let before = place.inode("out/set/..data/a");
+            place.once();
+            assert_eq!(place.inode("out/set/..data/a"), before, "{name}: it stays");
+        }
+        configure(US);
+        place.once();
+        belongs(US);
+        let text = place.home.read_text("out/set/a");
+        assert_eq!(text.as_deref(), Some("two"));
+    }),
     (
         "what an ordinary user may not do is named with what allows it",
         |()| {

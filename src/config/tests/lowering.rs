@@ -592,4 +592,9 @@ fn a_directory_takes_all_keys_and_lets_in_whom_its_files_let_read() {
         said("mode = \"0640\""),
         ["the group may read the files by `mode`, but not enter the directory by `dir_mode`"]
     );
+    // The group's bits are what lets others in.
+    let owner = "`owner` has no meaning with `format = \"directory\"`, the files of which stay secretsyncd's own";
+    assert_eq!(said("owner = \"app\""), [owner]);
+    let group = "group = \"app\"\nmode = \"0640\"\ndir_mode = \"0750\"";
+    assert_eq!(said(group), [""; 0]);
 }

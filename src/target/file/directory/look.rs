@@ -147,7 +147,8 @@ pub(in crate::target::file) fn look(
         ..Sight::of(Observed::Absent)
     };
     let shared = sight.is_shared(&BTreeSet::new());
-    let opened = !shared && acl::is_there(&directory).map_err(failed)?;
+    let opened = !shared
+        && (place::is_astray(&inode, ownership) || acl::is_there(&directory).map_err(failed)?);
     let own_mode = (!shared).then_some(inode.mode & !INHERITED);
     let keys = live.as_ref().map(|live| &live.files);
     let linked = keys.is_none_or(|keys| {

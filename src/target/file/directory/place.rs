@@ -94,6 +94,9 @@ pub(super) fn ready(
     if acl::is_there(&directory).map_err(failed)? {
         acl::remove(&directory).map_err(failed)?;
     }
+    if is_astray(&inode, &disk.ownership) {
+        disk.ownership.of_parents().give(&directory, path)?;
+    }
     if inode.mode & !INHERITED != dir_mode {
         parents::set_mode(&directory, dir_mode, inode.mode & INHERITED).map_err(failed)?;
     }
@@ -105,6 +108,12 @@ fn make(disk: &OnDisk) -> Result<(), Failure> {
     let parent = disk.made_way()?;
     let group = disk.ownership.of_parents();
     parents::make(&parent, (&name, &disk.path), disk.dir_mode, &group)
+}
+
+/// Whether it is ours and lets in another group than the one that is wanted.
+pub(super) fn is_astray(inode: &Inode, ownership: &Ownership) -> bool {
+    let group = ownership.group();
+    inode.owner == geteuid().as_raw() && group.is_some_and(|group| group != inode.group)
 }
 
 /// A directory of files is ours, whoever else may read in it.
