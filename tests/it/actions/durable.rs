@@ -60,13 +60,12 @@ fn kills_at_any_moment_lose_no_action_and_repeat_each_at_most_once() {
     );
     let more = format!("on_change = {{ command = {argv}, debounce = \"1ms\" }}");
     home.configure(&(aws.store("prod") + &entry(&home, "app", &more)).replace("\"10s\"", "\"1h\""));
-    let daemon = home.start_ready();
+    let mut daemon = home.start_ready();
+    // From then on it acts at once, and so does each life that has finished what the one before left.
     wait_runs(&home, 1);
-    daemon.stop();
     let mut random = fastrand::Rng::with_seed(5);
     for change in 1..=25_usize {
         let before = runs(&home);
-        let mut daemon = home.start_ready();
         aws.put("prod/app", &change.to_string());
         let mut sync = home.command(&["sync", "app"]);
         sync.stdout(Stdio::null()).stderr(Stdio::null());
@@ -76,7 +75,7 @@ fn kills_at_any_moment_lose_no_action_and_repeat_each_at_most_once() {
         daemon.wait_exit(PATIENCE);
         let _ = sync.wait();
         let changed = home.read_text("targets/app").unwrap() == change.to_string();
-        let daemon = home.start_ready();
+        daemon = home.start_ready();
         if !changed {
             // As long as nothing is in place, nothing is told.
             stays_true(Duration::from_secs(1), "nothing ran", || {
@@ -96,8 +95,8 @@ fn kills_at_any_moment_lose_no_action_and_repeat_each_at_most_once() {
             daemon.status().entry("app").action().is_null()
         });
         assert!(told() <= 2, "change {change} ran {} times", told());
-        daemon.stop();
     }
+    daemon.stop();
 }
 
 #[test]

@@ -110,7 +110,9 @@ fn hanging_flooding_and_forking_actions_hold_up_nobody() {
         "command /bin/sh ran longer than 2s and was stopped"
     );
     daemon.wait_state("floods", "failing");
-    daemon.wait_state("heard", "failing");
+    let status = daemon.wait_state("heard", "failing");
+    let message = status.entry("heard").trouble().unwrap().message;
+    assert!(message.contains(" wrote more than "), "{message}");
     daemon.wait_state("forks", "fresh");
     wait_until(PATIENCE, "the forking one to be done", || {
         daemon.status().entry("forks").action().is_null()
@@ -192,6 +194,15 @@ fn what_a_unit_needs_is_told_where_there_is_no_systemd_or_it_says_no() {
         trouble.message.contains("no-such-unit-of-ours.service"),
         "{trouble:?}"
     );
+    // There is no systemctl, it knows no such unit, we may not ask, or it cannot say.
+    let needs = [
+        "units are systemd's; without it, use `command`",
+        "`systemctl list-unit-files` has them all",
+        "a polkit rule has to allow",
+        "see why with `systemctl status no-such-unit-of-ours.service`",
+    ];
+    let is_told = |it: &&str| trouble.help.contains(*it);
+    assert!(needs.iter().any(is_told), "{trouble:?}");
     daemon.stop();
 }
 
