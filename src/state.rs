@@ -34,7 +34,7 @@ pub use file_removals::{FileRemoval, FileRemovalAwaited, FileRemovals, Grounds};
 use ledger::{Change, Ledger};
 pub use record::{
     Arns, FileAdoption, FileDelivery, FileId, FileIntent, FileRecord, FoundId, Generation, Mark,
-    Marks, Placed, SecretId, SecretPart, Temporary,
+    Marks, Placed, SecretId, SecretPart, Temporary, Whose,
 };
 
 /// Why the state could not be opened.

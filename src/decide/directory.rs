@@ -1,8 +1,9 @@
 //! What may be done to a directory that holds a whole set of files.
 //!
-//! Pure. As for one file (see [`super::file`]), with two differences. A directory may hold what is somebody else's beside
+//! Pure. As for one file (see [`super::file`]), with three differences. A directory may hold what is somebody else's beside
 //! what is ours; that is never in question, unless it stands where a key has to be. And what readers see is put together
-//! from links and one generation, so content can be right while a link is missing: mending that needs no value.
+//! from links and one generation, so content can be right while a link is missing: mending that needs no value. And plain
+//! files of somebody else are never taken for ours, whatever they hold: links would have to replace them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
@@ -10,12 +11,12 @@ use std::path::Path;
 
 pub mod removal;
 
-use super::file::{Content, Verdict, standing, was_put_there};
+use super::file::{Content, Verdict, our_path, was_put_there};
 use super::{Drift, Effect};
 use crate::failure::{Failure, Reason};
 use crate::names::SecretKey;
 use crate::secret::Fingerprint;
-use crate::state::{FileRecord, Generation};
+use crate::state::{FileRecord, Generation, Whose};
 
 /// What is at the path.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,6 +41,8 @@ pub struct Found {
     pub access: Access,
     /// Whether every file of the generation has its link, and no link of ours leads to nothing.
     pub linked: bool,
+    /// Of the generation.
+    pub whose: Whose,
 }
 
 /// What `..data` leads to.
@@ -103,7 +106,7 @@ pub struct Wanted<'a> {
 /// What setting the modes is: putting them back where the ledger says that we had delivered them, else following a
 /// change of the configuration, or taking over.
 pub fn modes_effect(record: Option<&FileRecord>, wanted: u32) -> Effect {
-    match standing(record) {
+    match our_path(record) {
         Some(record) if record.mode == wanted => Effect::Repaired(Drift::Metadata),
         _ => Effect::Updated,
     }
@@ -142,6 +145,34 @@ pub fn previous(record: &FileRecord, live: impl AsRef<OsStr>) -> Option<&Generat
     }
 }
 
+/// Whose the generation is that readers are led to. Only what we made, or what a configuration that said `adopt = true`
+/// took over, is among those of the ledger.
+pub fn whose(record: Option<&FileRecord>, (name, inode): (&str, u64)) -> Whose {
+    let mut known = record.iter().flat_map(|record| &record.generations);
+    if known.any(|it| (&*it.name, it.inode) == (name, inode)) {
+        Whose::Ours
+    } else if our_path(record).is_some_and(|record| record.delivered.is_some()) {
+        Whose::Copied
+    } else {
+        Whose::Found
+    }
+}
+
+/// As of a file, also where a link is missing.
+pub fn may_mend(path: &Path, found: &Found, adopt: bool) -> Result<(), Failure> {
+    if adopt || found.whose != Whose::Found {
+        return Ok(());
+    }
+    let fact = format!(
+        "{} holds the right content, but was not written by secretsyncd, and its modes, owners, access ACLs or links are \
+         not as they should be",
+        path.display()
+    );
+    Err(Failure::new(Reason::Conflict, fact).with_help(
+        "choose another path, move the directory away, or set `adopt = true` to take it over",
+    ))
+}
+
 /// Decides what a directory that should be `wanted` needs. A [`Verdict::FixMode`] puts links right, too.
 pub fn judge(
     path: &Path,
@@ -149,7 +180,7 @@ pub fn judge(
     record: Option<&FileRecord>,
     wanted: &Wanted<'_>,
 ) -> Result<Verdict, Failure> {
-    let delivered = standing(record).and_then(|record| record.delivered);
+    let delivered = our_path(record).and_then(|record| record.delivered);
     let Some(found) = ours_to_touch(path, observed, |key| wanted.values.contains_key(key))? else {
         return Ok(Verdict::Write(made(delivered, wanted)));
     };
@@ -159,11 +190,12 @@ pub fn judge(
         .find(|key| found.beside.contains_key(*key));
     if found.content() == Some(Content::Of(wanted.set)) && stands.is_none() {
         let effect = modes_effect(record, wanted.modes.recorded());
-        return Ok(if found.access == Access::Opened {
-            // Whoever was let in may still hold the old files open.
+        if !found.is_off(wanted.modes) {
+            return Ok(Verdict::Unchanged);
+        }
+        may_mend(path, found, wanted.adopt)?;
+        return Ok(if found.takes_fresh_files() {
             Verdict::Write(effect)
-        } else if found.linked && found.modes == Some(wanted.modes) {
-            Verdict::Unchanged
         } else {
             Verdict::FixMode(effect)
         });
@@ -201,7 +233,7 @@ pub fn drift(
     let covered = made.into_iter().any(|key| found.beside.contains_key(key));
     Ok(if covered || !was_put_there(record, content) {
         Some(Drift::Content)
-    } else if found.access == Access::Opened || !found.linked || found.modes != Some(modes) {
+    } else if found.is_off(modes) {
         Some(Drift::Metadata)
     } else {
         None
@@ -214,6 +246,17 @@ impl Found {
             Live::Nothing | Live::Blocked => None,
             Live::Generation { content, .. } => Some(content),
         }
+    }
+
+    /// Whether something is wrong around the content.
+    fn is_off(&self, modes: Modes) -> bool {
+        self.access == Access::Opened || !self.linked || self.modes != Some(modes)
+    }
+
+    /// Whether that is put right by another generation: whoever was let in may hold the files open, and what somebody
+    /// else made is not touched.
+    pub fn takes_fresh_files(&self) -> bool {
+        self.access == Access::Opened || self.whose == Whose::Copied
     }
 
     /// Whether nobody made anything in it.
@@ -262,10 +305,19 @@ fn may_replace(
     record: Option<&FileRecord>,
     wanted: &Wanted<'_>,
 ) -> Result<(), Failure> {
-    if found.is_empty() || found.is_plainly(wanted) {
+    if found.is_empty() {
         return Ok(());
     }
-    let standing = standing(record).filter(|record| record.delivered.is_some());
+    let help =
+        "choose another path, move the directory away, or set `adopt = true` to take it over";
+    if found.is_plainly(wanted) {
+        let fact = format!(
+            "{} holds the right content in plain files that secretsyncd did not write, and links would have to replace them",
+            path.display()
+        );
+        return Err(Failure::new(Reason::Conflict, fact).with_help(help));
+    }
+    let standing = our_path(record).filter(|record| record.delivered.is_some());
     let content = found.content();
     let known = standing.is_some()
         || content == Some(Content::Of(wanted.set))
@@ -277,25 +329,27 @@ fn may_replace(
             "{} exists with other content and was not written by secretsyncd",
             path.display()
         );
-        return Err(Failure::new(Reason::Conflict, fact).with_help(
-            "choose another path, move the directory away, or set `adopt = true` to take it over",
-        ));
+        return Err(Failure::new(Reason::Conflict, fact).with_help(help));
     }
     let ours = standing.map(made_keys).unwrap_or_default();
-    let theirs = found.beside.iter().find(|(key, it)| {
-        wanted.values.contains_key(*key) && !ours.contains(key) && !it.holds(key, wanted)
-    });
-    match theirs {
-        None => Ok(()),
-        Some((key, _)) => Err(Failure::new(
-            Reason::Conflict,
-            format!(
-                "{} exists with other content and was not written by secretsyncd",
-                path.join(key.as_str()).display()
-            ),
-        )
-        .with_help("move the file away, or set `adopt = true` to replace it")),
-    }
+    let theirs = found
+        .beside
+        .iter()
+        .find(|(key, _)| wanted.values.contains_key(*key) && !ours.contains(key));
+    let Some((key, it)) = theirs else {
+        return Ok(());
+    };
+    let holds = if it.holds(key, wanted) {
+        "the right"
+    } else {
+        "other"
+    };
+    let fact = format!(
+        "{} exists with {holds} content and was not written by secretsyncd",
+        path.join(key.as_str()).display()
+    );
+    Err(Failure::new(Reason::Conflict, fact)
+        .with_help("move the file away, or set `adopt = true` to replace it"))
 }
 
 /// What is in the directory, nothing where there is none, a refusal for what is not to be replaced. `needed` says which

@@ -3,21 +3,26 @@
 //! Pure. A file is ours when the ledger says that we delivered to its path, or when its content is what we were about
 //! to deliver when a crash came. Where the configuration was without the path for a while, only the content counts:
 //! somebody may have made a file of their own there meanwhile. So it is where a removal was broken off. Anything else
-//! belongs to somebody else and is taken over only when it already holds what we would write, when the configuration
-//! says `adopt = true`, or when a person gave us just that content by the `adopt` command.
+//! belongs to somebody else and is taken over only when the configuration says `adopt = true`, or when a person gave us
+//! just that content by the `adopt` command.
+//!
+//! Where a file of somebody else already holds what we would write, there is nothing to write, and the next version takes
+//! its place. It stays theirs until then: its permissions are theirs to set, and it is not ours to take away.
 
 pub mod adoption;
 pub mod removal;
 
 mod access;
+mod whose;
 
 use std::path::Path;
 
 pub use self::access::{Access, Mend, access_effect, mend};
+pub use self::whose::{is_given, whose};
 use super::{Drift, Effect};
 use crate::failure::{Failure, Reason};
 use crate::secret::Fingerprint;
-use crate::state::{FileId, FileRecord};
+use crate::state::{FileId, FileRecord, Whose};
 
 /// What is at the path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,7 +94,7 @@ pub fn judge(
     record: Option<&FileRecord>,
     wanted: &Wanted,
 ) -> Result<Verdict, Failure> {
-    let delivered = standing(record).and_then(|record| record.delivered);
+    let delivered = our_path(record).and_then(|record| record.delivered);
     let Some(content) = ours_to_touch(path, observed, record)? else {
         return Ok(Verdict::Write(match delivered {
             None => Effect::Created,
@@ -99,10 +104,13 @@ pub fn judge(
     };
     if content == Content::Of(wanted.fingerprint) {
         let effect = access_effect(record, &wanted.access);
-        return Ok(match mend(observed, record, &wanted.access) {
-            None => Verdict::Unchanged,
-            Some(Mend::InPlace) => Verdict::FixMode(effect),
-            Some(Mend::Afresh) => Verdict::Write(effect),
+        let Some(mend) = mend(observed, record, &wanted.access) else {
+            return Ok(Verdict::Unchanged);
+        };
+        may_mend(path, observed, record, wanted)?;
+        return Ok(match mend {
+            Mend::InPlace => Verdict::FixMode(effect),
+            Mend::Afresh => Verdict::Write(effect),
         });
     }
     if !known(record, content) && !wanted.adopt {
@@ -124,6 +132,39 @@ pub fn judge(
     } else {
         Effect::Updated
     }))
+}
+
+/// Whether the permissions of a file with the right content are ours to put right. Saying that it is delivered as it is
+/// would be no better: whoever is not to read it might.
+pub fn may_mend(
+    path: &Path,
+    observed: &Observed,
+    record: Option<&FileRecord>,
+    wanted: &Wanted,
+) -> Result<(), Failure> {
+    let Observed::Regular {
+        content, mode, id, ..
+    } = *observed
+    else {
+        return Ok(());
+    };
+    if whose(record, (id, content), wanted.adopt) != Whose::Found {
+        return Ok(());
+    }
+    let differs = if mode == wanted.access.mode {
+        "its owner, group or access ACL is not as it should be".to_owned()
+    } else {
+        let wanted = wanted.access.mode;
+        format!("its mode is {mode:04o} where {wanted:04o} is wanted")
+    };
+    let fact = format!(
+        "{} holds the right content, but was not written by secretsyncd, and {differs}",
+        path.display()
+    );
+    Err(Failure::new(Reason::Conflict, fact).with_help(format!(
+        "`secretsyncd adopt --apply {}` lets it be changed; else set it by hand, or choose another path",
+        path.display()
+    )))
 }
 
 /// How the file differs from what was delivered, as far as that can be told without the value. Nothing that was never
@@ -182,7 +223,7 @@ fn is_staged(record: &FileRecord, found: FileId) -> bool {
 /// Whether it is certain that this file was delivered.
 fn was_placed(record: Option<&FileRecord>, found: FileId) -> bool {
     standing(record).is_some_and(|record| {
-        let placed = record.placed;
+        let placed = record.placed.filter(|_| record.whose == Whose::Ours);
         placed.is_some_and(|placed| placed.file().is_same_file(found)) || is_staged(record, found)
     })
 }
@@ -196,7 +237,7 @@ pub fn may_make(record: Option<&FileRecord>, mut all_made_before: impl FnMut() -
 }
 
 fn known(record: Option<&FileRecord>, content: Content) -> bool {
-    standing(record).is_some_and(|record| record.delivered.is_some())
+    our_path(record).is_some_and(|record| record.delivered.is_some())
         || record.is_some_and(|record| was_put_there(record, content) || is_given(record, content))
         || content == Content::Staged
 }
@@ -206,11 +247,9 @@ pub(super) fn standing(record: Option<&FileRecord>) -> Option<&FileRecord> {
     record.filter(|record| !record.left && !record.removing)
 }
 
-/// Whether a person gave us a file with this content.
-fn is_given(record: &FileRecord, content: Content) -> bool {
-    record
-        .adopted
-        .is_some_and(|given| content == Content::Of(given))
+/// The same, where it was we who put something there: whatever somebody makes of that is mended.
+pub(super) fn our_path(record: Option<&FileRecord>) -> Option<&FileRecord> {
+    standing(record).filter(|record| record.whose != Whose::Found)
 }
 
 /// Whether this is content that we delivered last, or were about to.
@@ -310,6 +349,7 @@ mod tests {
             left: false,
             removing: false,
             adopted: None,
+            whose: Whose::Ours,
             marks: crate::state::Marks::default(),
         }
     }
@@ -441,7 +481,8 @@ mod tests {
             Some(repair)
         );
         let update = Verdict::FixMode(Effect::Updated);
-        assert_eq!(judged(open, None, false), Some(update));
+        assert_eq!(judged(open, None, false), None, "it is not ours");
+        assert_eq!(judged(open, None, true), Some(update));
         let mut before = record(Some(NEW), None);
         before.mode = 0o644;
         assert_eq!(judged(open, Some(&before), false), Some(update));
@@ -562,7 +603,8 @@ mod tests {
         let repair = Verdict::Write(Effect::Repaired(Drift::Metadata));
         assert_eq!(judged(opened(NEW), Some(&ours), false), Some(repair));
         let update = Verdict::Write(Effect::Updated);
-        assert_eq!(judged(opened(NEW), None, false), Some(update));
+        assert_eq!(judged(opened(NEW), None, false), None, "it is not ours");
+        assert_eq!(judged(opened(NEW), None, true), Some(update));
         assert_eq!(judged(opened(FOREIGN), None, false), None);
         let drifted = drift(Path::new("/x"), &opened(NEW), Some(&ours), &WANTED);
         assert_eq!(drifted, Ok(Some(Drift::Metadata)));

@@ -44,7 +44,22 @@ pub struct FileRecord {
     pub removing: bool,
     /// The content of somebody else's file of which a person said that it may be replaced.
     pub adopted: Option<Fingerprint>,
+    /// Of what was delivered.
+    pub whose: Whose,
     pub marks: Marks,
+}
+
+/// Whose it is that holds what was delivered. Only a swap of ours makes what was found ours, or that it is given to us.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Whose {
+    /// We put it there, or it was given to us.
+    #[default]
+    Ours,
+    /// Somebody put the same there in place of ours. We write at that path, but that one is not ours to take away.
+    Copied,
+    /// It held the same before anything of ours was there.
+    Found,
 }
 
 /// Which changes of a file its action has not run for.
@@ -140,6 +155,8 @@ pub struct FileDelivery {
     pub placed: Option<Placed>,
     /// As in the record; empty for a file.
     pub generations: Vec<Generation>,
+    /// As in the record. What a write is about to put there is ours.
+    pub whose: Whose,
 }
 
 /// A file of somebody else that a person gives to an entry: it may be replaced as long as it holds that.
@@ -221,11 +238,14 @@ impl FileRecord {
     pub(crate) fn intending(before: Option<&Self>, next: &FileIntent) -> Self {
         let carried_out = before
             .filter(|record| record.intent.is_some() && record.intent == next.found)
-            .map(|record| (record.intent, record.temporary.map(|it| it.inode)));
+            .map(|record| {
+                let swapped = record.temporary.map(|it| it.inode);
+                (record.intent, swapped, Whose::Ours)
+            });
         // Of what was about to be removed, only what is still there counts.
         let stands = before.filter(|record| !record.removing || record.delivered == next.found);
-        let stands = stands.map(|record| (record.delivered, record.inode));
-        let (delivered, inode) = carried_out.or(stands).unwrap_or_default();
+        let stands = stands.map(|record| (record.delivered, record.inode, record.whose));
+        let (delivered, inode, whose) = carried_out.or(stands).unwrap_or_default();
         let FileIntent {
             delivery,
             temporary,
@@ -252,6 +272,7 @@ impl FileRecord {
             left: before.is_some_and(|record| record.left),
             removing: false,
             adopted: before.and_then(|record| record.adopted),
+            whose,
             marks: Marks {
                 pending,
                 intended: *mark,
@@ -278,6 +299,7 @@ impl FileRecord {
             left: false,
             removing: false,
             adopted: None,
+            whose: delivery.whose,
             marks: Marks {
                 pending: made.or(marks.pending),
                 intended: None,
@@ -307,6 +329,7 @@ impl FileRecord {
             left: false,
             removing: false,
             adopted: None,
+            whose: Whose::Ours,
             marks: Marks::default(),
         };
         Self {

@@ -34,6 +34,7 @@ fn delivery(path: &str, content: u8) -> FileDelivery {
         mode: 0o640,
         placed: Some(placed(8)),
         generations: Vec::new(),
+        whose: Whose::Ours,
     }
 }
 

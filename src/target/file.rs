@@ -180,6 +180,7 @@ impl FileTarget {
             mode: spec.mode,
             dir_mode: spec.dir_mode,
             ownership: Ownership::default(),
+            adopt: spec.adopt,
             check: spec.check.clone(),
             tells: spec.on_change.is_some(),
             entry,

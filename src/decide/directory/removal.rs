@@ -9,7 +9,7 @@ use crate::decide::file::removal::Removal;
 use crate::decide::file::{Content, was_put_there};
 use crate::failure::{Failure, Reason};
 use crate::names::EntryName;
-use crate::state::FileRecord;
+use crate::state::{FileRecord, Whose};
 
 /// What is at the path.
 #[derive(Clone, Copy, Debug)]
@@ -59,13 +59,18 @@ pub fn delete(
 
 /// A directory that no entry writes any more.
 pub fn orphaned(ledger: &FileRecord, found: &Found<'_>) -> Result<Removal, Failure> {
-    let Some(newest) = ledger.generations.last() else {
-        return Ok(Removal::Gone);
-    };
     let data = match found.around {
         Around::Absent => return Ok(Removal::Gone),
         Around::NoDirectory => return Err(found.stays("is no directory by now")),
         Around::Directory(data) => data,
+    };
+    let Some(newest) = ledger.generations.last() else {
+        return match (ledger.whose, data) {
+            (Whose::Found, Data::Generation { .. } | Data::Elsewhere) => {
+                Err(found.stays("held this content already and was not written by secretsyncd"))
+            }
+            (Whose::Found, Data::Nothing) | (Whose::Ours | Whose::Copied, _) => Ok(Removal::Gone),
+        };
     };
     match data {
         // What readers were led to is gone; what else is ours goes, too.

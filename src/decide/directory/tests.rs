@@ -47,6 +47,7 @@ fn record(delivered: Option<Fingerprint>, intent: Option<Fingerprint>) -> FileRe
         inode: None,
         removing: false,
         adopted: None,
+        whose: Whose::Ours,
         marks: crate::state::Marks::default(),
     }
 }
@@ -59,6 +60,7 @@ fn empty() -> Found {
         modes: None,
         access: Access::ByModes,
         linked: true,
+        whose: Whose::Ours,
     }
 }
 
@@ -166,8 +168,8 @@ fn files_at_the_names_of_keys_have_theirs() {
     let new = || Some(record(Some(NEW), None));
     let plain = with(with(empty(), "a", file(20)), "b", file(21));
     expect([
-        // A plain directory: the same keys with the same content, or somebody's.
-        (plain.clone(), None, UPDATED, UPDATED),
+        // A plain directory, with the same content or not.
+        (plain.clone(), None, None, UPDATED),
         (others(plain.clone()), None, None, UPDATED),
         (with(plain.clone(), "c", file(30)), None, None, UPDATED),
         (with(plain, "b", file(99)), None, None, UPDATED),
@@ -182,7 +184,7 @@ fn files_at_the_names_of_keys_have_theirs() {
         (
             with(live(OLD), "b", file(21)),
             Some(first_of_two()),
-            UPDATED,
+            None,
             UPDATED,
         ),
         (
@@ -201,6 +203,68 @@ fn files_at_the_names_of_keys_have_theirs() {
             UNCHANGED,
         ),
     ]);
+}
+
+/// What is right stays as it is; what is wrong around it is not ours to put right.
+#[test]
+fn a_set_of_somebody_else_that_is_right_already_is_not_touched() {
+    let theirs = |found: Found| Found {
+        whose: Whose::Found,
+        ..found
+    };
+    let open = Found {
+        modes: None,
+        ..live(NEW)
+    };
+    let unlinked = Found {
+        linked: false,
+        ..live(NEW)
+    };
+    let opened = Found {
+        access: Access::Opened,
+        ..live(NEW)
+    };
+    let fix = Some(Verdict::FixMode(Effect::Updated));
+    expect([
+        (theirs(live(NEW)), None, UNCHANGED, UNCHANGED),
+        (theirs(open.clone()), None, None, fix),
+        (theirs(unlinked), None, None, fix),
+        (theirs(opened), None, None, UPDATED),
+    ]);
+    let found = FileRecord {
+        whose: Whose::Found,
+        generations: Vec::new(),
+        ..record(Some(OLD), None)
+    };
+    expect([
+        // The next version takes the place of just what was found.
+        (theirs(live(OLD)), Some(found.clone()), UPDATED, UPDATED),
+        (theirs(live(FOREIGN)), Some(found.clone()), None, UPDATED),
+        (empty(), Some(found), CREATED, CREATED),
+    ]);
+    // In place of ours: that path is written by us, and still nothing that others made is touched.
+    let copied = Found {
+        whose: Whose::Copied,
+        ..open
+    };
+    let fresh = Some(Verdict::Write(Effect::Repaired(Drift::Metadata)));
+    let ours = Some(record(Some(NEW), None));
+    expect([(copied, ours, fresh, fresh)]);
+}
+
+#[test]
+fn only_what_is_in_the_ledger_is_a_set_of_ours() {
+    let ours = record(Some(NEW), None);
+    assert_eq!(whose(Some(&ours), ("..new", 1)), Whose::Ours);
+    for (name, inode) in [("..new", 2), ("..theirs", 1)] {
+        assert_eq!(whose(Some(&ours), (name, inode)), Whose::Copied);
+        assert_eq!(whose(None, (name, inode)), Whose::Found);
+        let found = FileRecord {
+            whose: Whose::Found,
+            ..ours.clone()
+        };
+        assert_eq!(whose(Some(&found), (name, inode)), Whose::Found);
+    }
 }
 
 /// Of it, only `a` was delivered.

@@ -7,10 +7,10 @@ use std::path::Path;
 use crate::decide::directory::removal::{Around, Data, Found, delete, orphaned};
 use crate::decide::directory::{self, Access, Keep, Live, Modes, Observed, previous, spent};
 use crate::decide::file::removal::Removal;
-use crate::decide::file::{Content, Verdict, was_put_there};
+use crate::decide::file::{Content, Verdict};
 use crate::names::{EntryName, SecretKey};
 use crate::secret::Fingerprint;
-use crate::state::{FileDelivery, FileIntent, FileRecord, Generation, Temporary};
+use crate::state::{FileDelivery, FileIntent, FileRecord, Generation, Temporary, Whose};
 
 const MODES: Modes = Modes {
     file: 0o600,
@@ -25,7 +25,7 @@ const FOREIGN: u64 = 90;
 struct Made {
     number: u64,
     content: u8,
-    /// We made it, or took it over because it held what we would write.
+    /// We made it.
     ours: bool,
     touched: bool,
 }
@@ -72,7 +72,7 @@ struct World {
 type Key = (
     Vec<Made>,
     (Option<u64>, Option<u64>, bool, bool),
-    Option<([Option<u8>; 2], Vec<u64>, bool)>,
+    Option<([Option<u8>; 2], Vec<u64>, bool, Whose)>,
 );
 
 /// What a step did.
@@ -121,6 +121,7 @@ fn delivery(content: u8, generations: Vec<Generation>) -> FileDelivery {
         mode: MODES.recorded(),
         placed: None,
         generations,
+        whose: Whose::Ours,
     }
 }
 
@@ -130,7 +131,7 @@ impl World {
         let record = self.record.as_ref().map(|record| {
             let generations = record.generations.iter().map(|it| it.inode);
             let contents = [record.delivered, record.intent].map(|it| it.map(number_of));
-            (contents, generations.collect(), record.left)
+            (contents, generations.collect(), record.left, record.whose)
         });
         let at = (self.live, self.before, self.configured, self.looked);
         (self.there.clone(), at, record)
@@ -163,6 +164,9 @@ impl World {
             modes: Some(MODES),
             access: Access::ByModes,
             linked: true,
+            whose: self.live.map_or(Whose::Ours, |live| {
+                directory::whose(self.record.as_ref(), (&name(live), live))
+            }),
         })
     }
 
@@ -203,10 +207,8 @@ impl World {
         let (old, record) = (self.live(), self.record.as_ref());
         let own = old.filter(|old| {
             let mut known = record.iter().flat_map(|it| &it.generations);
-            let put = record.is_some_and(|it| was_put_there(it, Content::Of(print(old.content))));
-            put || old.content == content || known.any(|it| it.inode == old.number)
+            known.any(|it| it.inode == old.number)
         });
-        self.change(|old| old.ours |= own.is_some());
         let mut generations: Vec<_> = own.iter().map(|it| generation(it.number)).collect();
         generations.push(generation(number));
         let delivery = delivery(content, generations);
@@ -254,12 +256,15 @@ impl World {
         let Some(live) = self.live else {
             return Did::Nothing;
         };
-        self.change(|live| live.ours = true);
         let record = self.record.as_ref();
+        let whose = directory::whose(record, (&name(live), live));
         let before = record.and_then(|it| previous(it, name(live)));
         let mut generations: Vec<_> = before.cloned().into_iter().collect();
-        generations.push(generation(live));
-        let delivery = delivery(content, generations);
+        generations.extend((whose == Whose::Ours).then(|| generation(live)));
+        let delivery = FileDelivery {
+            whose,
+            ..delivery(content, generations)
+        };
         self.record = Some(FileRecord::delivered(self.record.as_ref(), &delivery));
         Did::Nothing
     }

@@ -5,10 +5,10 @@ use std::collections::{HashSet, VecDeque};
 use std::path::Path;
 
 use crate::decide::file::removal::{Found, Removal, delete, orphaned};
-use crate::decide::file::{Access, Content, Observed, Verdict, Wanted, judge};
+use crate::decide::file::{Access, Content, Observed, Verdict, Wanted, judge, whose};
 use crate::names::EntryName;
 use crate::secret::Fingerprint;
-use crate::state::{FileId, FileRecord, Placed, Temporary};
+use crate::state::{FileId, FileRecord, Placed, Temporary, Whose};
 
 /// Who made the file in place, and whether others touched it since.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -100,6 +100,7 @@ fn blank() -> FileRecord {
         left: false,
         removing: false,
         adopted: None,
+        whose: Whose::Ours,
         marks: crate::state::Marks::default(),
     }
 }
@@ -200,6 +201,7 @@ impl World {
             mode: 0o600,
             placed: Some(placed(inode)),
             generations: Vec::new(),
+            whose: Whose::Ours,
         };
         let intent = crate::state::FileIntent {
             delivery: delivery.clone(),
@@ -227,10 +229,19 @@ impl World {
         }
     }
 
-    /// What is right already becomes ours by its content.
+    /// What is right already stays whose it is, unless a person gave us just that content.
     fn settle(&mut self, content: u8) {
         let Some(file) = &mut self.file else { return };
-        file.author = Author::We;
+        let given = self.record.as_ref().and_then(|record| record.adopted);
+        if given == Some(print(content)) {
+            file.author = Author::We;
+        }
+        let id = FileId {
+            inode: file.inode,
+            born: None,
+        };
+        let found = (id, Content::Of(print(content)));
+        let whose = whose(self.record.as_ref(), found, false);
         let delivery = crate::state::FileDelivery {
             path: "/x".into(),
             entry: db(),
@@ -238,14 +249,17 @@ impl World {
             mode: 0o600,
             placed: Some(placed(file.inode)),
             generations: Vec::new(),
+            whose,
         };
         self.record = Some(FileRecord::delivered(self.record.as_ref(), &delivery));
     }
 
     fn adopt(&mut self) {
-        let Some(file) = self.file.filter(|_| self.configured) else {
+        let Some(file) = self.file.as_mut().filter(|_| self.configured) else {
             return;
         };
+        // Whose it was does not count any more.
+        file.author = Author::We;
         let before = self.record.clone().unwrap_or_else(blank);
         self.record = Some(FileRecord {
             adopted: Some(print(file.content)),
@@ -343,6 +357,7 @@ fn steps() -> Vec<Step> {
         Step::Adopt,
         Step::Edited,
         Step::Replaced(THEIRS),
+        Step::Replaced(1),
         Step::CopiedBack,
         Step::Linked,
         Step::Deleted,

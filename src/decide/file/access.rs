@@ -1,8 +1,8 @@
 //! Who may do what with a file: its permission bits, its ACL, and whose it is.
 
-use super::{Observed, is_recorded, standing};
+use super::{Observed, is_recorded, our_path};
 use crate::decide::{Drift, Effect};
-use crate::state::{FileRecord, Placed};
+use crate::state::{FileRecord, Placed, Whose};
 
 /// What a file's bits and owners should be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,11 +48,16 @@ pub fn mend(observed: &Observed, record: Option<&FileRecord>, wanted: &Access) -
         Some(Mend::Afresh)
     } else if mode == wanted.mode {
         None
-    } else if readable && is_recorded(record, id) {
+    } else if readable && is_recorded(record, id) && !is_copied(record) {
         Some(Mend::InPlace)
     } else {
         Some(Mend::Afresh)
     }
+}
+
+/// Whether it is recorded, and still nothing that we put there.
+fn is_copied(record: Option<&FileRecord>) -> bool {
+    record.is_some_and(|record| record.whose == Whose::Copied)
 }
 
 /// Where the configuration names nobody, what our file had when it was made is right, unless somebody was named then.
@@ -67,7 +72,7 @@ fn is_right(present: u32, wanted: Option<u32>, before: Option<(u32, bool)>) -> b
 /// What putting it right is: putting it back where the ledger says that we had delivered it so, else following a change
 /// of the configuration, or taking over a file.
 pub fn access_effect(record: Option<&FileRecord>, wanted: &Access) -> Effect {
-    match standing(record) {
+    match our_path(record) {
         Some(record) if delivered(record) == *wanted => Effect::Repaired(Drift::Metadata),
         _ => Effect::Updated,
     }

@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use super::{Content, Observed, known, ours_to_touch};
+use super::{Content, Observed, known, ours_to_touch, was_put_there, whose};
 use crate::failure::{Failure, Reason};
 use crate::secret::Fingerprint;
-use crate::state::FileRecord;
+use crate::state::{FileRecord, Whose};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Adoption {
@@ -23,12 +23,15 @@ pub fn adoption(
     observed: &Observed,
     record: Option<&FileRecord>,
 ) -> Result<Adoption, Failure> {
-    let (Some(content), Observed::Regular { mode, .. }) =
+    let (Some(content), Observed::Regular { mode, id, .. }) =
         (ours_to_touch(path, observed, record)?, *observed)
     else {
         return Ok(Adoption::Absent);
     };
-    if known(record, content) {
+    // Theirs may hold the very bytes that we deliver.
+    let theirs = record.is_some_and(|record| was_put_there(record, content))
+        && whose(record, (id, content), false) != Whose::Ours;
+    if known(record, content) && !theirs {
         return Ok(Adoption::Ours);
     }
     match content {
@@ -91,6 +94,7 @@ mod tests {
             left: false,
             removing: false,
             adopted: None,
+            whose: Whose::Ours,
             marks: crate::state::Marks::default(),
         };
         assert_eq!(of(theirs, Some(&ours)), Ok(Adoption::Ours));

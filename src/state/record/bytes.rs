@@ -5,7 +5,9 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Arns, FileRecord, Generation, Kept, Mark, Marks, Placed, Temporary, Unreadable};
+use super::{
+    Arns, FileRecord, Generation, Kept, Mark, Marks, Placed, Temporary, Unreadable, Whose,
+};
 use crate::config::CreationPolicy;
 use crate::decide::kubernetes::removal::Author;
 use crate::decide::kubernetes::restart::ChangeId;
@@ -42,6 +44,8 @@ struct RawFile {
     removing: bool,
     #[serde(default)]
     adopted: Option<String>,
+    #[serde(default, skip_serializing_if = "is_default")]
+    whose: Whose,
     /// In seconds.
     #[serde(default)]
     left_at: Option<i64>,
@@ -111,6 +115,7 @@ pub(in crate::state) fn file_to_bytes(kept: &Kept<FileRecord>) -> Vec<u8> {
         left,
         removing,
         adopted,
+        whose,
         marks,
     } = &kept.record;
     encode(&RawFile {
@@ -126,6 +131,7 @@ pub(in crate::state) fn file_to_bytes(kept: &Kept<FileRecord>) -> Vec<u8> {
         left: *left,
         removing: *removing,
         adopted: adopted.as_ref().map(hex),
+        whose: *whose,
         left_at: kept.left_at.map(Timestamp::as_second),
         pending: marks.pending,
         intended: marks.intended,
@@ -147,6 +153,7 @@ pub(in crate::state) fn file_from_bytes(bytes: &[u8]) -> Result<Kept<FileRecord>
         left: raw.left,
         removing: raw.removing,
         adopted: raw.adopted.as_deref().map(unhex).transpose()?,
+        whose: raw.whose,
         marks: Marks {
             pending: raw.pending,
             intended: raw.intended,
@@ -298,6 +305,10 @@ pub(in crate::state) fn arns_from_bytes(bytes: &[u8]) -> Result<Arns, Unreadable
 fn time(seconds: Option<i64>) -> Result<Option<Timestamp>, Unreadable> {
     let time = seconds.map(Timestamp::from_second).transpose();
     time.map_err(|_| Unreadable::Damaged)
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 fn encode(raw: &impl Serialize) -> Vec<u8> {

@@ -16,6 +16,7 @@ fn an_intent_that_was_carried_out_outlives_the_next_one() {
             mode: 0o600,
             placed: Some(crate::state::tests::placed(2)),
             generations: Vec::new(),
+            whose: Whose::Ours,
         },
         found: found.map(|content| Fingerprint::from_bytes([content; 32])),
         temporary: Temporary {
@@ -58,6 +59,7 @@ fn delivery(content: u8) -> FileDelivery {
         mode: 0o600,
         placed: None,
         generations: Vec::new(),
+        whose: Whose::Ours,
     }
 }
 

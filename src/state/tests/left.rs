@@ -121,6 +121,7 @@ fn being_left_counts_from_the_last_time_it_was_configured() {
         left: false,
         removing: false,
         adopted: None,
+        whose: Whose::Ours,
         marks: Marks::default(),
     };
     let written = Kept::written(record);

@@ -21,12 +21,12 @@ use super::{Rendered, Seen, directory};
 use crate::clock;
 use crate::config::Argv;
 use crate::decide;
-use crate::decide::file::{Access, Content, Mend, Observed};
+use crate::decide::file::{Access, Content, Mend, Observed, Wanted};
 use crate::decide::{Drift, Effect};
 use crate::failure::{Failure, Reason};
 use crate::names::EntryName;
 use crate::secret::{Fingerprint, SecretBytes};
-use crate::state::{FileDelivery, FileId, FileIntent, Mark, Placed, State, Temporary};
+use crate::state::{FileDelivery, FileId, FileIntent, Mark, Placed, State, Temporary, Whose};
 
 #[derive(Clone, Debug)]
 pub(super) struct OnDisk {
@@ -35,6 +35,8 @@ pub(super) struct OnDisk {
     pub(super) dir_mode: u32,
     /// As it was looked up for one operation.
     pub(super) ownership: Ownership,
+    /// Whether what is somebody else's may be replaced.
+    pub(super) adopt: bool,
     pub(super) check: Option<Argv>,
     /// Whether somebody has to hear of a change.
     pub(super) tells: bool,
@@ -277,9 +279,20 @@ impl OnDisk {
         fingerprint: Fingerprint,
         inode: &Inode,
     ) -> Result<(), Failure> {
+        let whose = self.whose(fingerprint, inode);
         self.clear_leftover(directory)?;
-        let delivery = self.delivery(fingerprint, Some(inode));
+        let delivery = FileDelivery {
+            whose,
+            ..self.delivery(fingerprint, Some(inode))
+        };
         self.state.set_file_delivered(delivery)
+    }
+
+    /// Whose it is that holds `fingerprint`.
+    fn whose(&self, fingerprint: Fingerprint, inode: &Inode) -> Whose {
+        let record = self.state.file(&self.path);
+        let found = (inode.file(), Content::Of(fingerprint));
+        decide::file::whose(record.as_ref(), found, self.adopt)
     }
 
     /// Sets the permission bits of the file whose content was seen to be `fingerprint`.
@@ -311,6 +324,7 @@ impl OnDisk {
         let Some(inode) = &seen.inode else {
             return Err(changed(&self.path));
         };
+        let whose = self.whose(fingerprint, inode);
         let settled = self.state.file(&self.path).is_some_and(|record| {
             record.entry == self.entry
                 && record.delivered == Some(fingerprint)
@@ -320,6 +334,7 @@ impl OnDisk {
                 && !record.left
                 && !record.removing
                 && record.adopted.is_none()
+                && record.whose == whose
         });
         if settled {
             return Ok(());
@@ -369,6 +384,12 @@ impl OnDisk {
             _ => return Err(changed(&self.path)),
         };
         let record = self.state.file(&self.path);
+        let wanted = Wanted {
+            fingerprint: content,
+            access: seen.access,
+            adopt: self.adopt,
+        };
+        decide::file::may_mend(&self.path, &seen.observed, record.as_ref(), &wanted)?;
         match decide::file::mend(&seen.observed, record.as_ref(), &seen.access) {
             Some(Mend::Afresh) => {
                 self.write(&self.copied(content)?, &seen)?;
@@ -458,6 +479,7 @@ impl OnDisk {
             mode: self.mode,
             placed: placed.map(|inode| inode.placed(&self.ownership)),
             generations: Vec::new(),
+            whose: Whose::Ours,
         }
     }
 }

@@ -103,6 +103,7 @@ impl LeftFile {
             mode: 0,
             dir_mode: 0,
             ownership: Ownership::trusting(owner),
+            adopt: false,
             check: None,
             tells: false,
             first_look,

@@ -22,6 +22,7 @@ use crate::names::SecretKey;
 use crate::state::{FileDelivery, FileIntent, Temporary};
 
 mod adoption;
+mod found;
 mod killed;
 pub(super) mod lab;
 mod readers;
@@ -71,6 +72,7 @@ impl Lab {
                 mode: 0o640,
                 placed: None,
                 generations: Vec::new(),
+                whose: crate::state::Whose::Ours,
             },
             found: None,
             temporary,
@@ -173,19 +175,6 @@ async fn a_file_of_somebody_else_is_left_alone() {
     });
     assert_eq!(deliver(&adopting, b"new").await, Ok(Effect::Updated));
     assert_eq!(deliver(&target, b"newer").await, Ok(Effect::Updated));
-}
-
-#[tokio::test]
-async fn a_file_that_already_holds_our_bytes_is_taken() {
-    let lab = Lab::new();
-    let target = lab.target("file");
-    fs::write(lab.path("file"), "same").unwrap();
-    mode(&lab.path("file"), 0o600);
-    let inode = fs::metadata(lab.path("file")).unwrap().ino();
-    assert_eq!(deliver(&target, b"same").await, Ok(Effect::Updated));
-    assert_eq!(mode_of(&lab.path("file")), 0o640);
-    assert_eq!(fs::metadata(lab.path("file")).unwrap().ino(), inode);
-    assert_eq!(deliver(&target, b"other").await, Ok(Effect::Updated));
 }
 
 #[tokio::test]
@@ -816,6 +805,7 @@ async fn a_change_that_was_cut_short_came_about_where_its_content_is_in_place() 
             mode: 0o640,
             placed: None,
             generations: Vec::new(),
+            whose: crate::state::Whose::Ours,
         },
         found: None,
         temporary: Temporary {

@@ -218,6 +218,28 @@ fn an_orphan_that_another_entry_writes_now_is_taken_over() {
     assert_eq!(stage.holds("a").as_deref(), Some("y"));
 }
 
+/// Bug: it was the entry's from then on, and went with it.
+#[test]
+fn a_file_that_held_the_very_bytes_before_stays_when_its_entry_is_gone() {
+    let stage = Stage::delivered(&["b"]);
+    stage.aws.put("a", "x");
+    let path = stage.path("a");
+    fs::write(&path, "x").unwrap();
+    fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
+    stage.configure(&["a", "b"]);
+    let done = stage.home.once(&[]);
+    assert_eq!(done.code, Some(0), "it is delivered: {done:?}");
+    stage.configure(&["b"]);
+    let pruned = stage.prune(&["--apply"]);
+    assert_eq!(pruned.code, Some(1), "{pruned:?}");
+    assert!(
+        pruned.stderr.contains("was not written by secretsyncd")
+            && pruned.stderr.contains("remove by hand"),
+        "{pruned:?}"
+    );
+    assert_eq!(stage.holds("a").as_deref(), Some("x"));
+}
+
 /// A first answer proves nothing.
 #[test]
 fn a_file_whose_source_is_not_found_once_stays() {

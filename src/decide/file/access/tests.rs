@@ -41,6 +41,7 @@ fn record(placed: Option<Placed>) -> FileRecord {
         inode: None,
         removing: false,
         adopted: None,
+        whose: Whose::Ours,
         marks: crate::state::Marks::default(),
     }
 }

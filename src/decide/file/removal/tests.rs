@@ -25,6 +25,7 @@ fn record() -> FileRecord {
         left: false,
         removing: false,
         adopted: None,
+        whose: Whose::Ours,
         marks: crate::state::Marks::default(),
     }
 }

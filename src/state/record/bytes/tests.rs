@@ -43,6 +43,7 @@ fn records_come_back_as_they_were() {
         left: true,
         removing: true,
         adopted: Some(Fingerprint::from_bytes([0xcd; 32])),
+        whose: Whose::Found,
         marks: Marks {
             pending: Some(mark(u64::MAX)),
             intended: Some(mark(0)),
@@ -53,11 +54,13 @@ fn records_come_back_as_they_were() {
         left_at: Some(Timestamp::from_second(1_790_000_000).unwrap()),
     };
     assert_eq!(file_from_bytes(&file_to_bytes(&file)), Ok(file.clone()));
-    // Earlier releases did not know of inodes, removals, adoption and actions.
+    // Earlier releases did not know of inodes, removals, adoption, actions and whose a file is.
     let bytes = String::from_utf8(file_to_bytes(&file)).unwrap();
     let mut older: serde_json::Map<String, serde_json::Value> =
         serde_json::from_str(&bytes).unwrap();
-    for unknown in ["inode", "removing", "adopted", "pending", "intended"] {
+    for unknown in [
+        "inode", "removing", "adopted", "whose", "pending", "intended",
+    ] {
         older.remove(unknown).unwrap();
     }
     let older = serde_json::to_vec(&older).unwrap();
@@ -65,6 +68,7 @@ fn records_come_back_as_they_were() {
         inode: None,
         removing: false,
         adopted: None,
+        whose: Whose::Ours,
         marks: Marks::default(),
         ..file.record.clone()
     };

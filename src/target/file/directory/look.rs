@@ -12,12 +12,13 @@ use rustix::process::geteuid;
 
 use super::names::{self, Link};
 use super::{DATA, place};
+use crate::decide;
 use crate::decide::directory::{Access, Beside, Found, Live, Modes, Observed, removal};
 use crate::decide::file::Content;
 use crate::failure::{Failure, Reason};
 use crate::names::SecretKey;
 use crate::secret::{Fingerprint, Payload, SecretBytes};
-use crate::state::{Generation, State};
+use crate::state::{Generation, State, Whose};
 use crate::target::file::acl;
 use crate::target::file::format::MAX_FILE_BYTES;
 use crate::target::file::format::set::{self, MAX_FILES};
@@ -130,8 +131,12 @@ pub(in crate::target::file) fn look(
     };
     let failed = |errno| refused("read directory", path, errno);
     let record = state.file(path);
+    let whose =
+        |live: &Inside| decide::directory::whose(record.as_ref(), (&live.name, live.id.inode()));
     // What stands at a key's name is compared only where that may make it ours.
-    let is_new = record.is_none_or(|it| it.left || it.delivered.is_none());
+    let is_new = record
+        .as_ref()
+        .is_none_or(|it| it.left || it.delivered.is_none());
     let mut survey = Survey::of((&directory, path), is_new.then_some(state))?;
     let live = match survey.data.as_ref().and_then(|it| names::beside(&it.text)) {
         Some(name) => inside(&directory, name, (state, ownership.group())).map_err(failed)?,
@@ -140,6 +145,7 @@ pub(in crate::target::file) fn look(
     if let Some(live) = &live {
         survey.others.retain(|name| **name != *live.name);
     }
+    let linked = survey.is_linked(live.as_ref());
     let mut sight = Sight {
         directory: Some(inode.id()),
         files: survey.stamps,
@@ -150,13 +156,6 @@ pub(in crate::target::file) fn look(
     let opened = !shared
         && (place::is_astray(&inode, ownership) || acl::is_there(&directory).map_err(failed)?);
     let own_mode = (!shared).then_some(inode.mode & !INHERITED);
-    let keys = live.as_ref().map(|live| &live.files);
-    let linked = keys.is_none_or(|keys| {
-        let all = keys
-            .keys()
-            .all(|key| survey.links.contains(key) || survey.beside.contains_key(key));
-        all && survey.links.iter().all(|key| keys.contains_key(key))
-    });
     sight.observed = Observed::Directory(Found {
         live: match (&live, &survey.data) {
             _ if survey.is_blocked => Live::Blocked,
@@ -179,6 +178,7 @@ pub(in crate::target::file) fn look(
             Access::ByModes
         },
         linked,
+        whose: live.as_ref().map_or(Whose::Ours, whose),
     });
     (sight.data, sight.live) = (survey.data, live);
     Ok(sight)
@@ -244,6 +244,16 @@ impl Survey {
                 .map_err(failed)?;
         }
         Ok(survey)
+    }
+
+    /// Whether every file of the generation has its link, or something in its place, and no link of ours leads to nothing.
+    fn is_linked(&self, live: Option<&Inside>) -> bool {
+        live.is_none_or(|live| {
+            let keys = &live.files;
+            let mut all = keys.keys();
+            all.all(|key| self.links.contains(key) || self.beside.contains_key(key))
+                && self.links.iter().all(|key| keys.contains_key(key))
+        })
     }
 
     fn add(

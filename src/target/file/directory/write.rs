@@ -11,12 +11,12 @@ use super::generation::Staged;
 use super::look::{INHERITED, Inside, Sight, inside, look, open_file};
 use super::{DATA, links, names, place, sweep};
 use crate::decide;
-use crate::decide::directory::{Access, Found, Keep, Modes, Observed, previous};
+use crate::decide::directory::{Keep, Modes, Observed, previous};
 use crate::decide::file::{Content, Verdict, was_put_there};
 use crate::decide::{Drift, Effect};
 use crate::failure::Failure;
 use crate::secret::Fingerprint;
-use crate::state::{FileDelivery, FileIntent, FileRecord, Generation};
+use crate::state::{FileDelivery, FileIntent, FileRecord, Generation, Whose};
 use crate::target::file::format::set;
 use crate::target::file::inode::Inode;
 use crate::target::file::on_disk::OnDisk;
@@ -88,7 +88,7 @@ fn write(disk: &OnDisk, content: &Rendered, seen: &Sight) -> Result<Timestamp, F
     Ok(at)
 }
 
-/// The generation that is replaced, where we made it or take it over. Any other stays where it is.
+/// The generation that is replaced, where we made it or were told to take it over. Any other stays where it is.
 fn own(disk: &OnDisk, live: &Inside, wanted: Fingerprint) -> Option<Generation> {
     let found = live.generation();
     let record = disk.state.file(&disk.path);
@@ -96,9 +96,9 @@ fn own(disk: &OnDisk, live: &Inside, wanted: Fingerprint) -> Option<Generation> 
     if let Some(known) = known.find(|it| (&it.name, it.inode) == (&found.name, found.inode)) {
         return Some(known.clone());
     }
-    let taken = live.content == Content::Of(wanted)
+    let holds = live.content == Content::Of(wanted)
         || record.is_some_and(|record| was_put_there(&record, live.content));
-    taken.then_some(found)
+    (disk.adopt && holds).then_some(found)
 }
 
 /// Runs the check on a generation that nobody reads yet, which has to leave it as it was.
@@ -164,12 +164,14 @@ fn settle(disk: &OnDisk, fingerprint: Fingerprint, seen: &Sight) -> Result<(), F
         return Err(changed(&disk.path));
     };
     sweep_once(disk)?;
+    let whose = whose(disk, live);
     let settled = disk.state.file(&disk.path).is_some_and(|record| {
         record.entry == disk.entry
             && record.delivered == Some(fingerprint)
             && record.intent.is_none()
             && record.mode == modes(disk).recorded()
-            && record.generations.iter().any(|it| it.name == live.name)
+            && record.whose == whose
+            && (whose != Whose::Ours || record.generations.iter().any(|it| it.name == live.name))
             && !record.left
     });
     if settled {
@@ -191,13 +193,25 @@ fn record(
     live: &Inside,
 ) -> Result<(), Failure> {
     let before = disk.state.file(&disk.path);
+    let whose = whose(disk, live);
     sweep::all((directory, &disk.path), before.as_ref(), Keep::Previous)?;
     // No swap has ended its time.
     let previous = before.as_ref().and_then(|it| previous(it, &live.name));
     let mut generations: Vec<_> = previous.cloned().into_iter().collect();
-    generations.push(live.generation());
-    disk.state
-        .set_file_delivered(delivery(disk, fingerprint, generations))
+    generations.extend((whose == Whose::Ours).then(|| live.generation()));
+    disk.state.set_file_delivered(FileDelivery {
+        whose,
+        ..delivery(disk, fingerprint, generations)
+    })
+}
+
+/// Whose the set is that is in place already.
+fn whose(disk: &OnDisk, live: &Inside) -> Whose {
+    if disk.adopt {
+        return Whose::Ours;
+    }
+    let record = disk.state.file(&disk.path);
+    decide::directory::whose(record.as_ref(), (&live.name, live.id.inode()))
 }
 
 /// How the directory differs from what was delivered. The first look of a process also removes what an earlier one left:
@@ -250,17 +264,18 @@ pub(in crate::target::file) fn sweep_left(
 /// Puts back modes, links and access where nothing else drifted.
 pub(in crate::target::file) fn repair(disk: &OnDisk) -> Result<Effect, Failure> {
     let seen = look(&disk.path, &disk.state, &disk.ownership)?;
-    let access = match (drift_of(disk, &seen)?, &seen.observed) {
-        (Some(Drift::Metadata), Observed::Directory(Found { access, .. })) => *access,
+    let found = match (drift_of(disk, &seen)?, &seen.observed) {
+        (Some(Drift::Metadata), Observed::Directory(found)) => found,
         (None, _) => return Ok(Effect::Unchanged),
         _ => return Err(changed(&disk.path)),
     };
     let Some(Content::Of(content)) = seen.content() else {
         return Err(changed(&disk.path));
     };
+    decide::directory::may_mend(&disk.path, found, disk.adopt)?;
     let record = disk.state.file(&disk.path);
     let effect = decide::directory::modes_effect(record.as_ref(), modes(disk).recorded());
-    if access == Access::Opened {
+    if found.takes_fresh_files() {
         let bytes = super::bytes(disk)?;
         let bytes = bytes.filter(|(_, found)| *found == Content::Of(content));
         let (bytes, _) = bytes.ok_or_else(|| changed(&disk.path))?;
@@ -313,5 +328,6 @@ fn delivery(disk: &OnDisk, fingerprint: Fingerprint, generations: Vec<Generation
         mode: modes(disk).recorded(),
         placed: None,
         generations,
+        whose: Whose::Ours,
     }
 }

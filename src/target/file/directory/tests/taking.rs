@@ -1,6 +1,10 @@
 //! What is there already.
 
+use std::collections::HashSet;
+
 use super::*;
+use crate::state::Whose;
+use crate::target::file::{LeftFile, Removed};
 
 #[tokio::test]
 async fn a_directory_that_was_made_beforehand_and_is_empty_is_filled() {
@@ -17,8 +21,9 @@ async fn a_directory_that_was_made_beforehand_and_is_empty_is_filled() {
     assert_eq!(lab.target().drift().await, Ok(None));
 }
 
+/// Links have to replace them, whatever they hold.
 #[tokio::test]
-async fn files_with_our_bytes_are_taken_and_others_are_not() {
+async fn plain_files_of_somebody_else_are_taken_only_by_adopt() {
     let lab = Lab::new();
     fs::create_dir(lab.path("")).unwrap();
     for (name, value) in ONE {
@@ -38,6 +43,12 @@ async fn files_with_our_bytes_are_taken_and_others_are_not() {
             None => fs::remove_file(lab.path(name)).unwrap(),
         }
     }
+    let failure = deliver(&target, ONE).await.unwrap_err();
+    assert!(failure.fact.contains("plain files"), "{failure}");
+    let target = lab.target_of(config::FileTarget {
+        adopt: true,
+        ..lab.spec()
+    });
     assert_eq!(deliver(&target, ONE).await, Ok(Effect::Updated));
     assert_eq!(lab.seen(), set(ONE));
     assert!(fs::symlink_metadata(lab.path("key")).unwrap().is_symlink());
@@ -68,25 +79,101 @@ async fn adopt_takes_the_keys_and_leaves_the_rest() {
 }
 
 /// As kubelet makes them, or an earlier life of ours whose ledger is gone.
-#[tokio::test]
-async fn a_volume_with_our_bytes_is_taken_whatever_its_generation_is_called() {
-    let lab = Lab::new();
+fn volume(lab: &Lab) -> PathBuf {
     fs::create_dir(lab.path("")).unwrap();
     let generation = lab.path("..2026_11_23_16_25_01.123456789");
     fs::create_dir(&generation).unwrap();
     for (name, value) in ONE {
         fs::write(generation.join(name), value).unwrap();
+        mode(&generation.join(name), 0o640);
         symlink(format!("..data/{name}"), lab.path(name)).unwrap();
     }
+    mode(&generation, 0o750);
+    mode(&lab.path(""), 0o750);
     symlink("..2026_11_23_16_25_01.123456789", lab.path("..data")).unwrap();
+    generation
+}
+
+/// Bug: it counted as ours, got our modes, and went with the entry.
+#[tokio::test]
+async fn a_volume_with_our_bytes_is_delivered_and_never_ours_to_remove() {
+    let lab = Lab::new();
+    let generation = volume(&lab);
     let target = lab.target();
     let failure = deliver(&target, TWO).await.unwrap_err();
     assert_eq!(failure.reason, Reason::Conflict);
-    assert_eq!(deliver(&target, ONE).await, Ok(Effect::Updated));
+    for _ in 0..2 {
+        assert_eq!(deliver(&target, ONE).await, Ok(Effect::Unchanged));
+        assert_eq!(target.drift().await, Ok(None));
+        let record = lab.state.file(target.path()).unwrap();
+        assert_eq!(record.whose, Whose::Found);
+    }
+    let failure = target.remove().await.unwrap_err();
+    assert!(failure.fact.contains("was not written by"), "{failure}");
+    lab.state.keep_only_files(HashSet::new()).unwrap();
+    let entry = EntryName::new("db").unwrap();
+    let state = Arc::clone(&lab.state);
+    let left = LeftFile::new(lab.spec().path, entry, state, &lab.seats);
+    let failure = left.remove().await.unwrap_err();
+    assert!(failure.fact.contains("was not written by"), "{failure}");
+    assert_eq!((lab.seen(), lab.live()), (set(ONE), generation));
+}
+
+#[tokio::test]
+async fn a_volume_of_somebody_else_keeps_its_modes_and_links() {
+    let lab = Lab::new();
+    let generation = volume(&lab);
+    let target = lab.target();
+    let refused = async || {
+        let failure = deliver(&target, ONE).await.unwrap_err();
+        assert!(failure.fact.contains("was not written by"), "{failure}");
+        assert!(failure.help().contains("adopt"));
+    };
+    mode(&generation.join("key"), 0o644);
+    refused().await;
+    assert_eq!(mode_of(&generation.join("key")), 0o644);
+    mode(&generation.join("key"), 0o640);
+    fs::remove_file(lab.path("key")).unwrap();
+    refused().await;
+    assert!(!lab.path("key").exists());
+    symlink("..data/key", lab.path("key")).unwrap();
+    deliver(&target, ONE).await.unwrap();
+    mode(&generation.join("key"), 0o644);
+    assert_eq!(target.drift().await, Ok(Some(Drift::Metadata)));
+    let failure = target.repair_mode().await.unwrap_err();
+    assert!(failure.fact.contains("was not written by"), "{failure}");
+    assert_eq!(mode_of(&generation.join("key")), 0o644);
+}
+
+#[tokio::test]
+async fn what_takes_the_place_of_a_volume_is_ours_and_what_it_was_stays_beside() {
+    let lab = Lab::new();
+    let generation = volume(&lab);
+    let target = lab.target();
+    deliver(&target, ONE).await.unwrap();
+    for content in [TWO, ONE, TWO] {
+        assert_eq!(deliver(&target, content).await, Ok(Effect::Updated));
+        assert_eq!(lab.seen(), set(content));
+    }
+    assert!(generation.join("key").exists(), "it is not ours to remove");
+    assert_eq!(target.remove().await, Ok(Removed::Deleted));
+    assert!(generation.join("key").exists());
+}
+
+#[tokio::test]
+async fn adopt_takes_a_volume_whole() {
+    let lab = Lab::new();
+    let generation = volume(&lab);
+    mode(&generation.join("key"), 0o644);
+    let adopting = lab.target_of(config::FileTarget {
+        adopt: true,
+        ..lab.spec()
+    });
+    assert_eq!(deliver(&adopting, ONE).await, Ok(Effect::Updated));
     assert_eq!(lab.live(), generation, "only its modes were wrong");
     assert_eq!(mode_of(&generation.join("key")), 0o640);
-    deliver(&target, TWO).await.unwrap();
-    deliver(&target, ONE).await.unwrap();
+    deliver(&adopting, TWO).await.unwrap();
+    deliver(&adopting, ONE).await.unwrap();
     assert!(!generation.exists());
 }
 
