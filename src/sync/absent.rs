@@ -21,6 +21,8 @@ use crate::target::holdings::Holdings;
 const CERTAIN_AFTER: &str =
     "once two direct reads have said so, at least ten minutes and an interval apart";
 
+const NEVER_CERTAIN: &str = "that it was deleted can never be proven of a file store, or of tags alone, so everything stays";
+
 const HELD: &str = "that is certain, but more than three targets and a fifth of all would lose something within an hour, so it is held";
 
 /// Where content comes from: an item of the entry, of a `find` one of its matches.
@@ -120,6 +122,26 @@ struct Absent {
     failure: Failure,
     /// A `find` lists it no longer.
     lost: bool,
+    proving: Proving,
+}
+
+/// Whether it can become certain at all that a secret is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Proving {
+    Possible,
+    /// What was delivered of it has no ARN to ask for: it came from a file store, or is made of tags alone.
+    Impossible,
+}
+
+impl Proving {
+    fn of(run: &Run, read: &Read) -> Self {
+        let delivered = run.delivered.get(read);
+        if delivered.is_none_or(|version| proof_of(read, &version.identity).is_some()) {
+            Self::Possible
+        } else {
+            Self::Impossible
+        }
+    }
 }
 
 /// The read by the complete ARN of what `read` once answered with.
@@ -393,6 +415,12 @@ fn refused(absent: &Absent, policy: DeletionPolicy) -> Failure {
         DeletionPolicy::Delete => "the target goes, with everything else that it is made of,",
         DeletionPolicy::Retain => return absent.failure.clone(),
     };
+    if absent.proving == Proving::Impossible {
+        let fact = format!("{}; {NEVER_CERTAIN}", absent.failure.fact);
+        return Failure::new(absent.failure.reason, fact).with_help(
+            "put it back; what is to go, take out of the configuration and remove with `secretsyncd prune --apply`",
+        );
+    }
     let fact = format!("{}; {goes} {CERTAIN_AFTER}", absent.failure.fact);
     Failure::new(absent.failure.reason, fact)
         .with_help("wait, or put it back; where it may go at once, take it out of the entry")
@@ -420,6 +448,7 @@ fn standings(run: &Run, answers: &Answers) -> (usize, Vec<Absent>) {
             standing: standing(run, read, failure),
             failure: failure.clone(),
             lost: false,
+            proving: Proving::of(run, read),
         }),
     };
     let mut gone = Vec::new();
@@ -497,6 +526,7 @@ fn lost_of(
                 "everything keeps its content; put the secret or its tags back, or set `on_missing` of the `find`",
             ),
             lost: true,
+            proving: Proving::Possible,
         }
     });
     absent.collect()

@@ -12,8 +12,8 @@ use crate::assemble::Templates;
 use crate::config::problems::{At, Place, Problem};
 use crate::config::tree::{Table, Value};
 use crate::config::{
-    DataFrom, DataItem, Entry, FileFormat, FileTarget, KubernetesTarget, OnMissing, RefreshPolicy,
-    Selection, Target,
+    DataFrom, DataItem, DeletionPolicy, Entry, FileFormat, FileTarget, KubernetesTarget, OnMissing,
+    RefreshPolicy, Selection, Target,
 };
 use crate::names::{EntryName, StoreName};
 
@@ -87,6 +87,8 @@ pub(super) fn lower(
         .filter_map(|t| file::lower(cx, t, &keys, &defaults.file))
         .collect();
     can_be_read_back(cx, said, has_template, &files);
+    let policies = policies(&secrets, &files);
+    can_be_proven(cx, policies, (stores(&data_from, &data.items), references));
     has_both(cx, table.at, (has_source, has_target));
     table.finish();
     let template = template.flatten();
@@ -166,6 +168,47 @@ fn can_be_read_back(
         Some(file) => problem.other(file.at, "this file is one"),
         None => problem,
     });
+}
+
+/// Where the policy of each target stands.
+fn policies(
+    secrets: &kubernetes::Secrets,
+    files: &[At<FileTarget>],
+) -> Vec<(Place, DeletionPolicy)> {
+    let listed = secrets.listed.iter();
+    let listed = listed.map(|it| (it.at, it.value.deletion_policy));
+    let selected = secrets.selected.iter();
+    let selected = selected.map(|it| (it.at, it.value.like().deletion_policy));
+    let files = files.iter().map(|it| (it.at, it.value.deletion_policy));
+    listed.chain(selected).chain(files).collect()
+}
+
+/// Nothing goes by a policy without the proof that a source was deleted, and a file store has none.
+fn can_be_proven<'a>(
+    cx: &Lowering<'_>,
+    policies: Vec<(Place, DeletionPolicy)>,
+    (stores, references): (impl Iterator<Item = &'a StoreName>, &References),
+) {
+    let proofs: Vec<bool> = stores
+        .map(|store| references.facts(Some(store)).kind != StoreKind::File)
+        .collect();
+    let never = |policy| match policy {
+        DeletionPolicy::Retain => None,
+        DeletionPolicy::Delete if proofs.contains(&false) => Some("delete"),
+        DeletionPolicy::Merge if !proofs.contains(&true) => Some("merge"),
+        DeletionPolicy::Delete | DeletionPolicy::Merge => None,
+    };
+    for (at, policy) in policies {
+        let Some(word) = never(policy).filter(|_| !proofs.is_empty()) else {
+            continue;
+        };
+        let message = format!(
+            "`deletion_policy = \"{word}\"` never takes effect here: a file store cannot prove that something was deleted"
+        );
+        cx.problems.push(Problem::warning(at, message).help(
+            "take it out; what is to go, take out of the configuration and remove with `secretsyncd prune --apply`",
+        ));
+    }
 }
 
 /// The entry's own store, else the default one.

@@ -240,3 +240,30 @@ fn both_places_are_named() {
        |        ^
     "#);
 }
+
+/// Who waits for it would wait for ever.
+#[test]
+fn a_policy_that_needs_a_proof_is_warned_of_over_a_store_that_has_none() {
+    let never = |policy: &str| {
+        format!(
+            "`deletion_policy = \"{policy}\"` never takes effect here: a file store cannot prove that something was deleted"
+        )
+    };
+    let file = "[[T.file]]\npath = \"/x/a\"\nformat = \"json\"\ndeletion_policy = \"delete\"";
+    assert_eq!(wrong("file", &entry("one", "a", file)), [never("delete")]);
+    let secret = |policy: &str| {
+        format!(
+            "[[T.kubernetes]]\ncluster = \"k\"\nnamespace = \"n\"\nname = \"s\"\ndeletion_policy = \"{policy}\""
+        )
+    };
+    for policy in ["delete", "merge"] {
+        let text = entry("one", "a", &secret(policy));
+        assert_eq!(wrong("file", &text), [never(policy)]);
+        let proven = text.replace("\"local\"", "\"prod\"");
+        assert_eq!(wrong("file", &proven), [""; 0]);
+    }
+    assert_eq!(
+        wrong("file", &entry("one", "a", &secret("retain"))),
+        [""; 0]
+    );
+}

@@ -240,6 +240,25 @@ fn a_file_that_held_the_very_bytes_before_stays_when_its_entry_is_gone() {
     assert_eq!(stage.holds("a").as_deref(), Some("x"));
 }
 
+/// Bug: it was said to wait, for ever.
+#[test]
+fn a_file_store_that_proves_nothing_says_so() {
+    let home = Home::new();
+    let delete = file(&home, "a", "deletion_policy = \"delete\"");
+    home.write("secrets.toml", "a = 'x'\nb = 'x'\n");
+    home.configure(&("[stores.prod.file]\npath = \"secrets.toml\"\n".to_owned() + &delete));
+    let checked = home.finish(&["check"]);
+    assert!(checked.stderr.contains("never takes effect"), "{checked:?}");
+    assert_eq!(home.once(&[]).code, Some(0));
+    home.write("secrets.toml", "b = 'x'\n");
+    let done = home.once(&[]);
+    assert_eq!(done.code, Some(1), "{done:?}");
+    let said = done.stdout + &done.stderr;
+    assert!(said.contains("can never be proven"), "{said}");
+    assert!(!said.contains("ten minutes"), "{said}");
+    assert_eq!(home.read_text("targets/a").as_deref(), Some("x"));
+}
+
 /// A first answer proves nothing.
 #[test]
 fn a_file_whose_source_is_not_found_once_stays() {
