@@ -10,8 +10,9 @@ use std::sync::{Mutex, PoisonError};
 
 use rustix::io::Errno;
 use rustix::process::{self, Pid, PidfdFlags, pidfd_open, pidfd_send_signal};
+use tokio::sync::Notify;
 use tokio::task::spawn_blocking;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 use super::pid_file;
 use super::run::{Did, Order, failed};
@@ -40,13 +41,14 @@ pub(super) async fn send(to: &SignalTo, signal: Signal, order: &Order) -> Result
 }
 
 /// The file may lie on a disk that hangs, and a thread that waits for one cannot be ended: there is one for a path, and as
-/// long as it waits no other is begun.
+/// long as it waits no other is begun. Whoever comes meanwhile has its turn after it.
 async fn alone_at<T: Send + 'static>(
     path: &Path,
     order: &Order,
     work: impl FnOnce(&Path) -> Result<T, Failure> + Send + 'static,
 ) -> Result<T, Failure> {
-    let Some(turn) = Turn::at(path) else {
+    let end = Instant::now() + order.timeout;
+    let Ok(turn) = timeout_at(end, Turn::wait_at(path)).await else {
         let fact = format!(
             "{}: the disk that holds the file has not answered since an earlier try",
             order.action
@@ -56,7 +58,7 @@ async fn alone_at<T: Send + 'static>(
     };
     let done = spawn_blocking(move || work(&turn.0));
     let late = || failed(order, Trouble::TooLate(order.timeout));
-    let done = timeout(order.timeout, done).await.map_err(|_| late())?;
+    let done = timeout_at(end, done).await.map_err(|_| late())?;
     done.map_err(|_| failed(order, Trouble::Broken))?
 }
 
@@ -64,8 +66,20 @@ async fn alone_at<T: Send + 'static>(
 struct Turn(PathBuf);
 
 static TAKEN: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+static GIVEN_BACK: Notify = Notify::const_new();
 
 impl Turn {
+    async fn wait_at(path: &Path) -> Self {
+        loop {
+            // Before the look, so that what is given back after it is heard.
+            let given_back = GIVEN_BACK.notified();
+            if let Some(turn) = Self::at(path) {
+                return turn;
+            }
+            given_back.await;
+        }
+    }
+
     fn at(path: &Path) -> Option<Self> {
         let mut taken = TAKEN.lock().unwrap_or_else(PoisonError::into_inner);
         let path = path.to_owned();
@@ -77,6 +91,8 @@ impl Drop for Turn {
     fn drop(&mut self) {
         let mut taken = TAKEN.lock().unwrap_or_else(PoisonError::into_inner);
         taken.remove(&self.0);
+        drop(taken);
+        GIVEN_BACK.notify_waiters();
     }
 }
 
@@ -172,6 +188,8 @@ mod tests {
     use std::sync::mpsc::channel;
     use std::time::Duration;
 
+    use futures_util::FutureExt as _;
+
     use super::*;
     use crate::config::Action;
 
@@ -197,7 +215,7 @@ mod tests {
         assert!(late.fact.contains("ran longer than"), "{late}");
         for _ in 0..3 {
             let begun = |_: &Path| -> Result<(), Failure> { panic!("another thread") };
-            let refused = alone_at(path, &patient, begun).await.unwrap_err();
+            let refused = alone_at(path, &quick, begun).await.unwrap_err();
             assert!(refused.fact.contains("since an earlier try"), "{refused}");
         }
         let elsewhere = alone_at(Path::new("/other.pid"), &patient, |_| Ok(()));
@@ -207,5 +225,31 @@ mod tests {
             tokio::task::yield_now().await;
         }
         assert_eq!(alone_at(path, &patient, |_| Ok(7)).await, Ok(7));
+    }
+
+    /// Bug: two actions for one PID file at the same time, and the second failed and blamed the disk.
+    #[tokio::test]
+    async fn two_signals_for_one_file_go_one_after_the_other() {
+        let path = Path::new("/run/app.pid");
+        let order = |signal| Order {
+            action: Action::Signal(SignalTo::PidFile(path.into()), signal),
+            timeout: Duration::from_mins(1),
+            log_output: false,
+            sources: Vec::new(),
+        };
+        let (first, second) = (order(Signal::Hup), order(Signal::Usr1));
+        let (go, waits) = channel::<()>();
+        let held = alone_at(path, &first, move |_: &Path| {
+            let _ = waits.recv();
+            Ok(1)
+        });
+        let after = async {
+            let next = alone_at(path, &second, |_: &Path| Ok(2));
+            let mut next = Box::pin(next);
+            assert!((&mut next).now_or_never().is_none());
+            drop(go);
+            next.await
+        };
+        assert_eq!(tokio::join!(held, after), (Ok(1), Ok(2)));
     }
 }
