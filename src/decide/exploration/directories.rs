@@ -202,7 +202,7 @@ impl World {
 
     fn write(&mut self, content: u8, until: Until) -> Did {
         self.looked = true;
-        self.sweep(Keep::Nothing);
+        self.sweep(Keep::Previous);
         let number = self.new_number(1);
         let (old, record) = (self.live(), self.record.as_ref());
         let own = old.filter(|old| {
@@ -211,9 +211,15 @@ impl World {
         });
         let mut generations: Vec<_> = own.iter().map(|it| generation(it.number)).collect();
         generations.push(generation(number));
+        let before = record.zip(self.live);
+        let before = before.and_then(|(record, live)| previous(record, name(live)));
+        let before: Vec<_> = before.cloned().into_iter().collect();
         let delivery = delivery(content, generations);
         let intent = FileIntent {
-            delivery: delivery.clone(),
+            delivery: FileDelivery {
+                generations: [&*before, &*delivery.generations].concat(),
+                ..delivery.clone()
+            },
             found: old.map(|old| print(old.content)),
             temporary: Temporary {
                 number,
@@ -229,10 +235,13 @@ impl World {
             ours: true,
             touched: false,
         });
-        if until != Until::Made {
-            (self.before, self.live) = (self.live, Some(number));
+        if until == Until::Made {
+            return Did::Nothing;
         }
+        (self.before, self.live) = (self.live, Some(number));
         if until == Until::Recorded {
+            let spent = |it: &Made| before.iter().any(|old| old.inode == it.number);
+            self.there.retain(|it| !spent(it));
             self.record = Some(FileRecord::delivered(self.record.as_ref(), &delivery));
         }
         Did::Wrote
@@ -312,7 +321,8 @@ impl World {
         let Ok(Removal::Remove { .. }) = verdict else {
             return Did::Nothing;
         };
-        self.live = None;
+        // That ends the time of what readers had before, too.
+        (self.live, self.before) = (None, None);
         if until != Until::Made {
             self.sweep(Keep::Nothing);
         }

@@ -29,12 +29,7 @@ pub(super) fn all(
     let name = live.as_ref().map(|live| &*live.text);
     let spent = record.map(|record| spent(record, name, keep));
     for old in spent.into_iter().flatten() {
-        if generation(directory, old).map_err(failed)? == Swept::NotOurs {
-            tracing::warn!(
-                path = %path.join(&old.name).display(),
-                "an old generation holds what secretsyncd did not make; that stays"
-            );
-        }
+        one((directory, path), old)?;
     }
     let Some(names) = names::list(directory, 2 * MAX_FILES).map_err(failed)? else {
         return Ok(());
@@ -50,6 +45,19 @@ pub(super) fn all(
                 Err(errno) => return Err(failed(errno)),
             }
         }
+    }
+    Ok(())
+}
+
+/// Removes one generation of ours.
+pub(super) fn one((directory, path): (&OwnedFd, &Path), old: &Generation) -> Result<(), Failure> {
+    let swept = generation(directory, old);
+    let swept = swept.map_err(|errno| refused("clear leftovers in", path, errno))?;
+    if swept == Swept::NotOurs {
+        tracing::warn!(
+            path = %path.join(&old.name).display(),
+            "an old generation holds what secretsyncd did not make; that stays"
+        );
     }
     Ok(())
 }

@@ -60,7 +60,9 @@ fn write(disk: &OnDisk, content: &Rendered, seen: &Sight) -> Result<Timestamp, F
     // What this write replaces is not for the next look to remove.
     disk.first_look.take();
     let record = disk.state.file(path);
-    sweep::all((&directory, path), record.as_ref(), Keep::Nothing)?;
+    sweep::all((&directory, path), record.as_ref(), Keep::Previous)?;
+    let before = seen.live.as_ref().zip(record.as_ref());
+    let before = before.and_then(|(live, record)| previous(record, &live.name));
     let staged = Staged::create(&directory, disk, &values)?;
     let own = seen
         .live
@@ -69,8 +71,12 @@ fn write(disk: &OnDisk, content: &Rendered, seen: &Sight) -> Result<Timestamp, F
     let mut generations: Vec<_> = own.into_iter().collect();
     generations.push(staged.generation().clone());
     let delivery = delivery(disk, content.fingerprint, generations);
+    let until_swapped = before.into_iter().chain(&delivery.generations);
     disk.state.set_file_intent(FileIntent {
-        delivery: delivery.clone(),
+        delivery: FileDelivery {
+            generations: until_swapped.cloned().collect(),
+            ..delivery.clone()
+        },
         found: match seen.content() {
             Some(Content::Of(found)) => Some(found),
             Some(Content::Unknown | Content::Staged) | None => None,
@@ -84,6 +90,9 @@ fn write(disk: &OnDisk, content: &Rendered, seen: &Sight) -> Result<Timestamp, F
     let at = staged.swap(seen.data.as_ref())?;
     links::put_right((&directory, path), &keys, &seen.files, number)?;
     tell_of_others(disk, seen);
+    if let Some(before) = before {
+        sweep::one((&directory, path), before)?;
+    }
     disk.state.set_file_delivered(delivery)?;
     Ok(at)
 }

@@ -31,6 +31,39 @@ fn payload_of(version: u64) -> Payload {
     payload(&all)
 }
 
+/// Bug: the write that failed had taken it away.
+#[tokio::test]
+async fn a_write_that_fails_leaves_the_generation_before_to_its_readers() {
+    let lab = Lab::new();
+    let target = lab.target();
+    deliver(&target, ONE).await.unwrap();
+    let before = fs::File::open(lab.path("..data")).unwrap();
+    deliver(&target, TWO).await.unwrap();
+    let refusing = lab.target_of(config::FileTarget {
+        check: Some(config::Argv {
+            program: "/bin/false".into(),
+            arguments: Vec::new(),
+        }),
+        ..lab.spec()
+    });
+    let (name, value) = ONE[0];
+    let holds = || {
+        let opened = openat(&before, name, OFlags::RDONLY, Mode::empty());
+        let mut text = String::new();
+        opened.is_ok_and(|file| fs::File::from(file).read_to_string(&mut text).is_ok())
+            && text == value
+    };
+    for _ in 0..2 {
+        deliver(&refusing, ONE).await.unwrap_err();
+        assert_eq!(lab.seen(), set(TWO));
+        assert!(holds());
+    }
+    deliver(&target, ONE).await.unwrap();
+    assert!(!holds(), "a swap has ended its time");
+    let generations = lab.names().into_iter().filter(|name| name == "GEN");
+    assert_eq!(generations.count(), 2);
+}
+
 #[derive(Debug, Default)]
 struct Seen {
     opens: u64,
