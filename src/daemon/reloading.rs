@@ -33,6 +33,9 @@ use crate::watch::{self, Watched};
 /// How long a reload waits for a disk; a healthy one needs milliseconds.
 const REMOVAL_LIMIT: Duration = Duration::from_secs(30);
 
+/// What a disk that answers takes at most.
+const HEALTHY: Duration = Duration::from_secs(1);
+
 /// An address that answers.
 #[derive(Debug)]
 pub(super) struct Listening {
@@ -267,10 +270,13 @@ impl Reloading {
         // Nobody who removes something waits behind a disk that hangs.
         let waited = no_file_removal(&state, &next, REMOVAL_LIMIT).await;
         waited.map_err(Refused::Failed)?;
+        // One that hangs is its own entry's trouble.
+        let _ = state.file_removals().none_of(is_by_policy, HEALTHY).await;
         // No orphan that is configured from now on is being removed.
         let no_removal = self.house.state.removals().write().await;
         let none = no_file_removal(&state, &next, Duration::ZERO).await;
         none.map_err(Refused::Failed)?;
+        call_off_removals(&state);
         let told =
             spawn_blocking(move || tell_configured(&state, &next, &territory).map(|()| next));
         let next = told.await.map_err(|_| Refused::Late)?;
@@ -299,13 +305,28 @@ impl Reloading {
     }
 }
 
-/// Waits for threads that take files away on which the next configuration has a say: those that it writes, and those that
-/// the present one wants to go. A disk that hangs keeps it from counting, rather than lose what it is to keep.
+fn is_by_policy(_: &Path, grounds: Grounds) -> bool {
+    grounds == Grounds::Policy
+}
+
+/// What the present configuration wants to go, the next one may want to keep.
+fn call_off_removals(state: &State) {
+    for path in state.file_removals().call_off(is_by_policy) {
+        tracing::warn!(
+            path = %path.display(), help = "check the disk, or the server of a network file system",
+            "a file is being removed whose sources are gone for certain, and its disk does not answer; the new \
+             configuration counts without waiting for that"
+        );
+    }
+}
+
+/// Waits for threads that take away what no entry wrote and the next configuration writes. A disk that hangs keeps it from
+/// counting, rather than lose what it is to keep.
 async fn no_file_removal(state: &State, next: &Config, limit: Duration) -> Result<(), Failure> {
     let written = configured::files_of(next);
     let removals = state.file_removals();
     let counts = |path: &Path, grounds| match grounds {
-        Grounds::Policy => true,
+        Grounds::Policy => false,
         Grounds::Orphaned => written.contains(path),
     };
     let none = removals.none_of(counts, limit).await;
@@ -385,5 +406,43 @@ fn tell(cause: &str, refused: &Refused) -> (String, String) {
             (failure.to_string(), failure.help().to_owned())
         }
         Refused::Late => Default::default(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(dir: &Path) -> Config {
+        let text = format!(
+            "[daemon]\nstate_dir = '{0}/state'\ncontrol_socket = '{0}/run/control'\n[stores.s.file]\npath = '{0}/s.toml'\n[secrets.e]\n\
+             store = 's'\ndata = [{{ secret_key = 'a', remote_ref = {{ key = 'x' }} }}]\n[[secrets.e.file]]\n\
+             path = '{0}/a'\nkey = 'a'\n",
+            dir.display()
+        );
+        std::fs::write(dir.join("main.toml"), text).unwrap();
+        std::fs::write(dir.join("s.toml"), "x = 'v'\n").unwrap();
+        let loaded = config::load(&dir.join("main.toml"), &Surroundings::default());
+        loaded
+            .unwrap_or_else(|wrong| panic!("{}", wrong.render(false)))
+            .config
+    }
+
+    /// Bug: no other configuration was accepted as long as one disk did not answer.
+    #[tokio::test(start_paused = true)]
+    async fn a_removal_by_policy_that_hangs_keeps_no_configuration_from_counting() {
+        let dir = tempfile::tempdir().unwrap();
+        let next = config(dir.path());
+        let state = State::open(&dir.path().join("state")).unwrap();
+        let (written, other) = (dir.path().join("a"), dir.path().join("b"));
+        let (hangs, _awaited) = state.file_removals().begin(&written, Grounds::Policy);
+        assert!(hangs.becomes_certain());
+        let (orphan, _orphan) = state.file_removals().begin(&other, Grounds::Orphaned);
+        assert!(orphan.becomes_certain());
+        assert_eq!(no_file_removal(&state, &next, REMOVAL_LIMIT).await, Ok(()));
+        let (again, _again) = state.file_removals().begin(&written, Grounds::Orphaned);
+        assert!(again.becomes_certain());
+        let refused = no_file_removal(&state, &next, REMOVAL_LIMIT).await;
+        assert_eq!(refused.unwrap_err().reason, Reason::Timeout);
     }
 }

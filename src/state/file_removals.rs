@@ -100,6 +100,19 @@ impl FileRemovals {
         }
     }
 
+    /// Those of them that are not certain do not take place any more. Returns the others, which do.
+    pub fn call_off(&self, these: impl Fn(&Path, Grounds) -> bool) -> Vec<PathBuf> {
+        let mut all = self.lock();
+        all.under_way
+            .retain(|_, it| it.certain || !these(&it.path, it.grounds));
+        let certain = all.under_way.values();
+        let certain = certain.filter(|it| these(&it.path, it.grounds));
+        let certain = certain.map(|it| it.path.clone()).collect();
+        drop(all);
+        self.ended.notify_waiters();
+        certain
+    }
+
     fn first(&self, these: impl Fn(&Path, Grounds) -> bool) -> Option<PathBuf> {
         let all = self.lock();
         let mut of_these = all
@@ -174,6 +187,21 @@ mod tests {
         assert_eq!(all.none_of(by_policy, LIMIT).await, Err(b.to_owned()));
         drop(other);
         assert_eq!(all.none_of(|_, _| true, Duration::ZERO).await, Ok(()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_called_off_does_not_take_place_unless_it_is_certain() {
+        let all = FileRemovals::default();
+        let (first, _first) = all.begin(Path::new("/a"), Grounds::Policy);
+        let (second, _second) = all.begin(Path::new("/b"), Grounds::Policy);
+        let (orphan, _orphan) = all.begin(Path::new("/c"), Grounds::Orphaned);
+        assert!(first.becomes_certain());
+        let by_policy = |_: &Path, grounds| grounds == Grounds::Policy;
+        assert_eq!(all.call_off(by_policy), [PathBuf::from("/a")]);
+        assert!(!second.becomes_certain());
+        assert!(orphan.becomes_certain());
+        drop(first);
+        assert_eq!(all.call_off(by_policy), Vec::<PathBuf>::new());
     }
 
     /// Bug: a thread that a disk had held for minutes took a file away whose source was back by then.
