@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::net::UnixListener;
+use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::group;
 use super::socket::{self, Socket};
@@ -25,7 +26,16 @@ pub struct Door {
 #[derive(Debug)]
 pub struct Place(Kept);
 
-/// Nothing once the daemon is stopping.
+/// What a look at the place of the socket has found.
+#[derive(Debug)]
+pub(super) enum Looked {
+    InPlace,
+    /// It had been taken away; somebody else listens from now on.
+    MadeAgain(UnixListener),
+    Failed(Failure),
+}
+
+/// Nothing once the daemon is stopping. Never held while a disk is waited for: who stops does not wait for one.
 type Kept = Arc<Mutex<Option<Socket>>>;
 
 /// Who may ask beyond root and our own user.
@@ -57,24 +67,26 @@ pub fn open(path: &Path, group: Option<&str>) -> Result<(Door, Place), Failure> 
 }
 
 impl Door {
-    /// Whether nobody finds the socket any more. Where something else is in its place, that stays and is said once.
-    pub(super) fn look(&mut self) {
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.as_ref().is_none_or(|socket| socket.is_at(&self.path)) {
-            self.told = false;
-            return;
-        }
-        match socket::open(&self.path, self.group) {
-            Ok((listener, socket)) => {
+    /// Looks whether nobody finds the socket any more, and makes it again then. Its disk may hang, so this has a thread of
+    /// its own; whoever calls begins no other before it has ended.
+    pub(super) fn look(&self) -> JoinHandle<Looked> {
+        let (path, group, kept) = (self.path.clone(), self.group, Arc::clone(&self.kept));
+        spawn_blocking(move || look(&path, group, &kept))
+    }
+
+    /// Where something else is in its place, that stays and is said once.
+    pub(super) fn saw(&mut self, looked: Looked) {
+        match looked {
+            Looked::InPlace => self.told = false,
+            Looked::MadeAgain(listener) => {
                 tracing::warn!(
                     "the control socket {} had been taken away; it is there again",
                     self.path.display()
                 );
                 self.listener = listener;
-                *kept = Some(socket);
                 self.told = false;
             }
-            Err(failure) => {
+            Looked::Failed(failure) => {
                 if !self.told {
                     tracing::error!(
                         help = failure.help(),
@@ -87,9 +99,70 @@ impl Door {
     }
 }
 
+fn look(path: &Path, group: Option<u32>, kept: &Mutex<Option<Socket>>) -> Looked {
+    let lock = || kept.lock().unwrap_or_else(PoisonError::into_inner);
+    let present = lock().as_ref().map(Socket::id);
+    if present.is_none_or(|id| id.is_at(path)) {
+        return Looked::InPlace;
+    }
+    match socket::open(path, group) {
+        Ok((listener, socket)) => {
+            let mut kept = lock();
+            let stopping = kept.is_none();
+            let old = if stopping {
+                Some(socket)
+            } else {
+                kept.replace(socket)
+            };
+            drop(kept);
+            drop(old);
+            if stopping {
+                Looked::InPlace
+            } else {
+                Looked::MadeAgain(listener)
+            }
+        }
+        Err(failure) => Looked::Failed(failure),
+    }
+}
+
 impl Drop for Place {
     fn drop(&mut self) {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.take();
+        let socket = kept.take();
+        drop(kept);
+        drop(socket);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+
+    use super::*;
+
+    /// Bug: a disk that hung held up a worker, and everything else that ran there.
+    #[tokio::test]
+    async fn a_look_that_hangs_holds_up_nobody() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("control.sock");
+        let (mut door, place) = open(&path, None).unwrap();
+        let kept = Arc::clone(&door.kept);
+        let hangs = kept.lock().unwrap();
+        let mut look = door.look();
+        tokio::task::yield_now().await;
+        assert!((&mut look).now_or_never().is_none());
+        std::fs::remove_file(&path).unwrap();
+        drop(hangs);
+        let looked = look.await.unwrap();
+        assert!(matches!(looked, Looked::MadeAgain(_)), "{looked:?}");
+        door.saw(looked);
+        assert!(tokio::net::UnixStream::connect(&path).await.is_ok());
+        assert!(matches!(door.look().await.unwrap(), Looked::InPlace));
+        drop(place);
+        assert!(!path.exists());
+        let looked = door.look().await.unwrap();
+        assert!(matches!(looked, Looked::InPlace), "{looked:?}");
+        assert!(!path.exists(), "the daemon is stopping");
     }
 }

@@ -3,6 +3,7 @@
 //! Whoever is slow, talks nonsense or connects too often holds up nobody but themselves: a connection has little time
 //! for its request, and those beyond a fixed number are sent away at once.
 
+use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,11 +12,11 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixStream;
 use tokio::net::unix::UCred;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::door::{Door, Others};
+use super::door::{Door, Looked, Others};
 use super::protocol::{
     Answer, LONGEST_REPLY, LONGEST_REQUEST, Prune, Question, Refusal, Reply, Which, line,
     read_request,
@@ -52,12 +53,20 @@ pub async fn serve(
     let mut connections = JoinSet::new();
     let mut look = tokio::time::interval(LOOK);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut looking = Looking::default();
     loop {
         let accepted = tokio::select! {
             () = stop.cancelled() => break,
             Some(_) = connections.join_next() => continue,
-            _ = look.tick() => {
-                door.look();
+            _ = look.tick(), if looking.0.is_none() => {
+                looking.0 = Some(door.look());
+                continue;
+            }
+            looked = looking.end() => {
+                // A look that panicked has said so itself.
+                if let Some(looked) = looked {
+                    door.saw(looked);
+                }
                 continue;
             }
             accepted = door.listener.accept() => accepted,
@@ -79,6 +88,22 @@ pub async fn serve(
         });
     }
     "the control socket"
+}
+
+/// The one look at the socket's place that is under way.
+#[derive(Default)]
+struct Looking(Option<JoinHandle<Looked>>);
+
+impl Looking {
+    /// Never, as long as there is none.
+    async fn end(&mut self) -> Option<Looked> {
+        let Some(look) = &mut self.0 else {
+            return pending().await;
+        };
+        let looked = look.await;
+        self.0 = None;
+        looked.ok()
+    }
 }
 
 /// The peer is gone or too slow.

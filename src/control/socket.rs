@@ -26,7 +26,14 @@ const LONGEST: usize = 107;
 pub(super) struct Socket {
     directory: OwnedFd,
     name: OsString,
-    inode: (u64, u64),
+    id: SocketId,
+}
+
+/// Which socket it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct SocketId {
+    device: u64,
+    inode: u64,
 }
 
 /// Listens at `path`, for our own user and root, and for `group` where one is named.
@@ -67,7 +74,7 @@ pub(super) fn open(path: &Path, group: Option<u32>) -> Result<(UnixListener, Soc
     let place = Socket {
         directory,
         name: name.to_owned(),
-        inode: inode(&made),
+        id: id(&made),
     };
     let listener = UnixListener::from_std(socket)
         .map_err(|_| refused(path, "cannot be listened at", Errno::INVAL))?;
@@ -75,10 +82,16 @@ pub(super) fn open(path: &Path, group: Option<u32>) -> Result<(UnixListener, Soc
 }
 
 impl Socket {
-    /// Whether it is what others find by that path.
-    pub(super) fn is_at(&self, path: &Path) -> bool {
+    pub(super) fn id(&self) -> SocketId {
+        self.id
+    }
+}
+
+impl SocketId {
+    /// Whether it is what others find by that path. Waits for the disk.
+    pub(super) fn is_at(self, path: &Path) -> bool {
         let found = fs::statat(fs::CWD, path, AtFlags::SYMLINK_NOFOLLOW);
-        found.is_ok_and(|found| inode(&found) == self.inode)
+        found.is_ok_and(|found| id(&found) == self)
     }
 }
 
@@ -86,14 +99,17 @@ impl Drop for Socket {
     /// What another process has put there since is left alone.
     fn drop(&mut self) {
         let found = fs::statat(&self.directory, &self.name, AtFlags::SYMLINK_NOFOLLOW);
-        if found.is_ok_and(|found| inode(&found) == self.inode) {
+        if found.is_ok_and(|found| id(&found) == self.id) {
             let _ = fs::unlinkat(&self.directory, &self.name, AtFlags::empty());
         }
     }
 }
 
-fn inode(stat: &Stat) -> (u64, u64) {
-    (stat.st_dev, stat.st_ino)
+fn id(stat: &Stat) -> SocketId {
+    SocketId {
+        device: stat.st_dev,
+        inode: stat.st_ino,
+    }
 }
 
 /// The directory, made where it is not there: for us alone, or so that a group can reach the socket in it.
