@@ -15,6 +15,7 @@ mod set_aside;
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
 use std::fmt;
+use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -136,17 +137,33 @@ impl Place {
     fn of(directory: &Path) -> Self {
         let files = [directory::LOCK_FILE, directory::LEDGER_FILE];
         let files = files.map(|name| directory.join(name));
-        Self(files.map(|path| (path.clone(), inode(&path))).into())
+        let seen = |path: PathBuf| {
+            let inode = inode(&path).ok().flatten();
+            (path, inode)
+        };
+        Self(files.map(seen).into())
     }
 
-    fn is_lost(&self) -> bool {
-        self.0.iter().any(|(path, was)| inode(path) != *was)
+    fn is_lost(&self) -> Result<bool, Failure> {
+        for (path, was) in &self.0 {
+            let found = inode(path).map_err(|error| {
+                directory::failed(path, "cannot be looked at", error.raw_os_error())
+            })?;
+            if found != *was {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 }
 
-fn inode(path: &Path) -> Option<(u64, u64)> {
-    let found = std::fs::symlink_metadata(path).ok()?;
-    Some((found.dev(), found.ino()))
+/// Nothing where nothing is there.
+fn inode(path: &Path) -> io::Result<Option<(u64, u64)>> {
+    match std::fs::symlink_metadata(path) {
+        Ok(found) => Ok(Some((found.dev(), found.ino()))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 impl State {
@@ -169,8 +186,8 @@ impl State {
     }
 
     /// Whether somebody took it away, or put something else in its place: then nothing that is recorded from now on is
-    /// found after a restart. Blocks on the disk.
-    pub fn is_lost(&self) -> bool {
+    /// found after a restart. A look that fails says nothing of that. Blocks on the disk.
+    pub fn is_lost(&self) -> Result<bool, Failure> {
         self.place.is_lost()
     }
 

@@ -14,17 +14,40 @@ use crate::state::State;
 /// How often it is looked at.
 const LOOK: Duration = Duration::from_secs(5);
 
+/// What was said last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Told {
+    Nothing,
+    Lost,
+    Unseen,
+}
+
 /// Never returns.
 pub(super) async fn watch(state: Arc<State>, directory: PathBuf) -> &'static str {
     let mut look = interval(LOOK);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut told = false;
+    let mut told = Told::Nothing;
     loop {
         look.tick().await;
         let state = Arc::clone(&state);
         let looked = tokio::task::spawn_blocking(move || state.is_lost()).await;
-        let lost = looked.unwrap_or(told);
-        if lost && !told {
+        let now = match &looked {
+            Ok(Ok(false)) => Told::Nothing,
+            Ok(Ok(true)) => Told::Lost,
+            Ok(Err(_)) => Told::Unseen,
+            // A look that panicked has said so itself.
+            Err(_) => told,
+        };
+        if now == told {
+            continue;
+        }
+        if let Ok(Err(failure)) = &looked {
+            tracing::error!(
+                help = failure.help(),
+                "nobody can tell whether the state is still there: {failure}"
+            );
+        }
+        if now == Told::Lost {
             tracing::error!(
                 help = "restart secretsyncd while every entry is fresh: it makes the directory again and knows its targets \
                         by what they hold; one that differs from its source by then is somebody else's until it is adopted",
@@ -33,6 +56,6 @@ pub(super) async fn watch(state: Arc<State>, directory: PathBuf) -> &'static str
                 directory.display()
             );
         }
-        told = lost;
+        told = now;
     }
 }

@@ -75,6 +75,27 @@ fn makes_a_closed_directory_and_closed_files() {
 }
 
 #[test]
+fn a_state_is_lost_when_it_is_gone_or_another_and_not_when_nobody_can_look() {
+    let (_parent, path) = place();
+    let state = State::open(&path).unwrap();
+    assert_eq!(state.is_lost(), Ok(false));
+    let aside = path.with_extension("aside");
+    fs::rename(&path, &aside).unwrap();
+    assert_eq!(state.is_lost(), Ok(true));
+    // Bug: it was said that somebody had taken it away.
+    symlink(&path, &path).unwrap();
+    let failure = state.is_lost().unwrap_err();
+    assert!(failure.fact.contains("cannot be looked at"), "{failure}");
+    assert!(failure.own_help().is_some(), "{failure}");
+    fs::remove_file(&path).unwrap();
+    drop(State::open(&path).unwrap());
+    assert_eq!(state.is_lost(), Ok(true), "it is another one");
+    fs::remove_dir_all(&path).unwrap();
+    fs::rename(&aside, &path).unwrap();
+    assert_eq!(state.is_lost(), Ok(false));
+}
+
+#[test]
 fn a_second_holder_is_refused_until_the_first_is_gone() {
     let (_parent, path) = place();
     let first = State::open(&path).unwrap();
