@@ -350,5 +350,7 @@ fn written_again(path: &Path) -> Failure {
         "an entry writes {} again, so it is not removed",
         path.display()
     );
-    Failure::new(Reason::Conflict, fact)
+    Failure::new(Reason::Conflict, fact).with_help(
+        "there is nothing to do where that entry is meant to write it; else take the target out of the entry, and prune",
+    )
 }

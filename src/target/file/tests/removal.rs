@@ -330,6 +330,7 @@ async fn an_orphan_goes_only_while_it_is_one() {
     let orphan = left(&lab, "file");
     let failure = orphan.remove().await.unwrap_err();
     assert!(failure.fact.contains("writes"), "{failure}");
+    assert!(failure.own_help().is_some(), "{failure}");
     lab.state.keep_only_files(HashSet::new()).unwrap();
     stays(&target, "configured again").await;
     let listed = lab.state.left_behind();
