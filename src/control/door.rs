@@ -148,12 +148,13 @@ mod tests {
         let path = dir.path().join("control.sock");
         let (mut door, place) = open(&path, None).unwrap();
         let kept = Arc::clone(&door.kept);
-        let hangs = kept.lock().unwrap();
-        let mut look = door.look();
-        tokio::task::yield_now().await;
-        assert!((&mut look).now_or_never().is_none());
-        std::fs::remove_file(&path).unwrap();
-        drop(hangs);
+        let look = {
+            let _hangs = kept.lock().unwrap();
+            let mut look = door.look();
+            assert!((&mut look).now_or_never().is_none());
+            std::fs::remove_file(&path).unwrap();
+            look
+        };
         let looked = look.await.unwrap();
         assert!(matches!(looked, Looked::MadeAgain(_)), "{looked:?}");
         door.saw(looked);
