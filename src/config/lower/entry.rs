@@ -193,10 +193,9 @@ fn can_be_proven<'a>(
         .map(|store| references.facts(Some(store)).kind != StoreKind::File)
         .collect();
     let never = |policy| match policy {
-        DeletionPolicy::Retain => None,
         DeletionPolicy::Delete if proofs.contains(&false) => Some("delete"),
         DeletionPolicy::Merge if !proofs.contains(&true) => Some("merge"),
-        DeletionPolicy::Delete | DeletionPolicy::Merge => None,
+        DeletionPolicy::Retain | DeletionPolicy::Delete | DeletionPolicy::Merge => None,
     };
     for (at, policy) in policies {
         let Some(word) = never(policy).filter(|_| !proofs.is_empty()) else {

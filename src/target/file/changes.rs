@@ -20,7 +20,7 @@ impl FileTarget {
         self.spec.adopt && self.judged(rendered, seen, false).is_err()
     }
 
-    /// What taking over the file would be, where its content is another one than ours.
+    /// What taking over the file would be, where something of it is not as it should be.
     pub fn adoption(&self, rendered: &Rendered, seen: &Seen) -> Result<Adoption, Failure> {
         if self.is_directory() {
             return self.set_adoption();
@@ -29,6 +29,7 @@ impl FileTarget {
         let adoption = adoption(&self.spec.path, &seen.observed, record.as_ref())?;
         if let Adoption::Take { found, .. } = adoption
             && found == rendered.fingerprint
+            && self.judge(rendered, seen).is_ok()
         {
             return Ok(Adoption::Ours);
         }

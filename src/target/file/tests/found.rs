@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use super::*;
+use crate::decide::file::adoption::Adoption;
 use crate::state::Whose;
 
 /// Somebody's file, with the mode that is wanted.
@@ -70,6 +71,10 @@ async fn a_file_of_somebody_else_keeps_its_mode_and_is_not_called_delivered_with
     assert!(failure.help().contains("secretsyncd adopt"), "{failure}");
     assert_eq!(as_it_is(&lab), before);
     assert_eq!(lab.state.file(target.path()), None);
+    let rendered = target.render(&payload(b"same")).unwrap();
+    let seen = target.observe().await.unwrap();
+    let adoption = target.adoption(&rendered, &seen).unwrap();
+    assert!(matches!(adoption, Adoption::Take { .. }), "{adoption:?}");
     // And so it is when that is seen later.
     mode(&lab.path("file"), 0o640);
     deliver(&target, b"same").await.unwrap();
