@@ -1,7 +1,6 @@
 //! The first pass: everything is tried once after a start, in portions. Thousands of runs at a time would be done no
 //! sooner, for stores and clusters take only so many calls, and what they need together would stay with the daemon.
 
-use std::mem;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -9,22 +8,29 @@ use tokio::time::Instant;
 use super::Engine;
 use crate::names::EntryName;
 
-/// So many entries begin together. A read that others of another portion share is made once more.
-const PORTION: usize = 500;
+/// So many entries begin together, and with them all that share their first read: that is made once for all of them.
+const PORTION: usize = 100;
 
-/// When no more of a portion are left, the next one begins.
-const FEW: usize = PORTION / 2;
+/// When no more than that are under way, the next portion begins: enough that stores, disks and clusters are kept busy.
+const FEW: usize = 3 * PORTION;
 
 /// The longest that a portion keeps the next one waiting: what hangs is its own trouble.
-const LONGEST: Duration = Duration::from_secs(3);
+const LONGEST: Duration = Duration::from_secs(2);
 
 /// What has not begun yet.
 #[derive(Debug)]
 pub(super) struct First {
-    /// The last ones begin first.
-    waiting: Vec<EntryName>,
+    /// Those of a group share their first read. The last ones begin first.
+    waiting: Vec<Vec<EntryName>>,
+    /// How many are in all of those.
+    left: usize,
+    /// How many begin next; twice as many each time that something hangs, or thousands that do would hold up everything
+    /// behind them.
+    portion: usize,
     /// When a portion last began.
     began: Option<Instant>,
+    /// How many are under way that nobody waits for any more.
+    hanging: usize,
 }
 
 impl First {
@@ -32,29 +38,41 @@ impl First {
         Self::of(Vec::new())
     }
 
-    fn of(mut all: Vec<EntryName>) -> Self {
-        all.reverse();
+    fn of(mut groups: Vec<Vec<EntryName>>) -> Self {
+        groups.reverse();
         Self {
-            waiting: all,
+            left: groups.iter().map(Vec::len).sum(),
+            waiting: groups,
+            portion: PORTION,
             began: None,
+            hanging: 0,
         }
     }
 
     /// Who begins now; `untried`: how many there are that were not tried yet, those that wait here among them.
     fn next(&mut self, untried: usize, now: Instant) -> Vec<EntryName> {
-        let under_way = untried.saturating_sub(self.waiting.len());
-        let is_late = self.began.is_some_and(|began| now - began >= LONGEST);
-        if self.began.is_some() && under_way > FEW && !is_late {
-            return Vec::new();
+        let under_way = untried.saturating_sub(self.left);
+        self.hanging = self.hanging.min(under_way);
+        if let Some(began) = self.began
+            && under_way - self.hanging > FEW
+        {
+            if now - began < LONGEST {
+                return Vec::new();
+            }
+            self.hanging = under_way;
+            self.portion = self.portion.saturating_mul(2);
         }
         self.began = Some(now);
-        let rest = self.waiting.len().saturating_sub(PORTION);
-        let mut next = if rest == 0 {
-            mem::take(&mut self.waiting)
-        } else {
-            self.waiting.split_off(rest)
-        };
-        next.reverse();
+        let mut next = Vec::new();
+        while next.len() < self.portion
+            && let Some(group) = self.waiting.pop()
+        {
+            next.extend(group);
+        }
+        self.left -= next.len();
+        if self.left == 0 {
+            self.waiting = Vec::new();
+        }
         next
     }
 }
@@ -67,12 +85,10 @@ impl Engine {
         for name in &names {
             self.settle(name);
         }
-        // Those that share a read are neighbours.
-        names.sort_by_cached_key(|name| {
-            let entry = self.entries.get(name)?;
-            entry.reads().next().cloned()
-        });
-        self.first = First::of(names);
+        let read = |name: &EntryName| self.entries.get(name)?.reads().next().cloned();
+        names.sort_by_cached_key(read);
+        let groups = names.chunk_by(|one, next| read(one) == read(next));
+        self.first = First::of(groups.map(<[EntryName]>::to_vec).collect());
         self.begin_next();
         self.recall_actions();
         self.look_at_cut_short();
@@ -109,26 +125,50 @@ mod tests {
         (0..count).map(name).collect()
     }
 
+    /// Each has a read of its own.
+    fn apart(all: &[EntryName]) -> First {
+        First::of(all.chunks(1).map(<[EntryName]>::to_vec).collect())
+    }
+
     #[tokio::test(start_paused = true)]
-    async fn a_portion_begins_when_few_of_the_last_one_are_left() {
-        let (all, now) = (names(PORTION * 5 / 2), Instant::now());
-        let (waits, rest) = (PORTION * 3 / 2, PORTION / 2);
-        let mut first = First::of(all.clone());
-        assert_eq!(first.next(all.len(), now), all[..PORTION]);
-        assert_eq!(first.next(waits + FEW + 1, now), []);
-        assert_eq!(first.next(waits + FEW, now), all[PORTION..PORTION * 2]);
-        assert_eq!(first.next(rest, now), all[PORTION * 2..]);
+    async fn those_that_share_a_read_begin_together() {
+        let all = names(PORTION * 3);
+        let (alone, shared) = all.split_at(PORTION - 1);
+        let mut groups: Vec<_> = alone.chunks(1).map(<[EntryName]>::to_vec).collect();
+        groups.push(shared.to_vec());
+        assert_eq!(First::of(groups).next(all.len(), Instant::now()), all);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_portion_begins_when_few_are_under_way() {
+        let (all, now) = (names(PORTION * 6), Instant::now());
+        let mut first = apart(&all);
+        for portion in all.chunks(PORTION).take(4) {
+            assert_eq!(first.next(all.len(), now), portion);
+        }
+        assert_eq!(first.next(all.len(), now), []);
+        assert_eq!(first.next(all.len() - PORTION + 1, now), []);
+        let next = first.next(all.len() - PORTION, now);
+        assert_eq!(next, all[PORTION * 4..PORTION * 5]);
+        assert_eq!(first.next(PORTION, now), all[PORTION * 5..]);
         assert_eq!(first.next(0, now), []);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_portion_that_hangs_does_not_keep_the_next_one() {
-        let (all, now) = (names(PORTION * 3), Instant::now());
-        let mut first = First::of(all.clone());
-        assert_eq!(first.next(all.len(), now).len(), PORTION);
+    async fn what_hangs_keeps_the_next_ones_for_a_while_and_the_others_for_none() {
+        let (all, now) = (names(PORTION * 9), Instant::now());
+        let mut first = apart(&all);
+        for _ in 0..4 {
+            assert_eq!(first.next(all.len(), now).len(), PORTION);
+        }
         assert_eq!(first.next(all.len(), now + LONGEST / 2), []);
         let later = now + LONGEST;
-        assert_eq!(first.next(all.len(), later), all[PORTION..PORTION * 2]);
+        let next = first.next(all.len(), later);
+        assert_eq!(next, all[PORTION * 4..PORTION * 6], "twice as many");
+        // Those four hang on, and nobody waits for them.
+        assert_eq!(first.next(all.len(), later), all[PORTION * 6..PORTION * 8]);
         assert_eq!(first.next(all.len(), later), []);
+        let rest = first.next(all.len() - PORTION, later);
+        assert_eq!(rest, all[PORTION * 8..]);
     }
 }
