@@ -1,4 +1,4 @@
-//! What has to run when something was written (design 7.3): `queue` says when, `lanes` how many at a time, `run` does it.
+//! What has to run when something was written: `queue` says when, `lanes` how many at a time, `run` does it.
 
 pub mod lanes;
 pub mod queue;

@@ -104,8 +104,8 @@ impl fmt::Debug for Metadata {
     }
 }
 
-/// Later items win over earlier ones; two members of one item must not land on one key (design 6.1). Blank content is an
-/// error, never a result (P1).
+/// Later items win over earlier ones; two members of one item must not land on one key. Blank content is an
+/// error, never a result.
 pub fn assemble<'a>(
     items: impl IntoIterator<Item = Item<'a>>,
     templates: Option<&Templates>,

@@ -1,4 +1,4 @@
-//! One file per subcommand; each returns its exit code (design 5, after `sysexits.h`).
+//! One file per subcommand; each returns its exit code (after `sysexits.h`).
 
 mod adopt;
 pub mod check;

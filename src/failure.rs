@@ -12,7 +12,7 @@ use crate::names::AccountId;
 
 macro_rules! reasons {
     ($($(#[$doc:meta])* $name:ident = $label:literal, $retry:ident, $help:literal;)*) => {
-        /// Why something failed. The closed set of design 6.4: label of metrics, word in logs and status.
+        /// Why something failed. The closed set: label of metrics, word in logs and status.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Reason { $($(#[$doc])* $name,)* }
 
@@ -66,7 +66,7 @@ impl Reason {
     }
 }
 
-/// Which of the two retry rules of design 6.4 holds.
+/// Which of the two retry rules holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Retry {
     /// It may pass by itself: backoff from 1 s to min(interval, 5 min).

@@ -1,7 +1,7 @@
 //! Keeping what is in memory from everybody else.
 //!
 //! Freed memory is wiped by the allocator that `main` sets. What is still in use is kept from other processes of the same
-//! user, and from core images: those would carry values to wherever such files go (P2).
+//! user, and from core images: those would carry values to wherever such files go.
 
 use std::thread;
 

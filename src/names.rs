@@ -218,7 +218,7 @@ fn role_arn(text: &str) -> bool {
 }
 
 impl SecretKey {
-    /// Whether a dotenv file must not hold it unless somebody wrote it (design 6.1).
+    /// Whether a dotenv file must not hold it unless somebody wrote it.
     pub fn is_loader_variable(&self) -> bool {
         let name = self.as_str();
         name.starts_with("LD_") || name.starts_with("DYLD_") || LOADER_VARIABLES.contains(&name)

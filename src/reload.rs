@@ -1,6 +1,6 @@
 //! Another configuration for a daemon that goes on: may it take the place of the one before, and what of it has to wait?
 //!
-//! Pure. A configuration with an error, or one from which an include's files have vanished, changes nothing (design 7.4).
+//! Pure. A configuration with an error, or one from which an include's files have vanished, changes nothing.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;

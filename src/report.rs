@@ -239,7 +239,7 @@ words! {
         Deleted = "deleted",
         Refused = "refused",
     }
-    /// How a target, or the worst target of an entry, stands (design 6.7). Ordered worst first.
+    /// How a target, or the worst target of an entry, stands. Ordered worst first.
     Condition {
         Contested = "contested",
         Stale = "stale",

@@ -107,7 +107,7 @@ impl Payload {
     }
 
     /// True when nothing in it could be of use to a reader: no key, or only empty values. Such content is never
-    /// written (P1).
+    /// written.
     pub fn is_blank(&self) -> bool {
         self.values.values().all(SecretBytes::is_empty)
     }

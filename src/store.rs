@@ -81,7 +81,7 @@ pub struct Match {
     pub arn: RemoteKey,
 }
 
-/// Equal identities mean equal answers (design 6.3).
+/// Equal identities mean equal answers.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Identity {
     /// Secrets Manager: a version is immutable, so ARN and version id say it all.

@@ -1,6 +1,6 @@
 //! What a person reads about a configuration: every problem with its place, in rustc's style.
 //!
-//! A diagnostic holds no source text but names of keys: whoever makes one may have a credential on that line (P2).
+//! A diagnostic holds no source text but names of keys: whoever makes one may have a credential on that line.
 //! The line that is shown is made up here from the key alone, the value as `…`.
 
 use std::ops::Range;

@@ -24,7 +24,7 @@ pub struct DataItem {
     pub on_missing: OnMissing,
 }
 
-/// What becomes of an entry when one of its sources is gone (design 6.2).
+/// What becomes of an entry when one of its sources is gone.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum OnMissing {
     /// Everything stays as it is, and the entry fails.

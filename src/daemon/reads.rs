@@ -19,7 +19,7 @@ use crate::names::EntryName;
 use crate::store::desk::Seen;
 use crate::store::{Answer, Identity};
 
-/// A version older than the delivered one is believed when a second read this much later agrees (design 6.3).
+/// A version older than the delivered one is believed when a second read this much later agrees.
 pub(super) const CONFIRM_AFTER: Duration = Duration::from_secs(5);
 
 #[derive(Debug)]

@@ -1,4 +1,4 @@
-//! The brake: no fault, mistake or mischief upstream removes more than a few targets in an hour (design 6.2).
+//! The brake: no fault, mistake or mischief upstream removes more than a few targets in an hour.
 //!
 //! Pure. Every removal asks first, whatever its proof: a target that goes, keys that go by policy, an orphan that
 //! `daemon.prune` or `prune --apply` without names would remove.

@@ -39,8 +39,8 @@ pub enum Change {
     First,
     Same,
     Newer,
-    /// Not made after the delivered one: a rollback, or a stale replica. Written only after a second read agrees
-    /// (design 6.3). The same time counts too: two versions of one moment cannot be told apart, and waiting is safe.
+    /// Not made after the delivered one: a rollback, or a stale replica. Written only after a second read agrees.
+    /// The same time counts too: two versions of one moment cannot be told apart, and waiting is safe.
     Older,
 }
 

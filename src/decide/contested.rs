@@ -1,4 +1,4 @@
-//! Whether somebody else writes the same target, again and again (design 6.6).
+//! Whether somebody else writes the same target, again and again.
 //!
 //! Pure, and the same for both kinds of targets. A contested target is not fought over: what is new is written once,
 //! what was put there is put back once an hour, until it stays.

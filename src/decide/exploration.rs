@@ -1,4 +1,4 @@
-//! Small worlds, explored whole: whatever the sources answer, in whatever order, nothing is destroyed (design 2, P1).
+//! Small worlds, explored whole: whatever the sources answer, in whatever order, nothing is destroyed.
 //!
 //! Every sequence of steps is walked that leads to another state, until no new state is left. After each step
 //! [`promise`] says, without the code under test, whether what happened to the targets was allowed.

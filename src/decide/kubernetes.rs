@@ -1,6 +1,6 @@
 //! What may be done to one Secret, from what it is, what was delivered to it and what is wanted.
 //!
-//! The rules of design 7.1. A Secret is ours when it says so *and* the API server or our ledger proves it; a key is
+//! A Secret is ours when it says so *and* the API server or our ledger proves it; a key is
 //! ours when the API server or our ledger proves that one. Whatever is not proven is left alone or refused, unless
 //! `adopt` says to take it; what a controller or another instance holds is never taken.
 

@@ -1,4 +1,4 @@
-//! What a missing secret does to what was made of it: the only deciding table (design 6.2).
+//! What a missing secret does to what was made of it: the only deciding table.
 //!
 //! Pure. Nothing goes without positive proof *and* a setting that names it: [`Evidence`] is the proof, [`OnMissing`]
 //! and [`DeletionPolicy`] are the settings, [`decide`] is the table.
@@ -215,7 +215,7 @@ enum Part {
     Removed,
 }
 
-/// The table of design 6.2 for one target of an entry.
+/// What a missing source does to one target of an entry.
 ///
 /// What it leaves open is decided against removing:
 /// - `delete` needs a confirmation of *each* source, whatever `on_missing` is: `drop` and `delete` both name what is

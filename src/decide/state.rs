@@ -1,4 +1,4 @@
-//! How a target stands, and an entry by its targets (design 6.7).
+//! How a target stands, and an entry by its targets.
 //!
 //! Pure. [`Condition`] is ordered worst first, so the worst of several is their minimum.
 
@@ -11,7 +11,7 @@ use crate::report::Condition;
 pub struct TargetFacts {
     pub turn: Turn,
     pub last: Try,
-    /// Somebody else writes it again and again (design 6.6).
+    /// Somebody else writes it again and again.
     pub contested: bool,
 }
 
@@ -47,7 +47,7 @@ pub struct EntryFacts {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Sources {
     Good,
-    /// Last values stand in for what is missing (design 6.2).
+    /// Last values stand in for what is missing.
     Partial,
     /// A read fails, or the run made of them does.
     Failing,

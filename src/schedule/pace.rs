@@ -1,5 +1,5 @@
-//! Keeps routine flat: no one-second window holds more than twice the mean, or two where the mean is below one
-//! (design 6.5). Pure: told the time.
+//! Keeps routine flat: no one-second window holds more than twice the mean, or two where the mean is below one.
+//! Pure: told the time.
 //!
 //! A fixed grid with little jitter is nearly flat by itself; what is left are grids of different intervals that meet.
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Jitter as a share of the interval (design 6.5: at most 10 %).
+/// Jitter as a share of the interval (at most 10 %).
 pub const JITTER: f64 = 0.1;
 
 const GOLDEN: f64 = 0.618_033_988_749_894_9;

@@ -81,7 +81,7 @@ impl FileStore {
         });
         let value = value?;
         if value.is_empty() {
-            // An empty answer is no proof that something is gone (design 6.2).
+            // An empty answer is no proof that something is gone.
             return Err(Failure::new(
                 Reason::Malformed,
                 format!("`{key}` in store `{}` is empty", self.name),

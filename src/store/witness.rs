@@ -1,5 +1,5 @@
 //! Who was told that something is not there. Any other account is told "not found" of an ARN that exists, so that
-//! answer is proof only to the account that the ARN names (design 6.2).
+//! answer is proof only to the account that the ARN names.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What is not there, and what the run does without it (design 6.2).
+//! What is not there, and what the run does without it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

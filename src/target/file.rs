@@ -1,4 +1,4 @@
-//! Files on disk (design 7.2): one file per target, replaced whole or not at all.
+//! Files on disk: one file per target, replaced whole or not at all.
 //!
 //! A reader sees the old content or the new, never less; what is not ours stays as it is. This module knows neither
 //! where values come from nor what may be done with a file: it renders, looks, and does what `decide` says. Files sit

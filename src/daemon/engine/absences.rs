@@ -1,4 +1,4 @@
-//! What is gone: which entries can do without it, and which direct reads prove it (design 6.2).
+//! What is gone: which entries can do without it, and which direct reads prove it.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! What has to run when files have changed: what waits, what runs, and what came of it (design 7.3).
+//! What has to run when files have changed: what waits, what runs, and what came of it.
 //!
 //! The ledger says what has changed; here it is heard after every word about a file, so that no way of writing one can
 //! forget to tell. Nothing begins before everybody outside was told that we are ready, and nothing here is waited for

@@ -1,5 +1,4 @@
-//! What no entry writes any more: listed, and taken away where somebody asks for it or `daemon.prune` is set
-//! (design 7.4).
+//! What no entry writes any more: listed, and taken away where somebody asks for it or `daemon.prune` is set.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

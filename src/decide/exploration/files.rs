@@ -144,7 +144,7 @@ fn is_ours(observed: &Observed, record: Option<&FileRecord>, adopt: bool) -> boo
     adopt || known || *content == Content::Staged
 }
 
-/// In the words of design 7.2: one that our ledger does not know is taken when its bytes equal ours.
+/// One that our ledger does not know is taken when its bytes equal ours.
 fn is_right(observed: &Observed) -> bool {
     matches!(
         observed,

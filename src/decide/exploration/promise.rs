@@ -1,4 +1,4 @@
-//! P1 in the words of the design, stated once more: it asks none of the code under test.
+//! The promise to destroy nothing, stated once more: it asks none of the code under test.
 
 use std::time::Duration;
 

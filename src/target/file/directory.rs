@@ -1,4 +1,4 @@
-//! A directory that holds a whole set of files (design 7.2), laid out as kubelet's volumes:
+//! A directory that holds a whole set of files, laid out as kubelet's volumes:
 //!
 //! ```text
 //! PATH/key -> ..data/key

@@ -1,7 +1,7 @@
 //! How a payload becomes the bytes of one file. Pure.
 //!
 //! The same payload always gives the same bytes, so that "nothing changed" can be seen from them. What a format
-//! cannot hold for all of its readers is refused by the name of the key; a file is never written empty (P1).
+//! cannot hold for all of its readers is refused by the name of the key; a file is never written empty.
 
 mod dotenv;
 mod json;
