@@ -205,10 +205,17 @@ pub fn drift(
 /// Another one is never touched: whoever put it there may hold it open. A fresh file takes its place.
 pub fn is_recorded(record: Option<&FileRecord>, found: FileId) -> bool {
     let Some(record) = record else { return true };
-    record
-        .placed
-        .is_none_or(|placed| placed.file().is_same_file(found))
-        || is_staged(record, found)
+    let of_directory = !record.generations.is_empty();
+    let is_placed = match record.placed {
+        Some(placed) => placed.file().is_same_file(found),
+        None => !of_directory,
+    };
+    is_placed || is_staged(record, found)
+}
+
+/// Whether what is in place is what an earlier write was to put there, which nobody saw end.
+pub fn was_carried_out(record: Option<&FileRecord>, found: FileId) -> bool {
+    record.is_some_and(|record| !record.removing && is_staged(record, found))
 }
 
 /// The file of a write whose end nobody saw.

@@ -174,6 +174,8 @@ pub struct FileIntent {
     pub delivery: FileDelivery,
     /// What the file that is to be replaced holds.
     pub found: Option<Fingerprint>,
+    /// Whether that file is the very one that an earlier write was to put there: its content alone may be anybody's.
+    pub found_ours: bool,
     pub temporary: Temporary,
     /// Where an action has to run for it.
     pub mark: Option<Mark>,
@@ -238,6 +240,7 @@ impl FileRecord {
     pub(crate) fn intending(before: Option<&Self>, next: &FileIntent) -> Self {
         let carried_out = before
             .filter(|record| record.intent.is_some() && record.intent == next.found)
+            .filter(|_| next.found_ours)
             .map(|record| {
                 let swapped = record.temporary.map(|it| it.inode);
                 (record.intent, swapped, Whose::Ours)

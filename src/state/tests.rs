@@ -42,6 +42,7 @@ fn intent(path: &str, content: u8) -> FileIntent {
     FileIntent {
         delivery: delivery(path, content),
         found: None,
+        found_ours: false,
         temporary: Temporary {
             number: 7,
             inode: 8,

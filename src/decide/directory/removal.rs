@@ -69,7 +69,10 @@ pub fn orphaned(ledger: &FileRecord, found: &Found<'_>) -> Result<Removal, Failu
             (Whose::Found, Data::Generation { .. } | Data::Elsewhere) => {
                 Err(found.stays("held this content already and was not written by secretsyncd"))
             }
-            (Whose::Found, Data::Nothing) | (Whose::Ours | Whose::Copied, _) => Ok(Removal::Gone),
+            (Whose::Copied, Data::Generation { .. } | Data::Elsewhere) => {
+                Err(found.stays("holds what secretsyncd did not write"))
+            }
+            (Whose::Found | Whose::Copied, Data::Nothing) | (Whose::Ours, _) => Ok(Removal::Gone),
         };
     };
     match data {

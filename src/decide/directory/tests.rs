@@ -381,3 +381,19 @@ fn a_directory_that_was_left_is_ours_only_while_it_holds_what_we_delivered() {
     let theirs = with(live(OLD), "a", file(99));
     assert_eq!(judged(theirs, Some(&left), false), None);
 }
+
+/// Bug: what readers were led to by somebody else was said to be gone, and forgotten.
+#[test]
+fn a_set_that_took_the_place_of_ours_is_not_gone() {
+    use super::removal::{Around, Data, Found, orphaned};
+    let copied = FileRecord {
+        whose: Whose::Copied,
+        generations: Vec::new(),
+        ..record(Some(NEW), None)
+    };
+    let found = Found {
+        path: Path::new("/x"),
+        around: Around::Directory(Data::Elsewhere),
+    };
+    assert!(orphaned(&copied, &found).is_err());
+}

@@ -223,6 +223,7 @@ impl World {
                 ..delivery.clone()
             },
             found: old.map(|old| print(old.content)),
+            found_ours: own.is_some() && record.is_some_and(|record| !record.removing),
             temporary: Temporary {
                 number,
                 inode: number,

@@ -5,7 +5,9 @@ use std::collections::{HashSet, VecDeque};
 use std::path::Path;
 
 use crate::decide::file::removal::{Found, Removal, delete, orphaned};
-use crate::decide::file::{Access, Content, Observed, Verdict, Wanted, judge, whose};
+use crate::decide::file::{
+    Access, Content, Observed, Verdict, Wanted, judge, was_carried_out, whose,
+};
 use crate::names::EntryName;
 use crate::secret::Fingerprint;
 use crate::state::{FileId, FileRecord, Placed, Temporary, Whose};
@@ -206,6 +208,13 @@ impl World {
         let intent = crate::state::FileIntent {
             delivery: delivery.clone(),
             found,
+            found_ours: old.is_some_and(|old| {
+                let id = FileId {
+                    inode: old.inode,
+                    born: None,
+                };
+                was_carried_out(self.record.as_ref(), id)
+            }),
             temporary,
             mark: None,
         };

@@ -40,7 +40,9 @@ pub fn mend(observed: &Observed, record: Option<&FileRecord>, wanted: &Access) -
     else {
         return None;
     };
-    let placed = record.and_then(|record| record.placed);
+    // Of a file that was found its maintainer decides.
+    let recorded = record.filter(|record| record.whose != Whose::Found);
+    let placed = recorded.and_then(|record| record.placed);
     let before = |id: fn(&Placed) -> (u32, bool)| placed.as_ref().map(id);
     let owners_are_right = is_right(owner, wanted.owner, before(|it| (it.owner, it.owner_named)))
         && is_right(group, wanted.group, before(|it| (it.group, it.group_named)));

@@ -22,7 +22,11 @@ pub fn whose(
     let known = match (record.placed, record.inode) {
         (Some(placed), _) => placed.file().is_same_file(found),
         (None, Some(inode)) => inode == found.inode,
-        (None, None) => true,
+        // One of a directory names no file either, and none of its files is this one.
+        (None, None) => {
+            let delivered = record.delivered;
+            record.generations.is_empty() && delivered.is_some_and(|it| content == Content::Of(it))
+        }
     };
     if record.delivered.is_some() && known {
         record.whose

@@ -19,6 +19,7 @@ fn an_intent_that_was_carried_out_outlives_the_next_one() {
             whose: Whose::Ours,
         },
         found: found.map(|content| Fingerprint::from_bytes([content; 32])),
+        found_ours: true,
         temporary: Temporary {
             number: 1,
             inode: 2,
@@ -34,11 +35,24 @@ fn an_intent_that_was_carried_out_outlives_the_next_one() {
     assert_eq!(not_carried_out.delivered, None);
 }
 
+/// Bug: who put the bytes there that a write had failed to put made his file ours by that.
+#[test]
+fn content_alone_carries_nothing_out() {
+    let first = FileRecord::intending(None, &marked(1, None));
+    let elsewhere = FileIntent {
+        found_ours: false,
+        ..marked(2, Some(1))
+    };
+    let second = FileRecord::intending(Some(&first), &elsewhere);
+    assert_eq!((second.delivered, second.marks.pending), (None, None));
+}
+
 /// A write of `content` over what holds `found`, that an action has to run for.
 fn marked(content: u8, found: Option<u8>) -> FileIntent {
     FileIntent {
         delivery: delivery(content),
         found: found.map(|content| Fingerprint::from_bytes([content; 32])),
+        found_ours: true,
         temporary: Temporary {
             number: 1,
             inode: 2,

@@ -164,6 +164,7 @@ impl OnDisk {
         self.state.set_file_intent(FileIntent {
             delivery: self.delivery(content.fingerprint, None),
             found: seen.fingerprint(),
+            found_ours: self.was_carried_out(seen),
             temporary: staged.temporary(),
             mark: self.mark(content, seen),
         })?;
@@ -180,6 +181,13 @@ impl OnDisk {
         let delivery = self.delivery(content.fingerprint, Some(&placed));
         self.state.set_file_delivered(delivery)?;
         Ok(at)
+    }
+
+    fn was_carried_out(&self, seen: &Seen) -> bool {
+        let Observed::Regular { id, .. } = seen.observed else {
+            return false;
+        };
+        decide::file::was_carried_out(self.state.file(&self.path).as_ref(), id)
     }
 
     /// The directory of the file. What is missing of the way is made where that is ours to do.

@@ -75,6 +75,7 @@ impl Lab {
                 whose: crate::state::Whose::Ours,
             },
             found: None,
+            found_ours: false,
             temporary,
             mark: None,
         };
@@ -540,13 +541,13 @@ async fn content_that_was_in_place_before_the_ledger_said_so_is_ours() {
 async fn two_interrupted_first_deliveries_do_not_make_the_file_somebody_elses() {
     let lab = Lab::new();
     let target = lab.target("file");
+    fs::write(lab.path("file"), "first").unwrap();
     let temporary = Temporary {
         number: 1,
-        inode: 2,
+        inode: fs::metadata(lab.path("file")).unwrap().ino(),
         born: None,
     };
     lab.was_killed("file", b"first", temporary);
-    fs::write(lab.path("file"), "first").unwrap();
     // The second one ends after its intent and before its swap.
     let rendered = target.render(&payload(b"second")).unwrap();
     let seen = target.observe().await.unwrap();
@@ -808,6 +809,7 @@ async fn a_change_that_was_cut_short_came_about_where_its_content_is_in_place() 
             whose: crate::state::Whose::Ours,
         },
         found: None,
+        found_ours: false,
         temporary: Temporary {
             number: 1,
             inode: 2,

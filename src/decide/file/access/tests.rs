@@ -169,3 +169,23 @@ fn what_was_staged_and_cannot_be_read_is_written_again() {
     assert_eq!(judged(Content::Staged), written);
     assert!(judged(Content::Unknown).is_err());
 }
+
+/// Bug: whoever gave a file of his own another owner had to give it back.
+#[test]
+fn of_a_file_that_was_found_its_maintainer_decides() {
+    let wanted = Access {
+        mode: 0o600,
+        owner: None,
+        group: None,
+    };
+    let found = FileRecord {
+        whose: Whose::Found,
+        ..record(Some(placed(US, false)))
+    };
+    assert_eq!(mend(&file(APP, 5, true), Some(&found), &wanted), None);
+    let ours = record(Some(placed(US, false)));
+    assert_eq!(
+        mend(&file(APP, 5, true), Some(&ours), &wanted),
+        Some(Mend::Afresh)
+    );
+}

@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use super::*;
 use crate::names::EntryName;
 use crate::secret::Fingerprint;
@@ -116,4 +118,28 @@ fn what_is_given_to_us_or_was_swapped_in_is_ours() {
         assert_eq!(of(&killed(NEW), ANOTHER), Whose::Ours);
         assert_ne!(of(&killed(OLD), ANOTHER), Whose::Ours);
     }
+}
+
+/// Bug: the record of a directory names no file, and made every file that took its place ours.
+#[test]
+fn a_file_in_place_of_a_directory_is_theirs() {
+    let of_directory = FileRecord {
+        placed: None,
+        inode: None,
+        generations: vec![crate::state::Generation {
+            name: "..2".into(),
+            inode: 3,
+            keys: BTreeSet::new(),
+        }],
+        ..record(Whose::Ours)
+    };
+    assert_eq!(of(&of_directory, ANOTHER), Whose::Copied);
+    // Nor is what an old release delivered what holds something else by now.
+    let of_old_release = FileRecord {
+        placed: None,
+        inode: None,
+        delivered: Some(OLD),
+        ..record(Whose::Ours)
+    };
+    assert_eq!(of(&of_old_release, ANOTHER), Whose::Copied);
 }

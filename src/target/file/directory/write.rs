@@ -71,6 +71,8 @@ fn write(disk: &OnDisk, content: &Rendered, seen: &Sight) -> Result<Timestamp, F
     let mut generations: Vec<_> = own.into_iter().collect();
     generations.push(staged.generation().clone());
     let delivery = delivery(disk, content.fingerprint, generations);
+    let found = seen.live.as_ref();
+    let found_ours = found.is_some_and(|live| is_recorded(record.as_ref(), live));
     let until_swapped = before.into_iter().chain(&delivery.generations);
     disk.state.set_file_intent(FileIntent {
         delivery: FileDelivery {
@@ -81,6 +83,7 @@ fn write(disk: &OnDisk, content: &Rendered, seen: &Sight) -> Result<Timestamp, F
             Some(Content::Of(found)) => Some(found),
             Some(Content::Unknown | Content::Staged) | None => None,
         },
+        found_ours,
         temporary: staged.temporary(),
         mark: disk.mark_of(seen.content() != Some(Content::Of(content.fingerprint))),
     })?;
@@ -95,6 +98,16 @@ fn write(disk: &OnDisk, content: &Rendered, seen: &Sight) -> Result<Timestamp, F
     }
     disk.state.set_file_delivered(delivery)?;
     Ok(at)
+}
+
+/// Whether the ledger names this very generation.
+fn is_recorded(record: Option<&FileRecord>, live: &Inside) -> bool {
+    let found = live.generation();
+    let mut known = record
+        .iter()
+        .filter(|record| !record.removing)
+        .flat_map(|record| &record.generations);
+    known.any(|it| (&it.name, it.inode) == (&found.name, found.inode))
 }
 
 /// The generation that is replaced, where we made it or were told to take it over. Any other stays where it is.
