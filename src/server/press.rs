@@ -1,13 +1,14 @@
 //! What is long is made once for all who ask at the same time, and few copies of it are there at a time.
 //!
 //! Nobody gets what was begun before he asked, so nobody reads what was true before. Who reads slowly keeps the copy that
-//! he reads; where copies become too many the oldest goes, and whoever still reads it is cut off. So what they take has a
-//! bound, and one who is slow is in nobody's way.
+//! he reads; where copies become too many one goes whose readers stand still, and they are cut off. So what they take has
+//! a bound, and one who is slow is in nobody's way.
 
 use std::collections::VecDeque;
 use std::io;
 use std::iter;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderValue, header};
@@ -17,8 +18,14 @@ use tokio::sync::Mutex as Turn;
 use tokio::task::spawn_blocking;
 use tokio::time::Instant;
 
-/// Copies that are read at a time, beside the one that is being made.
+/// Copies that are read at a time, beside the one that is being made. Of more than that, one goes whose readers stand still.
 const COPIES: usize = 3;
+
+/// More than that are never read, however quick their readers are.
+const MOST: usize = 8;
+
+/// Who takes no part for so long stands still.
+const STILL: Duration = Duration::from_secs(5);
 
 /// What each connection holds of its copy: the copy itself is not its own.
 pub(super) const CHUNK: usize = 64 << 10;
@@ -50,9 +57,19 @@ enum Since {
     Over,
 }
 
-/// `None` once whoever reads it is cut off.
 #[derive(Debug)]
-struct Copy(Mutex<Option<Bytes>>);
+struct Copy {
+    length: usize,
+    read: Mutex<Read>,
+}
+
+#[derive(Debug)]
+struct Read {
+    /// `None` once whoever reads it is cut off.
+    text: Option<Bytes>,
+    /// When a part was last taken.
+    last: Instant,
+}
 
 impl Press {
     /// Writes what `tell` says, or hands on what others asked for meanwhile. `None` where it says nothing.
@@ -98,31 +115,50 @@ impl Printed {
     fn keep(&mut self, text: String) -> Arc<Copy> {
         self.read.retain(|copy| copy.strong_count() > 0);
         while self.read.len() >= COPIES {
-            let oldest = self.read.pop_front();
-            if let Some(oldest) = oldest.and_then(|copy| copy.upgrade()) {
-                oldest.cut();
+            let still = |copy: &Weak<Copy>| copy.upgrade().is_none_or(|copy| copy.is_still());
+            let goes = self.read.iter().position(still);
+            let goes = goes.or_else(|| (self.read.len() >= MOST).then_some(0));
+            let Some(goes) = goes.and_then(|at| self.read.remove(at)) else {
+                break;
+            };
+            if let Some(copy) = goes.upgrade() {
+                copy.cut();
             }
         }
-        let copy = Arc::new(Copy(Mutex::new(Some(text.into()))));
+        let copy = Arc::new(Copy::new(text.into()));
         self.read.push_back(Arc::downgrade(&copy));
         copy
     }
 }
 
 impl Copy {
-    fn cut(&self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+    fn new(text: Bytes) -> Self {
+        Self {
+            length: text.len(),
+            read: Mutex::new(Read {
+                text: Some(text),
+                last: Instant::now(),
+            }),
+        }
     }
 
-    fn len(&self) -> usize {
-        let text = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        text.as_ref().map_or(0, Bytes::len)
+    fn lock(&self) -> MutexGuard<'_, Read> {
+        self.read.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_still(&self) -> bool {
+        self.lock().last.elapsed() >= STILL
+    }
+
+    fn cut(&self) {
+        self.lock().text.take();
     }
 
     /// A part of its own, which keeps nothing of the rest, and whether it was the last.
     fn part(&self, from: usize) -> Option<(Bytes, bool)> {
-        let text = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let text = text.as_ref()?;
+        let mut read = self.lock();
+        read.last = Instant::now();
+        let text = read.text.as_ref()?;
         let to = text.len().min(from + CHUNK);
         let part = text.get(from..to)?;
         Some((Bytes::copy_from_slice(part), to == text.len()))
@@ -131,7 +167,7 @@ impl Copy {
 
 /// The copy is let go with its last part: who has it all and asks again at once shares nothing with himself.
 fn respond(copy: Arc<Copy>) -> Response {
-    let length = HeaderValue::from(copy.len());
+    let length = HeaderValue::from(copy.length);
     let mut reading = Some((copy, 0));
     let parts = iter::from_fn(move || {
         let (copy, from) = reading.take()?;
