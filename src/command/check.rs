@@ -29,7 +29,11 @@ pub struct Options {
 
 /// Checks the configuration at `path`, and where it is in order and `online` says so, its stores. Returns the exit code.
 pub async fn run(path: &Path, options: Options, online: bool) -> u8 {
-    let answer = check(path, options, &Surroundings::from_process());
+    let surroundings = Surroundings {
+        look_at_programs: true,
+        ..Surroundings::from_process()
+    };
+    let answer = check(path, options, &surroundings);
     let mut diagnostics = answer.diagnostics;
     if let Some(config) = &answer.config {
         diagnostics += &accounts::unknown(config).await;

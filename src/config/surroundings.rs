@@ -21,6 +21,9 @@ pub struct Surroundings {
     pub api_server: Option<String>,
     /// Where a pod finds its service account, if not in the usual place.
     pub service_account: Option<PathBuf>,
+    /// Whether programs that run later are looked at now. They may be on a disk that hangs, which is their own entries'
+    /// trouble: whoever has to go on leaves it.
+    pub look_at_programs: bool,
 }
 
 /// Where the kubelet puts it.
@@ -37,6 +40,7 @@ impl Surroundings {
             home: directory("HOME"),
             api_server: api_server(|name| env::var(name).ok()),
             service_account: None,
+            look_at_programs: false,
         }
     }
 

@@ -52,6 +52,7 @@ impl Room {
     fn load(&self) -> Result<Loaded, Diagnostics> {
         let surroundings = Surroundings {
             home: Some("/home/someone".into()),
+            look_at_programs: true,
             ..Surroundings::default()
         };
         load(&self.path("main.toml"), &surroundings)

@@ -76,6 +76,9 @@ impl Lowering<'_> {
 
     /// Looks at a program that is run later, as its run does. It may be installed later, so nothing here is an error.
     pub(super) fn check_program(&self, program: &Path, at: Place) {
+        if !self.surroundings.look_at_programs {
+            return;
+        }
         let (message, help) = match fs::metadata(program) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => (
                 "there is no such program yet",
