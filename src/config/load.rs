@@ -72,7 +72,12 @@ pub fn find_socket(main: &Path, surroundings: &Surroundings) -> Result<PathBuf, 
         if lost || table.as_ref().is_some_and(|table| table.has(key)) {
             continue;
         }
-        if let Some(at) = written(&source.text, key) {
+        let at = if broken {
+            written(&source.text, key)
+        } else {
+            root.near(key, &NAMED)
+        };
+        if let Some(at) = at {
             problems.push(outside(key, at));
             lost = true;
         }
@@ -83,13 +88,16 @@ pub fn find_socket(main: &Path, surroundings: &Surroundings) -> Result<PathBuf, 
     socket.ok_or_else(|| problems.into_diagnostics(&sources))
 }
 
+/// Tables whose keys are names, of which one may be that of a key.
+const NAMED: [&str; 3] = ["stores", "clusters", "secrets"];
+
 /// Whether a line that is no comment has that in it.
 fn says(text: &str, key: &str) -> bool {
     let mut lines = text.lines().map(str::trim_start);
     lines.any(|line| !line.starts_with('#') && line.contains(key))
 }
 
-/// Where a line of its own gives that key a value.
+/// Where a line of its own gives that key a value, in a text that is no TOML as a whole.
 fn written(text: &str, key: &str) -> Option<usize> {
     let mut end = 0;
     text.split_inclusive('\n').find_map(|line| {

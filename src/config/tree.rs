@@ -112,6 +112,18 @@ impl<'t> Table<'t> {
         self.known.extend(keys);
     }
 
+    /// Where this key is, here or directly in a table of this one that is none of `but`.
+    pub(super) fn near(&self, key: &str, but: &[&str]) -> Option<usize> {
+        let here = self.entries.get_key_value(key);
+        let below = self.entries.iter().filter_map(|(name, value)| {
+            let table = value.get_ref().as_table()?;
+            let counts = !but.contains(&&**name.get_ref());
+            table.get_key_value(key).filter(|_| counts)
+        });
+        let (name, _) = here.into_iter().chain(below).next()?;
+        Some(name.span().start)
+    }
+
     /// Every key with its value, for tables whose keys are names; sentences call each value `what`.
     pub(super) fn all(&self, what: &'static str) -> Vec<(At<&'t str>, Value<'t>)> {
         self.entries

@@ -188,6 +188,23 @@ fn a_mistake_in_where_the_daemon_is_asked_is_named() {
     assert_eq!(done.code, Some(69), "{done:?}");
 }
 
+/// Bug: a line of a template was taken for a key that stands in the wrong table.
+#[test]
+fn what_a_template_says_of_a_socket_is_its_own_business() {
+    let (_aws, home) = two_entries();
+    let _daemon = home.start_ready();
+    let sound = home.read_text("secretsyncd.toml").unwrap();
+    let template = "[secrets.more.template.data]\nstate_dir = \"a\"\nconf = \"\"\"\ncontrol_socket = x\n\"\"\"\n";
+    assert!(sound.contains("state_dir"), "{sound}");
+    let without: Vec<&str> = sound
+        .lines()
+        .filter(|line| !line.starts_with("state_dir"))
+        .collect();
+    home.configure_whole(&format!("{}\n{template}", without.join("\n")));
+    let done = home.finish(&["status"]);
+    assert_eq!(done.code, Some(0), "{done:?}");
+}
+
 #[test]
 fn sync_reads_once_and_delivers_at_once_whatever_the_interval() {
     let (aws, home) = two_entries();
