@@ -51,12 +51,13 @@ pub(super) async fn remove_file(
     dismissed: &CancellationToken,
     state: &Arc<State>,
 ) -> Result<Effect, Failure> {
-    // From here on until it is away, nobody says that something else is configured.
-    let _configured = state.removals().read().await;
+    // Until the removal is known, nobody says that something else is configured; then whoever does calls it off. A disk
+    // that hangs keeps nobody from that.
+    let configured = state.removals().read().await;
     if dismissed.is_cancelled() {
         return Err(no_longer_to_go("file"));
     }
-    Ok(match target.remove().await? {
+    Ok(match target.remove(configured).await? {
         Removed::Deleted => Effect::Deleted,
         Removed::AlreadyGone => Effect::Away,
     })

@@ -58,10 +58,12 @@ impl Kind {
 }
 
 impl FileTarget {
-    /// Takes away what was delivered, as far as it is proven to be ours.
-    pub async fn remove(&self) -> Result<Removed, Failure> {
+    /// Takes away what was delivered, as far as it is proven to be ours. `configured`: keeps the configuration what it is
+    /// until the removal is known, and can be called off.
+    pub async fn remove<T>(&self, configured: T) -> Result<Removed, Failure> {
         let removals = self.disk.state.file_removals();
         let (removal, _awaited) = removals.begin(&self.spec.path, Grounds::Policy);
+        drop(configured);
         let kind = Kind::of(&self.spec.format);
         self.on_disk(move |disk| match kind {
             Kind::OneFile => disk.remove(Grounds::Policy, &removal),

@@ -343,7 +343,7 @@ async fn a_directory_in_which_data_is_no_link_of_ours_is_not_removed() {
     fs::remove_file(lab.path("..data")).unwrap();
     fs::create_dir(lab.path("..data")).unwrap();
     fs::write(lab.path("..data/crt"), "theirs").unwrap();
-    let failure = lab.target().remove().await.unwrap_err();
+    let failure = lab.target().remove(()).await.unwrap_err();
     assert_eq!(failure.reason, Reason::Conflict);
     assert_eq!(fs::read(lab.path("crt")).unwrap(), b"theirs");
 }

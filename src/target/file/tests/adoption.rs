@@ -36,7 +36,7 @@ async fn what_was_taken_over_and_never_written_is_no_orphan_and_is_not_removed()
     let target = lab.target("file");
     fs::write(lab.path("file"), "theirs").unwrap();
     target.take_over().await.unwrap();
-    assert!(target.remove().await.is_err());
+    assert!(target.remove(()).await.is_err());
     lab.state.keep_only_files(HashSet::new()).unwrap();
     assert_eq!(lab.state.left_behind(), []);
     let entry = EntryName::new("db").unwrap();

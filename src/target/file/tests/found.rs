@@ -36,7 +36,7 @@ async fn a_file_that_holds_our_bytes_already_is_delivered_and_never_ours_to_remo
         let record = lab.state.file(target.path()).unwrap();
         assert_eq!(record.whose, Whose::Found);
     }
-    let failure = target.remove().await.unwrap_err();
+    let failure = target.remove(()).await.unwrap_err();
     assert!(failure.fact.contains("was not written by"), "{failure}");
     assert!(failure.help().contains("secretsyncd adopt --apply /"));
     let failure = left(&lab).remove().await.unwrap_err();
@@ -53,7 +53,7 @@ async fn what_takes_its_place_with_the_next_version_is_ours() {
     deliver(&target, b"one").await.unwrap();
     assert_eq!(deliver(&target, b"two").await, Ok(Effect::Updated));
     assert_eq!(fs::read(lab.path("file")).unwrap(), b"two");
-    assert_eq!(target.remove().await, Ok(Removed::Deleted));
+    assert_eq!(target.remove(()).await, Ok(Removed::Deleted));
     assert_eq!(lab.names(), Vec::<String>::new());
 }
 
@@ -113,12 +113,12 @@ async fn what_was_found_is_ours_when_it_is_given_to_us() {
     assert_eq!(deliver(&target, b"same").await, Ok(Effect::Updated));
     assert_eq!(as_it_is(&lab), (inode, 0o100_640));
     assert_eq!(target.take_over().await, Ok(Adopted::Ours));
-    assert_eq!(target.remove().await, Ok(Removed::Deleted));
+    assert_eq!(target.remove(()).await, Ok(Removed::Deleted));
     // Its sources may be gone by then.
     theirs(&lab, "same");
     deliver(&target, b"same").await.unwrap();
     target.take_over().await.unwrap();
-    assert_eq!(target.remove().await, Ok(Removed::Deleted));
+    assert_eq!(target.remove(()).await, Ok(Removed::Deleted));
     // By the configuration.
     theirs(&lab, "same");
     deliver(&target, b"same").await.unwrap();
@@ -127,7 +127,7 @@ async fn what_was_found_is_ours_when_it_is_given_to_us() {
         ..lab.spec("file")
     });
     assert_eq!(deliver(&adopting, b"same").await, Ok(Effect::Unchanged));
-    assert_eq!(target.remove().await, Ok(Removed::Deleted));
+    assert_eq!(target.remove(()).await, Ok(Removed::Deleted));
 }
 
 /// By an editor, or from a backup.
@@ -139,7 +139,7 @@ async fn a_copy_in_place_of_ours_is_mended_by_a_fresh_file_and_not_removed() {
     fs::remove_file(lab.path("file")).unwrap();
     let copy = theirs(&lab, "same");
     deliver(&target, b"same").await.unwrap();
-    let failure = target.remove().await.unwrap_err();
+    let failure = target.remove(()).await.unwrap_err();
     assert!(failure.fact.contains("in place of the file"), "{failure}");
     assert_eq!(as_it_is(&lab), copy);
     fs::hard_link(lab.path("file"), lab.path("held")).unwrap();
@@ -151,5 +151,5 @@ async fn a_copy_in_place_of_ours_is_mended_by_a_fresh_file_and_not_removed() {
     assert_eq!(target.repair_mode().await, repaired);
     assert_eq!(held.metadata().unwrap().mode(), 0o100_644);
     assert_eq!(mode_of(&lab.path("file")), 0o640);
-    assert_eq!(target.remove().await, Ok(Removed::Deleted));
+    assert_eq!(target.remove(()).await, Ok(Removed::Deleted));
 }

@@ -14,7 +14,7 @@ async fn delivered(lab: &Lab, name: &str) -> FileTarget {
 }
 
 async fn stays(target: &FileTarget, why: &str) {
-    let failure = target.remove().await.unwrap_err();
+    let failure = target.remove(()).await.unwrap_err();
     assert!(
         failure.fact.contains(target.path().to_str().unwrap()) || why.contains("directory"),
         "{failure}"
@@ -28,10 +28,10 @@ async fn a_delivered_file_goes_and_nothing_is_left_of_it() {
     let lab = Lab::new();
     let target = delivered(&lab, "file").await;
     let other = delivered(&lab, "other").await;
-    assert_eq!(target.remove().await, Ok(Removed::Deleted));
+    assert_eq!(target.remove(()).await, Ok(Removed::Deleted));
     assert_eq!(lab.names(), ["other"]);
     assert_eq!(lab.state.file(target.path()), None);
-    assert_eq!(target.remove().await, Ok(Removed::AlreadyGone));
+    assert_eq!(target.remove(()).await, Ok(Removed::AlreadyGone));
     assert!(lab.state.file(other.path()).is_some());
     // It is made again as if it had never been.
     assert_eq!(deliver(&target, b"two").await, Ok(Effect::Created));
@@ -74,7 +74,7 @@ async fn a_removal_is_known_while_it_waits_for_the_disk() {
     let target = delivered(&lab, "file").await;
     let orphan = left(&lab, "file");
     for removal in [
-        target.remove().left_future(),
+        target.remove(()).left_future(),
         orphan.remove().right_future(),
     ] {
         let turn = target.busy.lock().await;
@@ -121,7 +121,7 @@ async fn what_goes_and_what_is_forgotten_outlives_a_restart() {
     let lab = Lab::new();
     let target = delivered(&lab, "file").await;
     let path = target.path().to_owned();
-    target.remove().await.unwrap();
+    target.remove(()).await.unwrap();
     drop(target);
     let Lab {
         root, state, seats, ..
@@ -178,7 +178,7 @@ async fn what_lies_behind_hostile_parents_stays() {
     stays(&target, "symbolic link").await;
     assert_eq!(fs::read(lab.path("b/file")).unwrap(), b"one");
     fs::remove_file(lab.path("a")).unwrap();
-    assert_eq!(target.remove().await, Ok(Removed::AlreadyGone));
+    assert_eq!(target.remove(()).await, Ok(Removed::AlreadyGone));
     assert_eq!(fs::read(lab.path("b/file")).unwrap(), b"one");
 }
 
@@ -258,7 +258,7 @@ async fn a_removal_that_was_killed_at_any_step_is_carried_on() {
         let lab = Lab::new();
         let target = delivered(&lab, "file").await;
         was_killed_removing(&lab, &target, at);
-        assert!(target.remove().await.is_ok(), "{at:?}");
+        assert!(target.remove(()).await.is_ok(), "{at:?}");
         assert_eq!(lab.names(), Vec::<String>::new(), "{at:?}");
         assert_eq!(lab.state.file(target.path()), None, "{at:?}");
     }
@@ -276,7 +276,7 @@ async fn after_a_killed_removal_a_source_that_is_back_is_delivered_and_nothing_i
             assert_eq!(fs::read(lab.path("file")).unwrap(), content);
             let record = lab.state.file(target.path()).unwrap();
             assert!(!record.removing, "{at:?}");
-            assert_eq!(target.remove().await, Ok(Removed::Deleted), "{at:?}");
+            assert_eq!(target.remove(()).await, Ok(Removed::Deleted), "{at:?}");
         }
     }
 }

@@ -108,7 +108,7 @@ async fn a_volume_with_our_bytes_is_delivered_and_never_ours_to_remove() {
         let record = lab.state.file(target.path()).unwrap();
         assert_eq!(record.whose, Whose::Found);
     }
-    let failure = target.remove().await.unwrap_err();
+    let failure = target.remove(()).await.unwrap_err();
     assert!(failure.fact.contains("was not written by"), "{failure}");
     lab.state.keep_only_files(HashSet::new()).unwrap();
     let entry = EntryName::new("db").unwrap();
@@ -156,7 +156,7 @@ async fn what_takes_the_place_of_a_volume_is_ours_and_what_it_was_stays_beside()
         assert_eq!(lab.seen(), set(content));
     }
     assert!(generation.join("key").exists(), "it is not ours to remove");
-    assert_eq!(target.remove().await, Ok(Removed::Deleted));
+    assert_eq!(target.remove(()).await, Ok(Removed::Deleted));
     assert!(generation.join("key").exists());
 }
 
