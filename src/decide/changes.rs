@@ -49,6 +49,8 @@ pub enum Other {
     Mode,
     /// Who owns the fields of a Secret; its values stay.
     Ownership,
+    /// Whose a file is that is as it should be.
+    Keeper,
 }
 
 impl Changes {

@@ -11,7 +11,7 @@ pub use self::gates::Gates;
 use super::deliver::{self, JUDGEMENTS, JudgedSecret, Staged, Work};
 use super::{Entry, NotRead, Run, read_all, whole, work};
 use crate::config::Workload;
-use crate::decide::changes::Changes;
+use crate::decide::changes::{Changes, Other};
 use crate::decide::file::adoption::Adoption;
 use crate::decide::file::removal::Removal as FileRemoval;
 use crate::decide::file::{Observed, Verdict as FileVerdict};
@@ -268,13 +268,20 @@ async fn file(target: &FileTarget, rendered: &Rendered) -> Result<Step, Failure>
 /// What would become of a file that a person gives to us.
 async fn adopted(target: &FileTarget, rendered: &Rendered) -> Result<Step, Failure> {
     let seen = target.observe().await?;
-    match target.adoption(rendered, &seen)? {
+    match target.adoption(&seen)? {
         Adoption::Absent | Adoption::Ours => return Ok(Step::unchanged()),
         Adoption::Take { .. } => {}
     }
     target.probe().await?;
-    let verdict = FileVerdict::Write(Effect::Updated);
-    let changes = target.changes(rendered, verdict).await;
+    let changes = if target.is_right(rendered, &seen) {
+        Changes {
+            other: Some(Other::Keeper),
+            ..Changes::default()
+        }
+    } else {
+        let verdict = FileVerdict::Write(Effect::Updated);
+        target.changes(rendered, verdict).await
+    };
     Ok(Step {
         doing: Doing::Adopt,
         changes,

@@ -99,6 +99,28 @@ fn a_look_says_what_would_change_and_touches_nothing() {
     assert!(unknown.stderr.contains("no target `nobody`"), "{unknown:?}");
 }
 
+/// Bug: a file with the right bytes was taken over though the look had not named it, and `prune` removed it later.
+#[test]
+fn a_file_that_is_right_is_named_before_it_is_taken_over() {
+    let stage = Stage::new(&["a"]);
+    let path = stage.home.path("targets/a");
+    fs::write(&path, ours()).unwrap();
+    fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
+    let done = stage.adopt(&[]);
+    assert_eq!(done.code, Some(0), "{done:?}");
+    let what = "nothing but whose it is: from then on it goes where ours go";
+    let line = done.stdout.lines().next().unwrap();
+    assert!(
+        line.starts_with("adopt ") && line.ends_with(what),
+        "{done:?}"
+    );
+    let done = stage.adopt(&["--apply"]);
+    assert!(done.stdout.contains("taken over"), "{done:?}");
+    let done = stage.adopt(&[]);
+    assert_eq!(done.stdout, "0 targets\n", "{done:?}");
+    assert_eq!(stage.holds("a"), ours());
+}
+
 #[test]
 fn without_a_daemon_what_is_named_is_taken_over_and_delivered() {
     let stage = Stage::new(&["a", "b"]);

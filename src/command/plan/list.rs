@@ -202,6 +202,7 @@ fn what(step: &Step) -> String {
             Other::Content => "content",
             Other::Mode => "permissions",
             Other::Ownership => "field ownership",
+            Other::Keeper => "nothing but whose it is: from then on it goes where ours go",
         };
         text.to_owned()
     });

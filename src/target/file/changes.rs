@@ -20,20 +20,18 @@ impl FileTarget {
         self.spec.adopt && self.judged(rendered, seen, false).is_err()
     }
 
-    /// What taking over the file would be, where something of it is not as it should be.
-    pub fn adoption(&self, rendered: &Rendered, seen: &Seen) -> Result<Adoption, Failure> {
+    /// What taking over the file would be.
+    pub fn adoption(&self, seen: &Seen) -> Result<Adoption, Failure> {
         if self.is_directory() {
             return self.set_adoption();
         }
         let record = self.disk.state.file(&self.spec.path);
-        let adoption = adoption(&self.spec.path, &seen.observed, record.as_ref())?;
-        if let Adoption::Take { found, .. } = adoption
-            && found == rendered.fingerprint
-            && self.judge(rendered, seen).is_ok()
-        {
-            return Ok(Adoption::Ours);
-        }
-        Ok(adoption)
+        adoption(&self.spec.path, &seen.observed, record.as_ref())
+    }
+
+    /// Whether it is just as it should be, whoever wrote it.
+    pub fn is_right(&self, rendered: &Rendered, seen: &Seen) -> bool {
+        seen.fingerprint() == Some(rendered.fingerprint) && self.judge(rendered, seen).is_ok()
     }
 
     /// What carrying out the verdict would change.
