@@ -14,7 +14,7 @@ use crate::status::EntryStatus;
 /// What was not done, though it was asked for.
 fn remark(entries: &[EntryStatus]) {
     if entries.is_empty() {
-        show("nothing was to be done: no such entry");
+        show("nothing was to be done: no entry is like that");
     }
     for entry in entries {
         if entry.state == Condition::Suspended {

@@ -64,7 +64,7 @@ fn sentence(message: &str) -> &'static str {
         ("string values must be quoted", VALUE),
         (
             "unexpected leading zero",
-            "a number cannot begin with a zero: text, as a file's mode is, stands in quotes",
+            "a number cannot begin with a zero; a file's mode is text: mode = \"0640\"",
         ),
         ("invalid value", VALUE),
         ("missing value", VALUE),

@@ -33,7 +33,7 @@ impl OnDisk {
     pub(super) fn changed_by_check(&self) -> Failure {
         let check = self.check.as_ref().map(|check| check.program.display());
         let fact = format!(
-            "{} was not replaced: the check{} changed the new file",
+            "{} was not written: the check{} changed the new file",
             self.path.display(),
             check.map_or_else(String::new, |it| format!(" {it}"))
         );
@@ -56,13 +56,13 @@ impl OnDisk {
 
     fn rejected(&self, check: &Argv, trouble: Trouble) -> Failure {
         let fact = format!(
-            "{} was not replaced: the check {} {trouble}",
+            "{} was not written: the check {} {trouble}",
             self.path.display(),
             check.program.display()
         );
         match trouble {
             Trouble::Exited(_) | Trouble::Signalled(_) => Failure::new(Reason::Invalid, fact)
-                .with_help("the new content is not accepted, the old file stays; run the check by hand on such a file to see why"),
+                .with_help("the new content is not accepted, and what is in place stays; run the check by hand on such a file to see why"),
             Trouble::Absent | Trouble::NotAProgram => Failure::new(Reason::Action, fact)
                 .with_help("install the program, or correct its path"),
             Trouble::AnyoneMayWrite => Failure::new(Reason::Action, fact)

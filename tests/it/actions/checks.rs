@@ -58,7 +58,7 @@ fn a_check_that_fails_keeps_the_old_file_and_leaves_nothing_beside_it() {
     let status = daemon.wait_state("app", "failing");
     let trouble = status.entry("app").trouble().unwrap();
     assert_eq!(trouble.reason, "invalid");
-    let fact = format!("{target} was not replaced: the check /bin/sh ended with exit code 7");
+    let fact = format!("{target} was not written: the check /bin/sh ended with exit code 7");
     assert_eq!(trouble.message, fact);
     assert_eq!(home.read_text("targets/app").unwrap(), "good one");
     assert_eq!(names(&home), ["app"]);
