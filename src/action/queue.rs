@@ -165,6 +165,12 @@ impl<A: Clone + Ord, S: Clone + Ord> Queue<A, S> {
         waiting.map(|(_, it)| it.due).min()
     }
 
+    /// When it is tried next; absent while it is under way.
+    pub fn due(&self, action: &A) -> Option<Instant> {
+        let waiting = self.actions.get(action).filter(|it| !it.under_way);
+        waiting.map(|it| it.due)
+    }
+
     /// The actions to run now, each with its marks. Each is told to [`Self::ended`] once.
     pub fn take_due(&mut self, now: Instant) -> Vec<(A, BTreeMap<S, Change>)> {
         let due = self

@@ -57,6 +57,17 @@ impl Actions {
         self.queue.holds(action)
     }
 
+    /// When what has to run for these is tried next.
+    pub(super) fn next_of(&self, targets: &[Target]) -> Option<Instant> {
+        let waits = targets.iter().filter_map(|target| match target {
+            Target::File(file) => self.waiting.get(file.path()),
+            Target::Kubernetes(..) => None,
+        });
+        waits
+            .filter_map(|it| self.queue.due(&it.settings.action))
+            .min()
+    }
+
     fn shown(&self, path: &Path) -> Option<PendingAction> {
         let waits = self.waiting.get(path)?;
         let action = &waits.settings.action;

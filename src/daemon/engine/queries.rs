@@ -155,6 +155,7 @@ impl Engine {
         let timer = entry.timer(now);
         let stale = entry.stale_at();
         let next = timer.into_iter().chain(self.probe_of(entry));
+        let next = next.chain(self.actions.next_of(&entry.entry.targets));
         let next = if entry.waits_for_reads(now) {
             let reads = entry.reads().filter_map(|read| self.next_of(read));
             next.chain(reads).min()

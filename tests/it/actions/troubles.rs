@@ -3,6 +3,8 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
+
 use super::{Strays, counted, counting, entry, runs, script, wait_runs};
 use crate::support::daemon::{Home, PATIENCE, wait_content};
 use crate::support::secrets_manager::SecretsManager;
@@ -47,6 +49,13 @@ fn what_fails_is_shown_counted_and_tried_again_until_it_succeeds() {
         daemon.status().entry("app").last_success(),
         success.as_deref()
     );
+    // Bug: it was to be looked at in an hour, while it was tried every few seconds.
+    wait_until(PATIENCE, "the time of the next try", || {
+        let next = daemon.status().entry("app").next_sync().map(str::to_owned);
+        let next = next.map(|at| at.parse::<Timestamp>().unwrap());
+        let soon = Timestamp::now() + Duration::from_mins(5);
+        next.is_some_and(|next| next < soon)
+    });
     fs::write(&good, "").unwrap();
     daemon.wait_state("app", "fresh");
     assert!(counted(&daemon.metrics(), "secretsyncd_actions_total", "succeeded") >= 1.0);
