@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
+use tokio::sync::oneshot;
 
 use super::on_disk::OnDisk;
 use super::staged::Staged;
@@ -49,8 +50,13 @@ impl OnDisk {
         program.set("SECRETSYNCD_ENTRY", self.entry.as_str());
         program.set("SECRETSYNCD_TARGET", &self.path);
         program.set("SECRETSYNCD_PATH", staged);
-        // This thread waits for the disk, so it may wait for a program as well.
-        let ended = Handle::current().block_on(program.run_unheard(LIMIT));
+        // This thread waits for the disk, so it may wait for a program as well. Not for its clock: that goes with the
+        // runtime, when the daemon stops, and so does the program.
+        let (tell, ended) = oneshot::channel();
+        Handle::current().spawn(async move {
+            let _ = tell.send(program.run_unheard(LIMIT).await);
+        });
+        let ended = ended.blocking_recv().unwrap_or(Err(Trouble::Broken));
         ended.map_err(|trouble| self.rejected(check, trouble))
     }
 
