@@ -9,10 +9,10 @@ use super::Engine;
 use crate::names::EntryName;
 
 /// So many entries begin together, and with them all that share their first read: that is made once for all of them.
-const PORTION: usize = 100;
+const PORTION: usize = 200;
 
 /// When no more than that are under way, the next portion begins: enough that stores, disks and clusters are kept busy.
-const FEW: usize = 3 * PORTION;
+const FEW: usize = 2 * PORTION;
 
 /// The longest that a portion keeps the next one waiting: what hangs is its own trouble.
 const LONGEST: Duration = Duration::from_secs(2);
@@ -143,32 +143,33 @@ mod tests {
     async fn a_portion_begins_when_few_are_under_way() {
         let (all, now) = (names(PORTION * 6), Instant::now());
         let mut first = apart(&all);
-        for portion in all.chunks(PORTION).take(4) {
+        for portion in all.chunks(PORTION).take(3) {
             assert_eq!(first.next(all.len(), now), portion);
         }
         assert_eq!(first.next(all.len(), now), []);
         assert_eq!(first.next(all.len() - PORTION + 1, now), []);
         let next = first.next(all.len() - PORTION, now);
-        assert_eq!(next, all[PORTION * 4..PORTION * 5]);
+        assert_eq!(next, all[PORTION * 3..PORTION * 4]);
+        assert_eq!(first.next(PORTION * 2, now), all[PORTION * 4..PORTION * 5]);
         assert_eq!(first.next(PORTION, now), all[PORTION * 5..]);
         assert_eq!(first.next(0, now), []);
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_hangs_keeps_the_next_ones_for_a_while_and_the_others_for_none() {
-        let (all, now) = (names(PORTION * 9), Instant::now());
+        let (all, now) = (names(PORTION * 8), Instant::now());
         let mut first = apart(&all);
-        for _ in 0..4 {
+        for _ in 0..3 {
             assert_eq!(first.next(all.len(), now).len(), PORTION);
         }
         assert_eq!(first.next(all.len(), now + LONGEST / 2), []);
         let later = now + LONGEST;
         let next = first.next(all.len(), later);
-        assert_eq!(next, all[PORTION * 4..PORTION * 6], "twice as many");
-        // Those four hang on, and nobody waits for them.
-        assert_eq!(first.next(all.len(), later), all[PORTION * 6..PORTION * 8]);
+        assert_eq!(next, all[PORTION * 3..PORTION * 5], "twice as many");
+        // Those three hang on, and nobody waits for them.
+        assert_eq!(first.next(all.len(), later), all[PORTION * 5..PORTION * 7]);
         assert_eq!(first.next(all.len(), later), []);
-        let rest = first.next(all.len() - PORTION, later);
-        assert_eq!(rest, all[PORTION * 8..]);
+        let rest = first.next(all.len() - 2 * PORTION, later);
+        assert_eq!(rest, all[PORTION * 7..]);
     }
 }
