@@ -1,10 +1,9 @@
 //! The page keeps up, and takes nothing away from whoever reads it.
 
-use super::world::World;
+use super::world::{self, World};
 use super::{browser, shown};
 use crate::support::browser::{Browser, Scripts};
-use crate::support::daemon::{PATIENCE, wait_content};
-use crate::support::wait::wait_until;
+use crate::support::daemon::wait_content;
 
 /// As when the window comes back into sight.
 fn now(browser: &Browser) {
@@ -20,12 +19,7 @@ fn a_refresh_shows_what_is_new_and_keeps_filter_sort_focus_and_place() {
     let daemon = world.home.start_ready();
     wait_content(&world.home, "targets/stale", "value");
     daemon.wait_state("old/stale", "fresh");
-    wait_until(PATIENCE, "what is paused is on top already", || {
-        let status = daemon.status();
-        ["paused_stores", "paused_clusters"]
-            .iter()
-            .all(|it| status.0[it][0].is_object())
-    });
+    world::wait_paused(&daemon);
     browser.open(&daemon.url("/"));
     browser.click("thead .n button");
     browser.click("#rows summary");
@@ -61,6 +55,7 @@ fn a_refresh_shows_what_is_new_and_keeps_filter_sort_focus_and_place() {
     );
     assert_eq!(browser.console(), [""; 0]);
 
+    a_pause_begins_at_once(&browser, &world);
     it_rests_while_nobody_looks(&browser);
     assert_eq!(daemon.stop(), Some(0));
     silence_is_told(&browser, &world, &before);
@@ -84,6 +79,35 @@ fn silence_is_told(browser: &Browser, world: &World, before: &[String]) {
         "return document.getElementById('lost').hidden",
     );
     drop(daemon);
+}
+
+/// What was asked for before it shows nothing either.
+fn a_pause_begins_at_once(browser: &Browser, world: &World) {
+    let state = "return document.getElementById('e:old/stale').className";
+    browser.run(
+        "window.ask = window.fetch;
+        window.fetch = async (...all) => {
+          await new Promise((held) => { window.release = held; });
+          const { ok, text } = await window.ask(...all).then(async (it) => ({ ok: it.ok, text: await it.text() }));
+          window.answered = true;
+          return { ok, text: async () => text };
+        };",
+    );
+    now(browser);
+    browser.wait_true("it asks", "return 'release' in window");
+    world.aws.put("old/stale", "value");
+    assert_eq!(world.home.finish(&["sync", "old/stale"]).code, Some(0));
+    browser.click("#pause");
+    browser.run("window.release()");
+    browser.wait_true("it has the answer", "return window.answered");
+    assert_eq!(browser.text(state), "failing");
+
+    browser.run("window.fetch = window.ask");
+    browser.click("#pause");
+    browser.wait_true(
+        "it goes on",
+        "return document.getElementById('e:old/stale').className === 'fresh'",
+    );
 }
 
 fn it_rests_while_nobody_looks(browser: &Browser) {

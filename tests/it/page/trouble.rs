@@ -14,6 +14,8 @@ fn twenty_entries_in_every_state_are_shown_and_found() {
     let daemon = world.start();
     world.break_configuration(&daemon);
     look(&browser, &daemon, "twenty");
+    // Rows that are made anew under the hand are what `refresh` is about.
+    browser.click("#pause");
     every_state_is_there(&browser, world::ENTRIES);
     assert!(shown(&browser).contains(&long_name()));
     what_is_hostile_is_text(&browser);

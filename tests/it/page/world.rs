@@ -166,6 +166,7 @@ impl World {
         ] {
             daemon.wait_state(name, state);
         }
+        wait_paused(&daemon);
         daemon
     }
 
@@ -177,6 +178,16 @@ impl World {
             daemon.status().0["reload"]["successful"] == false
         });
     }
+}
+
+/// The store and the cluster that nobody answers for are known to be so.
+pub fn wait_paused(daemon: &Daemon<'_>) {
+    wait_until(PATIENCE, "a store and a cluster are paused", || {
+        let status = daemon.status();
+        ["paused_stores", "paused_clusters"]
+            .iter()
+            .all(|it| status.0[it][0].is_object())
+    });
 }
 
 /// Stands for the name of the entry that a target is of.

@@ -122,7 +122,9 @@ const refresh = async () => {
   try {
     const answer = await fetch(location.pathname, { cache: 'no-store', signal: AbortSignal.timeout(LATEST) });
     if (!answer.ok) throw new Error('no answer');
-    take(await answer.text());
+    const text = await answer.text();
+    // Either may have begun since it was asked for.
+    if (!paused && !isReading()) take(text);
     found();
   } catch {
     lost();
