@@ -25,7 +25,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use self::absent::{Absences, Plan};
-pub use self::absent::{matches_no_longer, proof_of, proofs_of_lost};
+pub use self::absent::{Proving, matches_no_longer, proof_of, proofs_of_lost};
 use self::deliver::Work;
 pub use self::deliver::{Checked, Delivery, Handled, check};
 pub use self::entry::{Entry, Item, read_of};
@@ -60,8 +60,8 @@ pub struct Run {
     pub delivered: few::Map<Read, Version>,
     /// Older versions that a second read has confirmed.
     pub confirmed: BTreeMap<Read, Identity>,
-    /// What has answered before.
-    pub known: BTreeSet<Read>,
+    /// What has answered before, and whether it can be proven of that answer that it is gone.
+    pub known: BTreeMap<Read, Proving>,
     /// What was missing when this configuration of the entry was last delivered.
     pub without: BTreeSet<Read>,
     /// What direct reads have said about those that are gone or list less.

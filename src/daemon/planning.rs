@@ -29,7 +29,7 @@ use crate::state::{Copied, Remembered, State};
 use crate::store::Store;
 use crate::store::desk::Desk;
 use crate::sync::plan::{self, Gates, Outlook, Step, View};
-use crate::sync::{Entry, Run, Selected, Which};
+use crate::sync::{Entry, Proving, Run, Selected, Which};
 use crate::target::Target;
 
 /// What would become of one entry.
@@ -157,6 +157,10 @@ async fn of_entry(
 /// As the daemon would begin it; but a version older than the delivered one is taken at its word, for to wait for a
 /// second read that agrees is a matter of when.
 fn run(state: &EntryState, (desk, copy): (Desk, Arc<State>)) -> Run {
+    let known = state.delivered.iter().map(|(read, version)| {
+        let proving = Proving::of(read, &version.identity);
+        (read.clone(), proving)
+    });
     Run {
         entry: Arc::clone(&state.entry),
         desk,
@@ -165,7 +169,7 @@ fn run(state: &EntryState, (desk, copy): (Desk, Arc<State>)) -> Run {
         handed: None,
         delivered: few::Map::new(),
         confirmed: BTreeMap::new(),
-        known: state.delivered.keys().cloned().collect(),
+        known: known.collect(),
         without: (*state.without).clone(),
         proofs: state.all_proofs(),
         which: Which::All,

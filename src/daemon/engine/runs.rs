@@ -1,5 +1,6 @@
 //! Runs, and looks at targets: what may begin, and with what is known.
 
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use tokio::time::Instant;
@@ -8,6 +9,7 @@ use tracing::Instrument as _;
 use super::tasks::{Done, Due, Look, Task};
 use super::{Engine, Mode};
 use crate::daemon::entries::{EntryState, Work};
+use crate::daemon::reads::ReadState;
 use crate::kube::Tenure;
 use crate::names::EntryName;
 use crate::store::Read;
@@ -59,11 +61,7 @@ impl Engine {
             let confirmed = self.reads.get(read)?.confirmed()?;
             Some((read.clone(), confirmed.clone()))
         });
-        let answered = |read: &&Read| {
-            let state = self.reads.get(read);
-            state.is_some_and(|state| state.last.is_some())
-        };
-        let known = entry.reads().filter(answered).cloned().collect();
+        let known = known_to(entry, &self.reads);
         let proofs = entry.all_proofs();
         let run = sync::Run {
             entry: Arc::clone(&entry.entry),
@@ -150,4 +148,14 @@ impl Engine {
         let may_begin = !self.draining && !self.leaving.contains_key(name);
         settled && may_begin && !self.untried.contains(name) && self.mode == Mode::Forever
     }
+}
+
+/// What has answered before.
+fn known_to(entry: &EntryState, reads: &HashMap<Read, ReadState>) -> BTreeMap<Read, sync::Proving> {
+    let known = entry.reads().filter_map(|read| {
+        let last = reads.get(read)?.last.as_ref()?;
+        let proving = sync::Proving::of(read, &last.version.identity);
+        Some((read.clone(), proving))
+    });
+    known.collect()
 }

@@ -97,7 +97,7 @@ async fn outlook(reason: Reason, on_missing: OnMissing, policies: &[DeletionPoli
         handed: None,
         delivered: crate::few::Map::new(),
         confirmed: BTreeMap::new(),
-        known: BTreeSet::new(),
+        known: BTreeMap::new(),
         without: BTreeSet::new(),
         proofs: BTreeMap::new(),
         which: Which::All,

@@ -259,6 +259,36 @@ fn a_file_store_that_proves_nothing_says_so() {
     assert_eq!(home.read_text("targets/a").as_deref(), Some("x"));
 }
 
+/// Bug: what had never been there was said to wait, too.
+#[test]
+fn a_file_store_that_never_had_it_or_only_read_it_says_so() {
+    let with = |values: &str| {
+        let home = Home::new();
+        let delete = file(&home, "a", "deletion_policy = \"delete\"");
+        home.write("secrets.toml", values);
+        home.configure(&("[stores.prod.file]\npath = \"secrets.toml\"\n".to_owned() + &delete));
+        home
+    };
+    let told = |home: &Home, what: &str| {
+        let done = home.once(&[]);
+        assert_eq!(done.code, Some(1), "{done:?}");
+        let said = done.stdout + &done.stderr;
+        assert!(said.contains(what), "{said}");
+        assert!(!said.contains("ten minutes"), "{said}");
+    };
+    told(&with("b = 'x'\n"), "it was never read");
+    // Read, but not delivered.
+    let home = with("a = 'x'\n");
+    fs::create_dir_all(home.path("targets/a")).unwrap();
+    let daemon = home.start_ready();
+    home.write("secrets.toml", "b = 'x'\n");
+    fs::remove_dir(home.path("targets/a")).unwrap();
+    assert_eq!(home.finish(&["sync", "a"]).code, Some(1));
+    let status = daemon.wait_state("a", "failing");
+    let message = status.entry("a").trouble().unwrap().message;
+    assert!(message.contains("can never be proven"), "{message}");
+}
+
 /// A first answer proves nothing.
 #[test]
 fn a_file_whose_source_is_not_found_once_stays() {
