@@ -31,7 +31,7 @@ use crate::names::{
     StoreName,
 };
 
-pub use self::action::{Action, Argv, OnChange, STAGED, Signal, SignalTo};
+pub use self::action::{Action, Argv, Check, OnChange, STAGED, Signal, SignalTo};
 pub use self::aws::{AwsAuth, AwsBase, AwsRole, AwsStore, Fetch, Rates, SecretRef, ValueSource};
 pub use self::diagnostic::{Diagnostic, Diagnostics, Severity};
 pub use self::include::Included;
@@ -363,8 +363,7 @@ pub struct FileTarget {
     pub adopt: bool,
     /// [`DeletionPolicy::Retain`] or [`DeletionPolicy::Delete`]: of a file, no single keys go.
     pub deletion_policy: DeletionPolicy,
-    /// Has to accept the new file before it is in place. With [`STAGED`] among its arguments.
-    pub check: Option<Argv>,
+    pub check: Option<Check>,
     pub on_change: Option<OnChange>,
 }
 

@@ -14,6 +14,8 @@ pub mod found;
 pub mod kubernetes;
 pub mod missing;
 pub mod rivals;
+#[cfg(test)]
+mod samples;
 pub mod state;
 
 /// What a verdict does to a target, or what an apply did.

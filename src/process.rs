@@ -5,6 +5,7 @@
 //! capabilities; a process group of its own. It gets so much time and may write so much: beyond that the whole group is
 //! killed, as it is when nobody waits for it any more. Knows neither what is run nor why.
 
+mod errand;
 mod lines;
 #[cfg(test)]
 mod tests;
@@ -28,6 +29,7 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use zeroize::Zeroizing;
 
+pub use self::errand::{Errand, Errands, Runner, Say, errands};
 use crate::secret::SecretBytes;
 
 /// A program, and what it is given. Arguments and environment may be secret.

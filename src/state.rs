@@ -34,8 +34,8 @@ use directory::{Directory, Lock};
 pub use file_removals::{FileRemoval, FileRemovalAwaited, FileRemovals, Grounds};
 use ledger::{Change, Ledger};
 pub use record::{
-    Arns, FileAdoption, FileDelivery, FileId, FileIntent, FileRecord, FoundId, Generation, Mark,
-    Marks, Placed, SecretId, SecretPart, Temporary, Whose,
+    Arns, FileAdoption, FileDelivery, FileId, FileIntent, FileRecord, FoundId, Generation, Given,
+    Mark, Marks, Placed, SecretId, SecretPart, Temporary, Whose,
 };
 
 /// Why the state could not be opened.

@@ -1,5 +1,6 @@
 //! Runs one action once. Whoever asks bounds nothing: each way has its own end.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -73,7 +74,35 @@ async fn hear(program: &Program, order: &Order) -> Result<(), Trouble> {
 }
 
 pub(super) fn say(order: &Order, line: &str) {
-    tracing::info!(action = %order.action, line, "said");
+    tracing::info!(
+        action = %order.action, entry = order.entries(), target.name = order.targets(), line, "said"
+    );
+}
+
+impl Order {
+    /// A few of the entries that it runs for, and how many more there are.
+    pub fn entries(&self) -> String {
+        let entries: BTreeSet<_> = self.sources.iter().map(|source| &source.entry).collect();
+        named(entries.into_iter().map(ToString::to_string))
+    }
+
+    /// The same of the files.
+    fn targets(&self) -> String {
+        let paths = self.sources.iter();
+        named(paths.map(|source| source.path.display().to_string()))
+    }
+}
+
+/// So many are named in a line.
+const NAMED: usize = 5;
+
+fn named(mut all: impl ExactSizeIterator<Item = String>) -> String {
+    let more = all.len().saturating_sub(NAMED);
+    let names = all.by_ref().take(NAMED).collect::<Vec<_>>().join(", ");
+    match more {
+        0 => names,
+        more => format!("{names} and {more} more"),
+    }
 }
 
 pub(super) fn failed(order: &Order, trouble: Trouble) -> Failure {
@@ -89,9 +118,12 @@ pub(super) fn failed(order: &Order, trouble: Trouble) -> Failure {
             failure.with_help("see what it waits for, or set a longer `timeout`")
         }
         Trouble::TooMuch(_) => failure.with_help("let it say less, or set `log_output = false`"),
-        Trouble::NotStarted | Trouble::Exited(_) | Trouble::Signalled(_) | Trouble::Broken => {
-            failure
+        Trouble::Exited(_) | Trouble::Signalled(_) if order.log_output => {
+            failure.with_help("the log has what it said")
         }
+        Trouble::Exited(_) | Trouble::Signalled(_) => failure
+            .with_help("run it by hand to see why, or set `log_output = true` beside the action"),
+        Trouble::NotStarted | Trouble::Broken => failure,
     }
 }
 

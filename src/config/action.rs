@@ -17,6 +17,13 @@ pub struct Argv {
     pub arguments: Vec<String>,
 }
 
+/// What has to accept a file before it is in place, with [`STAGED`] among its arguments.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Check {
+    pub argv: Argv,
+    pub log_output: bool,
+}
+
 /// What has to run when a file has changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OnChange {

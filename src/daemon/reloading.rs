@@ -10,7 +10,7 @@ use std::time::Duration;
 use sha2::{Digest as _, Sha256};
 use tokio::net::TcpListener;
 use tokio::signal::unix::Signal;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{RwLockWriteGuard, mpsc, oneshot};
 use tokio::task::{JoinSet, spawn_blocking};
 
 use super::Pulse;
@@ -29,9 +29,6 @@ use crate::state::{Grounds, State};
 use crate::status::ReloadStatus;
 use crate::systemd::Notifier;
 use crate::watch::{self, Watched};
-
-/// How long a reload waits for a disk; a healthy one needs milliseconds.
-const REMOVAL_LIMIT: Duration = Duration::from_secs(30);
 
 /// What a disk that answers takes at most.
 const HEALTHY: Duration = Duration::from_secs(1);
@@ -267,18 +264,10 @@ impl Reloading {
         };
         let state = Arc::clone(&self.house.state);
         let territory = self.house.territory_under(&next);
-        // Nobody who removes something waits behind a disk that hangs.
-        let waited = no_file_removal(&state, &next, REMOVAL_LIMIT).await;
-        waited.map_err(Refused::Failed)?;
-        // One that hangs is its own entry's trouble.
-        let _ = state.file_removals().none_of(is_by_policy, HEALTHY).await;
-        // No orphan that is configured from now on is being removed.
-        let no_removal = self.house.state.removals().write().await;
-        let none = no_file_removal(&state, &next, Duration::ZERO).await;
-        none.map_err(Refused::Failed)?;
-        call_off_removals(&state);
+        let no_removal = no_removal(&state, &next).await;
+        let ledger = Arc::clone(&state);
         let told =
-            spawn_blocking(move || tell_configured(&state, &next, &territory).map(|()| next));
+            spawn_blocking(move || tell_configured(&ledger, &next, &territory).map(|()| next));
         let next = told.await.map_err(|_| Refused::Late)?;
         drop(no_removal);
         let next = next.map_err(Refused::Failed)?;
@@ -305,40 +294,26 @@ impl Reloading {
     }
 }
 
-fn is_by_policy(_: &Path, grounds: Grounds) -> bool {
-    grounds == Grounds::Policy
-}
-
-/// What the present configuration wants to go, the next one may want to keep.
-fn call_off_removals(state: &State) {
-    for path in state.file_removals().call_off(is_by_policy) {
-        tracing::warn!(
-            path = %path.display(), help = "check the disk, or the server of a network file system",
-            "a file is being removed whose sources are gone for certain, and its disk does not answer; the new \
-             configuration counts without waiting for that"
-        );
-    }
-}
-
-/// Waits for threads that take away what no entry wrote and the next configuration writes. A disk that hangs keeps it from
-/// counting, rather than lose what it is to keep.
-async fn no_file_removal(state: &State, next: &Config, limit: Duration) -> Result<(), Failure> {
+/// Waits for removals of what the next configuration may want to keep, and sees to it that none begins. One that hangs is
+/// its own entry's trouble, and no waiting calls it back: what is not certain yet does not take place, and what is, the
+/// entry makes good.
+async fn no_removal<'s>(state: &'s State, next: &Config) -> RwLockWriteGuard<'s, ()> {
     let written = configured::files_of(next);
-    let removals = state.file_removals();
     let counts = |path: &Path, grounds| match grounds {
-        Grounds::Policy => false,
+        Grounds::Policy => true,
         Grounds::Orphaned => written.contains(path),
     };
-    let none = removals.none_of(counts, limit).await;
-    none.map_err(|path| {
-        let fact = format!(
-            "{} is being removed, and the disk that holds it did not answer within {} s",
-            path.display(),
-            REMOVAL_LIMIT.as_secs()
+    // Nobody who removes something waits behind a disk that hangs.
+    let _ = state.file_removals().none_of(counts, HEALTHY).await;
+    let none_begins = state.removals().write().await;
+    for path in state.file_removals().call_off(counts) {
+        tracing::warn!(
+            path = %path.display(), help = "check the disk, or the server of a network file system",
+            "a file is being removed by what the configuration was, and its disk does not answer; the new configuration \
+             counts without waiting for that, and an entry that writes the file makes it again"
         );
-        Failure::new(Reason::Timeout, fact)
-            .with_help("check the disk, or the server of a network file system, and reload again")
-    })
+    }
+    none_begins
 }
 
 /// Of everything that a configuration says. Equal ones mean the same.
@@ -430,19 +405,22 @@ mod tests {
 
     /// Bug: no other configuration was accepted as long as one disk did not answer.
     #[tokio::test(start_paused = true)]
-    async fn a_removal_by_policy_that_hangs_keeps_no_configuration_from_counting() {
+    async fn a_removal_that_hangs_keeps_no_configuration_from_counting() {
         let dir = tempfile::tempdir().unwrap();
         let next = config(dir.path());
         let state = State::open(&dir.path().join("state")).unwrap();
         let (written, other) = (dir.path().join("a"), dir.path().join("b"));
-        let (hangs, _awaited) = state.file_removals().begin(&written, Grounds::Policy);
-        assert!(hangs.becomes_certain());
-        let (orphan, _orphan) = state.file_removals().begin(&other, Grounds::Orphaned);
-        assert!(orphan.becomes_certain());
-        assert_eq!(no_file_removal(&state, &next, REMOVAL_LIMIT).await, Ok(()));
-        let (again, _again) = state.file_removals().begin(&written, Grounds::Orphaned);
-        assert!(again.becomes_certain());
-        let refused = no_file_removal(&state, &next, REMOVAL_LIMIT).await;
-        assert_eq!(refused.unwrap_err().reason, Reason::Timeout);
+        let begin = |path: &Path, grounds| state.file_removals().begin(path, grounds);
+        let hanging = [Grounds::Policy, Grounds::Orphaned].map(|grounds| begin(&written, grounds));
+        assert!(hanging.iter().all(|(it, _)| it.becomes_certain()));
+        let late = [Grounds::Policy, Grounds::Orphaned].map(|grounds| begin(&written, grounds));
+        let (unwritten, _awaited) = begin(&other, Grounds::Orphaned);
+        let started = tokio::time::Instant::now();
+        let none_begins = no_removal(&state, &next).await;
+        assert!(started.elapsed() <= HEALTHY, "{:?}", started.elapsed());
+        assert!(state.removals().try_read().is_err());
+        drop(none_begins);
+        assert!(!late.iter().any(|(it, _)| it.becomes_certain()));
+        assert!(unwritten.becomes_certain(), "nobody wants to keep it");
     }
 }

@@ -39,6 +39,7 @@ pub struct Found {
     /// Those of the directory and of everything in its generation; absent where they are not alike.
     pub modes: Option<Modes>,
     pub access: Access,
+    pub reading: Reading,
     /// Whether every file of the generation has its link, and no link of ours leads to nothing.
     pub linked: bool,
     /// Of the generation.
@@ -66,6 +67,14 @@ pub enum Access {
     ByModes,
     /// Others, too: by an access ACL, or as the owner of a file.
     Opened,
+}
+
+/// Whether we may read what is in the generation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reading {
+    Open,
+    /// A file of it is its owner's, who has closed it to us.
+    Closed,
 }
 
 /// Something at a key's name that is no link of ours.
@@ -99,16 +108,45 @@ pub struct Wanted<'a> {
     /// Of each value.
     pub values: &'a BTreeMap<SecretKey, Fingerprint>,
     pub modes: Modes,
+    /// Of the files, where the configuration names one. The directory and its generations are always ours.
+    pub owner: Option<u32>,
     /// Whether somebody else's files may be replaced.
     pub adopt: bool,
 }
 
-/// What setting the modes is: putting them back where the ledger says that we had delivered them, else following a
-/// change of the configuration, or taking over.
-pub fn modes_effect(record: Option<&FileRecord>, wanted: u32) -> Effect {
+/// What setting modes and owner is: putting them back where the ledger says that we had delivered them, else following
+/// a change of the configuration, or taking over.
+pub fn modes_effect(record: Option<&FileRecord>, modes: Modes, owner: Option<u32>) -> Effect {
     match our_path(record) {
-        Some(record) if record.mode == wanted => Effect::Repaired(Drift::Metadata),
+        Some(record) if record.mode == modes.recorded() && owner_of(record) == owner => {
+            Effect::Repaired(Drift::Metadata)
+        }
         _ => Effect::Updated,
+    }
+}
+
+/// To whom the files were given that were delivered last.
+fn owner_of(record: &FileRecord) -> Option<u32> {
+    let given = delivered(record).and_then(|it| it.given);
+    given.map(|given| given.owner)
+}
+
+/// What a generation holds that is closed to us. The seal is of what it held when it was delivered, and of how it lay
+/// there then; without one it is what a write was about to put there, of which nobody saw the end.
+pub fn content_unread(
+    record: &FileRecord,
+    (name, inode): (&str, u64),
+    seal: impl Fn(Fingerprint) -> Fingerprint,
+) -> Content {
+    let mut known = record.generations.iter().rev();
+    let known = known.find(|it| (&*it.name, it.inode) == (name, inode));
+    let sealed = known.and_then(|it| it.given).map(|given| given.seal);
+    match (sealed, record.delivered) {
+        (Some(Some(sealed)), Some(delivered)) if seal(delivered) == sealed => {
+            Content::Of(delivered)
+        }
+        (Some(None), _) if record.intent.is_some() => Content::Staged,
+        (Some(_) | None, _) => Content::Unknown,
     }
 }
 
@@ -189,12 +227,12 @@ pub fn judge(
         .keys()
         .find(|key| found.beside.contains_key(*key));
     if found.content() == Some(Content::Of(wanted.set)) && stands.is_none() {
-        let effect = modes_effect(record, wanted.modes.recorded());
+        let effect = modes_effect(record, wanted.modes, wanted.owner);
         if !found.is_off(wanted.modes) {
             return Ok(Verdict::Unchanged);
         }
         may_mend(path, found, wanted.adopt)?;
-        return Ok(if found.takes_fresh_files() {
+        return Ok(if found.takes_fresh_files(wanted.modes) {
             Verdict::Write(effect)
         } else {
             Verdict::FixMode(effect)
@@ -233,6 +271,9 @@ pub fn drift(
     let covered = made.into_iter().any(|key| found.beside.contains_key(key));
     Ok(if covered || !was_put_there(record, content) {
         Some(Drift::Content)
+    } else if found.is_closed() && found.takes_fresh_files(modes) {
+        // There is nothing to copy them from.
+        Some(Drift::Content)
     } else if found.is_off(modes) {
         Some(Drift::Metadata)
     } else {
@@ -253,10 +294,15 @@ impl Found {
         self.access == Access::Opened || !self.linked || self.modes != Some(modes)
     }
 
-    /// Whether that is put right by another generation: whoever was let in may hold the files open, and what somebody
-    /// else made is not touched.
-    pub fn takes_fresh_files(&self) -> bool {
-        self.access == Access::Opened || self.whose == Whose::Copied
+    fn is_closed(&self) -> bool {
+        self.reading == Reading::Closed
+    }
+
+    /// Whether that is put right by another generation: whoever was let in may hold the files open, what somebody else
+    /// made is not touched, and what is closed to us is not opened.
+    pub fn takes_fresh_files(&self, wanted: Modes) -> bool {
+        let closed = self.is_closed() && self.modes.is_none_or(|it| it.file != wanted.file);
+        closed || self.access == Access::Opened || self.whose == Whose::Copied
     }
 
     /// Whether nobody made anything in it.
@@ -293,9 +339,13 @@ fn made(delivered: Option<Fingerprint>, wanted: &Wanted<'_>) -> Effect {
 /// The keys of the generation that was delivered last. One that is only intended proves nothing about what stands at its
 /// keys' names.
 fn made_keys(record: &FileRecord) -> BTreeSet<&SecretKey> {
+    let delivered = delivered(record).into_iter();
+    delivered.flat_map(|it| &it.keys).collect()
+}
+
+fn delivered(record: &FileRecord) -> Option<&Generation> {
     let intended = usize::from(record.intent.is_some());
-    let delivered = record.generations.iter().rev().nth(intended);
-    delivered.into_iter().flat_map(|it| &it.keys).collect()
+    record.generations.iter().rev().nth(intended)
 }
 
 /// Whether what is there is ours, or is what we would write.
@@ -320,7 +370,7 @@ fn may_replace(
     let standing = our_path(record).filter(|record| record.delivered.is_some());
     let content = found.content();
     let known = standing.is_some()
-        || content == Some(Content::Of(wanted.set))
+        || [Some(Content::Of(wanted.set)), Some(Content::Staged)].contains(&content)
         || record
             .zip(content)
             .is_some_and(|(it, content)| was_put_there(it, content));

@@ -11,6 +11,7 @@ mod promise;
 mod removals;
 mod secrets;
 mod setting;
+mod walk;
 mod world;
 mod wrong;
 

@@ -307,7 +307,7 @@ fn ours_to_touch(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::names::EntryName;
+    use crate::decide::samples::{blank, placed};
 
     const OURS: FileId = FileId {
         inode: 7,
@@ -318,20 +318,6 @@ mod tests {
         born: Some((2, 0)),
         ..OURS
     };
-
-    fn placed(file: FileId) -> crate::state::Placed {
-        crate::state::Placed {
-            inode: file.inode,
-            born: file.born,
-            size: 5,
-            modified: (1, 0),
-            changed: (1, 0),
-            owner: 0,
-            group: 0,
-            owner_named: false,
-            group_named: false,
-        }
-    }
 
     const OLD: Fingerprint = Fingerprint::from_bytes([1; 32]);
     const NEW: Fingerprint = Fingerprint::from_bytes([2; 32]);
@@ -345,19 +331,10 @@ mod tests {
 
     fn record(delivered: Option<Fingerprint>, intent: Option<Fingerprint>) -> FileRecord {
         FileRecord {
-            entry: EntryName::new("db").unwrap(),
             delivered,
             intent,
-            mode: 0o600,
             placed: Some(placed(OURS)),
-            inode: None,
-            temporary: None,
-            generations: Vec::new(),
-            left: false,
-            removing: false,
-            adopted: None,
-            whose: Whose::Ours,
-            marks: crate::state::Marks::default(),
+            ..blank()
         }
     }
 

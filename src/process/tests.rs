@@ -183,6 +183,49 @@ async fn what_nobody_waits_for_is_killed() {
 }
 
 #[tokio::test]
+async fn a_thread_has_its_program_run_by_whoever_waits_for_it() {
+    let script = Script::new("echo said; exit 3");
+    let program = script.program();
+    let (errands, runner) = errands();
+    let (tell, mut said) = tokio::sync::mpsc::unbounded_channel();
+    let thread = tokio::task::spawn_blocking(move || {
+        errands.run(Errand {
+            program,
+            time: LIMITS.time,
+            heard_by: Some(Box::new(move |line| tell.send(line.to_owned()).unwrap())),
+        })
+    });
+    assert_eq!(runner.until(thread).await.unwrap(), Err(Trouble::Exited(3)));
+    assert_eq!(said.recv().await.as_deref(), Some("said"));
+}
+
+#[tokio::test]
+async fn a_program_of_a_thread_that_nobody_waits_for_is_killed_and_the_thread_goes_on() {
+    let script = hanging();
+    let program = script.program();
+    let (errands, runner) = errands();
+    let (tell, ended) = tokio::sync::oneshot::channel();
+    let thread = tokio::task::spawn_blocking(move || {
+        let errand = || Errand {
+            program: program.clone(),
+            time: LIMITS.time,
+            heard_by: None,
+        };
+        // It is not even begun a second time.
+        let both = [errands.run(errand()), errands.run(errand())];
+        tell.send(both).unwrap();
+    });
+    let mut waiting = Box::pin(runner.until(thread));
+    let ids = tokio::select! {
+        _ = &mut waiting => panic!("it hangs"),
+        ids = ids(&script) => ids,
+    };
+    drop(waiting);
+    assert_eq!(ended.await.unwrap(), [Err(Trouble::Broken); 2]);
+    ends(&ids).await;
+}
+
+#[tokio::test]
 async fn what_is_no_program_of_ours_is_not_run() {
     let script = Script::new("#!/bin/sh\necho ran\n");
     let run = async |name: &str| {

@@ -142,6 +142,16 @@ pub struct Generation {
     pub name: String,
     pub inode: u64,
     pub keys: BTreeSet<SecretKey>,
+    /// Where the configuration named an owner for them.
+    pub given: Option<Given>,
+}
+
+/// Files that were given to an owner, who may have closed them to us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Given {
+    pub owner: u32,
+    /// Of what they hold, and of how they lay there when their delivery ended; absent before.
+    pub seal: Option<Fingerprint>,
 }
 
 /// One write of one file.
@@ -235,6 +245,25 @@ pub(super) enum Unreadable {
 }
 
 impl FileRecord {
+    /// Of what was never written.
+    pub(crate) fn blank(entry: EntryName, mode: u32) -> Self {
+        Self {
+            entry,
+            delivered: None,
+            intent: None,
+            mode,
+            inode: None,
+            placed: None,
+            temporary: None,
+            generations: Vec::new(),
+            left: false,
+            removing: false,
+            adopted: None,
+            whose: Whose::Ours,
+            marks: Marks::default(),
+        }
+    }
+
     /// A write is about to happen: what is in place stays known until it has. An earlier intent that is found in place
     /// was carried out; forgetting it would make its file somebody else's.
     pub(crate) fn intending(before: Option<&Self>, next: &FileIntent) -> Self {
@@ -320,25 +349,19 @@ impl FileRecord {
     }
 
     pub(super) fn adopted(before: Option<&Self>, adoption: &FileAdoption) -> Self {
-        let new = || Self {
-            entry: adoption.entry.clone(),
-            delivered: None,
-            intent: None,
-            mode: adoption.mode,
-            inode: None,
-            placed: None,
-            temporary: None,
-            generations: Vec::new(),
-            left: false,
-            removing: false,
-            adopted: None,
-            whose: Whose::Ours,
-            marks: Marks::default(),
-        };
+        let new = || Self::blank(adoption.entry.clone(), adoption.mode);
         Self {
             adopted: Some(adoption.found),
             ..before.cloned().unwrap_or_else(new)
         }
+    }
+
+    /// Whom the configuration named as its owner when it was delivered.
+    pub fn given_to(&self) -> Option<u32> {
+        let placed = self.placed.filter(|placed| placed.owner_named);
+        let newest = self.generations.last();
+        let given = newest.and_then(|newest| newest.given);
+        placed.map(|it| it.owner).or(given.map(|it| it.owner))
     }
 
     /// Whether we put something there, or were about to.

@@ -23,9 +23,9 @@ pub async fn remove(
 /// The same of a file.
 pub async fn remove_file(file: &LeftFile, state: &Arc<State>) -> Result<RemovedFile, Failure> {
     let removal = async {
-        // From here on until it is away, nobody says that it is configured.
-        let _orphaned = state.removals().read().await;
-        file.remove().await
+        // Until the removal is known, nobody says that it is configured; then whoever does calls it off.
+        let orphaned = state.removals().read().await;
+        file.remove(orphaned).await
     };
     in_time(removal).await
 }

@@ -43,6 +43,7 @@ use crate::decide::rivals::Rivals;
 use crate::decide::{Drift, Effect};
 use crate::failure::Failure;
 use crate::names::EntryName;
+use crate::process::Errands;
 use crate::secret::{Fingerprint, Payload, SecretBytes};
 use crate::state::{FileId, Mark, Marks, State};
 use crate::target::holdings::Holdings;
@@ -182,6 +183,7 @@ impl FileTarget {
             ownership: Ownership::default(),
             adopt: spec.adopt,
             check: spec.check.clone(),
+            errands: Errands::default(),
             tells: spec.on_change.is_some(),
             entry,
             state,
@@ -258,6 +260,7 @@ impl FileTarget {
                 set: rendered.fingerprint,
                 values: &values,
                 modes: directory::modes(&self.disk),
+                owner: seen.access.owner,
                 adopt,
             };
             return decide::directory::judge(

@@ -9,6 +9,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
+use std::time::{Duration, Instant};
 
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use rustix::process::{Pid, Signal, geteuid, kill_process};
@@ -361,7 +362,7 @@ fn a_full_and_a_read_only_file_system() {
     wait_until(PATIENCE, "the new value", || holds(NEW));
 }
 
-/// Gives errors in the system's place, while it is attached.
+/// Gives errors in the system's place, or makes it hang, while it is attached.
 struct Injected(Child);
 
 impl Injected {
@@ -371,10 +372,15 @@ impl Injected {
         (call, error): (&str, &str),
         place: &Path,
     ) -> Result<Self, String> {
-        let (trace, inject) = (
-            format!("trace={call}"),
-            format!("inject={call}:error={error}"),
-        );
+        Self::doing(daemon, (call, &format!("error={error}")), place)
+    }
+
+    fn doing(
+        daemon: &Daemon<'_>,
+        (call, what): (&str, &str),
+        place: &Path,
+    ) -> Result<Self, String> {
+        let (trace, inject) = (format!("trace={call}"), format!("inject={call}:{what}"));
         let mut strace = Command::new("strace")
             .args(["-f", "-o", "/dev/null", "-e", &trace, "-e", &inject, "-P"])
             .arg(place)
@@ -436,4 +442,60 @@ fn errors_of_the_swap_itself() {
         wait_content(&home, FILE, OLD);
         daemon.wait_state("bad", "fresh");
     }
+}
+
+/// Whether a thread of the daemon is held in this call.
+fn is_in(daemon: &Daemon<'_>, call: i64) -> bool {
+    let tasks = fs::read_dir(format!("/proc/{}/task", daemon.id())).unwrap();
+    let calls = tasks.map(|task| fs::read_to_string(task.unwrap().path().join("syscall")));
+    { calls }.any(|it| it.is_ok_and(|it| it.starts_with(&format!("{call} "))))
+}
+
+/// Bug: what was being removed on a disk that did not answer, and is written again, kept every configuration from counting.
+#[test]
+fn a_removal_that_hangs_keeps_no_reload_from_others() {
+    let home = configured();
+    let daemon = home.start_ready();
+    wait_content(&home, FILE, OLD);
+    let good = |name: &str| {
+        format!(
+            "[stores.s.file]\npath = {}\n[secrets.good]\nstore = \"s\"\nrefresh_interval = \"1s\"\n\
+             data = [{{ secret_key = \"v\", remote_ref = {{ key = \"good\" }} }}]\n\
+             [[secrets.good.file]]\npath = {}\nkey = \"v\"\n",
+            home.quoted("store"),
+            home.quoted(name)
+        )
+    };
+    home.configure(&good("targets/other"));
+    daemon.signal(Signal::HUP);
+    wait_content(&home, "targets/other", OLD);
+    let hanging = ("renameat2", "delay_enter=100000000");
+    let injected = match Injected::doing(&daemon, hanging, &home.path(PLACE)) {
+        Ok(injected) => injected,
+        Err(why) => return suite::not_run("a removal that hangs, by strace", 1, &why),
+    };
+    std::thread::scope(|scope| {
+        let prune = scope.spawn(|| home.finish(&["prune", "--apply", "bad"]));
+        wait_until(PATIENCE, "the removal", || {
+            is_in(&daemon, nix::libc::SYS_renameat2)
+        });
+        let bad = format!("path = {}\nkey = \"v\"\n", home.quoted(FILE));
+        configure(&home, (&["v"], &bad));
+        let both = home.read_text("secretsyncd.toml").unwrap();
+        let both = both.replace("targets/good", "targets/new");
+        home.write("secretsyncd.toml", both);
+        let began = Instant::now();
+        daemon.signal(Signal::HUP);
+        wait_content(&home, "targets/new", OLD);
+        // Whoever waits for the removal gives up after 30 s.
+        assert!(began.elapsed() < Duration::from_secs(20));
+        assert_eq!(home.read_text(FILE).as_deref(), Some(OLD), "it still hangs");
+        drop(injected);
+        prune.join().unwrap();
+    });
+    // What was certain is gone for a moment, and the entry that writes it now makes it again.
+    wait_until(PATIENCE * 2, "another file", || {
+        home.read_text(FILE).as_deref() == Some(OLD)
+            && daemon.status().entry("bad").state() == "fresh"
+    });
 }

@@ -266,7 +266,97 @@ const SCENARIOS: &[Scenario<()>] = &[
             }
         },
     ),
+    (
+        "a whole set of another owner's files is written, compared and mended in a directory that stays ours",
+        |()| {
+            let spoil: [fn(&Path); 6] = [
+                |path| fs::set_permissions(path, fs::Permissions::from_mode(0o666)).unwrap(),
+                |path| fs::set_permissions(path, fs::Permissions::from_mode(0o000)).unwrap(),
+                |path| chown(path, Some(0), Some(0)).unwrap(),
+                // Of the same length, as it was closed to us.
+                |path| fs::write(path, "owt").unwrap(),
+                |path| fs::remove_file(path).unwrap(),
+                |path| fs::write(path.with_file_name("more"), "").unwrap(),
+            ];
+            for (number, spoil) in spoil.iter().enumerate() {
+                let place = OwnedSet::delivered();
+                let before = place.inode(SET_FILE);
+                spoil(&place.home.path(SET_FILE));
+                let done = place.once();
+                assert_ne!(place.inode(SET_FILE), before, "{number}: {done:?}");
+                OwnedSet::is_right(&place, (APP, 0o600), "two");
+                let before = place.inode(SET_FILE);
+                place.once();
+                assert_eq!(place.inode(SET_FILE), before, "{number}: it stays");
+            }
+        },
+    ),
+    (
+        "another mode, another owner and none reach a set that is closed to us, and it goes where that is asked for",
+        |()| {
+            let place = OwnedSet::delivered();
+            // A link is mended without what is in the file.
+            let before = place.inode(SET_FILE);
+            fs::remove_file(place.home.path("out/set/a")).unwrap();
+            place.once();
+            assert_eq!(place.home.read_text("out/set/a").unwrap(), "two");
+            assert_eq!(place.inode(SET_FILE), before);
+            for (lines, owner, mode) in [
+                ("owner = \"4713\"\nmode = \"0400\"", APP, 0o400),
+                ("owner = \"4715\"\nmode = \"0400\"", 4715, 0o400),
+                ("mode = \"0600\"", US, 0o600),
+                ("owner = \"4713\"\nmode = \"0600\"", APP, 0o600),
+            ] {
+                OwnedSet::configure(&place, lines);
+                place.once();
+                OwnedSet::is_right(&place, (owner, mode), "two");
+            }
+            place.configure(&["path = \"out/other\"\nkey = \"a\""]);
+            place.once();
+            let done = place.finish(&["prune", "--apply"]);
+            assert_eq!(done.code, Some(0), "{done:?}");
+            let left = fs::read_dir(place.home.path("out/set")).unwrap().count();
+            assert_eq!(left, 0, "{done:?}");
+        },
+    ),
 ];
+
+const SET_FILE: &str = "out/set/..data/a";
+
+/// A directory of files that belong to somebody else, and are closed to us.
+struct OwnedSet;
+
+impl OwnedSet {
+    fn configure(place: &Place, owner: &str) {
+        place.configure(&[&format!(
+            "path = \"out/set\"\nformat = \"directory\"\ndir_mode = \"0711\"\n{owner}"
+        )]);
+    }
+
+    fn delivered() -> Place {
+        let place = Place::new(OWNERS);
+        Self::configure(&place, "owner = \"4713\"\nmode = \"0600\"");
+        place.once();
+        Self::is_right(&place, (APP, 0o600), "one");
+        let before = place.inode(SET_FILE);
+        place.once();
+        assert_eq!(place.inode(SET_FILE), before, "nothing changed");
+        place.put("two");
+        place.once();
+        Self::is_right(&place, (APP, 0o600), "two");
+        place
+    }
+
+    fn is_right(place: &Place, (owner, mode): (u32, u32), value: &str) {
+        for directory in ["out/set", "out/set/..data/"] {
+            place.assert_is(directory, (US, US), 0o711);
+        }
+        place.assert_is(SET_FILE, (owner, US), mode);
+        assert_eq!(place.home.read_text("out/set/a").unwrap(), value);
+        let inside = fs::read_dir(place.home.path("out/set/..data/")).unwrap();
+        assert_eq!(inside.count(), 1);
+    }
+}
 
 /// Why these cannot run here: it takes root to become somebody else, and a way to the binary that is open to them.
 fn obstacle() -> Option<String> {

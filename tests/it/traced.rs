@@ -171,6 +171,23 @@ const GENERATION: [(&str, &str); 12] = [
     ("renameat(", "\"..data\""),
 ];
 
+/// Making the directory around it, before.
+const MADE: [(&str, &str); 6] = [
+    ("mkdirat(", "\".secretsyncd-set\", 0700"),
+    ("fremovexattr(", "system.posix_acl_default"),
+    ("fremovexattr(", "system.posix_acl_access"),
+    ("fchmod(", "/.secretsyncd-set>, 0750"),
+    ("renameat2(", "\"set\", RENAME_NOREPLACE"),
+    ("fsync(", "/targets>"),
+];
+
+/// And the links of its keys, afterwards.
+const LINKED: [(&str, &str); 3] = [
+    ("fsync(", "/set>"),
+    ("symlinkat(", "\"..data/v\""),
+    ("fsync(", "/set>"),
+];
+
 #[test]
 fn a_set_is_never_open_beyond_its_modes() {
     let home = place();
@@ -182,20 +199,7 @@ fn a_set_is_never_open_beyond_its_modes() {
         return;
     };
     let directory = home.path("targets").display().to_string();
-    let made = [
-        ("mkdirat(", "\".secretsyncd-set\", 0700"),
-        ("fremovexattr(", "system.posix_acl_default"),
-        ("fremovexattr(", "system.posix_acl_access"),
-        ("fchmod(", "/.secretsyncd-set>, 0750"),
-        ("renameat2(", "\"set\", RENAME_NOREPLACE"),
-        ("fsync(", "/targets>"),
-    ];
-    let linked = [
-        ("fsync(", "/set>"),
-        ("symlinkat(", "\"..data/v\""),
-        ("fsync(", "/set>"),
-    ];
-    let wanted = [&made[..], &GENERATION, &linked].concat();
+    let wanted = [&MADE[..], &GENERATION, &LINKED].concat();
     assert_steps(&steps_below(&calls, &directory), &wanted);
     assert!(is_private(&home));
     // A later generation, where somebody has opened the directory to the stranger meanwhile.
@@ -227,4 +231,36 @@ fn is_private(home: &Home) -> bool {
         let acl = getxattr(home.path(name), ACCESS, &mut [0; 128]);
         acl.is_err()
     })
+}
+
+#[test]
+fn the_files_of_a_set_are_their_owners_before_their_first_byte() {
+    if !rustix::process::geteuid().is_root() {
+        return suite::not_run(SUITE, 1, "only root can give files away");
+    }
+    let home = place();
+    let target = format!(
+        "path = {}\nformat = \"directory\"\ndir_mode = \"0750\"\nowner = \"4713\"\ngroup = \"4714\"\n",
+        home.quoted("targets/set")
+    );
+    let Some(calls) = traced(&home, &target) else {
+        return;
+    };
+    let steps = steps_below(&calls, &home.path("targets").display().to_string());
+    let mut wanted = [&MADE[..], &GENERATION, &LINKED].concat();
+    // What is closed to all others until it has its mode is given away between the ACL and that.
+    let given = |what: &str| ("fchown(", what.to_owned());
+    let mut all: Vec<(&str, String)> = Vec::new();
+    for (call, with) in wanted.drain(..) {
+        if call == "fchmod(" {
+            all.push(given(if with.contains("/v>") {
+                "/v>, 4713, 4714)"
+            } else {
+                ", -1, 4714)"
+            }));
+        }
+        all.push((call, with.to_owned()));
+    }
+    let all: Vec<(&str, &str)> = all.iter().map(|(call, with)| (*call, &**with)).collect();
+    assert_steps(&steps, &all);
 }

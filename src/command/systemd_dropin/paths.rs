@@ -111,7 +111,7 @@ pub(super) fn programs(config: &Config) -> Vec<(PathBuf, String)> {
         plugins.map(move |it| (it.path, format!("cluster {name}")))
     });
     let checks = files(config).flat_map(|(file, whose)| {
-        let check = file.check.iter();
+        let check = file.check.iter().map(|check| &check.argv);
         let command = file.on_change.iter().filter_map(|it| match &it.action {
             Action::Command(argv) => Some(argv),
             Action::ReloadUnit(_) | Action::RestartUnit(_) | Action::Signal(..) => None,

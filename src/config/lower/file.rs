@@ -8,7 +8,7 @@ use super::{Lowering, action};
 use crate::account::Account;
 use crate::config::problems::{At, Place, Problem};
 use crate::config::tree::{Table, did_you_mean};
-use crate::config::{Argv, DeletionPolicy, Dialect, FileFormat, FileTarget, OnChange};
+use crate::config::{Argv, Check, DeletionPolicy, Dialect, FileFormat, FileTarget, OnChange};
 use crate::names::{NoVariable, SecretKey};
 
 /// How temporary files begin, beside their targets.
@@ -25,6 +25,7 @@ pub(super) struct FileKeys {
     adopt: Option<bool>,
     deletion_policy: Option<DeletionPolicy>,
     check: Option<Argv>,
+    check_log_output: Option<bool>,
     on_change: Option<OnChange>,
     dialect: Option<At<Dialect>>,
 }
@@ -85,9 +86,8 @@ pub(super) fn keys(cx: &Lowering<'_>, table: &mut Table<'_>) -> FileKeys {
         ],
     );
     let check = table.take("check").and_then(|v| action::check(cx, v));
-    let on_change = table
-        .take("on_change")
-        .and_then(|v| action::on_change(cx, v));
+    let on_change = table.take("on_change");
+    let on_change = on_change.and_then(|v| action::on_change(cx, v));
     FileKeys {
         format: format
             .map(|format| format.value)
@@ -99,6 +99,7 @@ pub(super) fn keys(cx: &Lowering<'_>, table: &mut Table<'_>) -> FileKeys {
         adopt: table.boolean("adopt").map(|adopt| adopt.value),
         deletion_policy: deletion_policy.map(|policy| policy.value),
         check,
+        check_log_output: table.boolean("check_log_output").map(|it| it.value),
         on_change,
         dialect,
     }
@@ -110,7 +111,6 @@ pub(super) fn lower(
     delivered: &Keys,
     defaults: &FileKeys,
 ) -> Option<At<FileTarget>> {
-    let table_at = table.at;
     let own = keys(cx, &mut table);
     let format = own.format.or(defaults.format).unwrap_or(Format::Raw);
     let path = path(cx, &mut table, format);
@@ -120,14 +120,13 @@ pub(super) fn lower(
     let format = meant?;
     let mode = own.mode.or(defaults.mode).unwrap_or(0o600);
     let dir_mode = own.dir_mode.or(defaults.dir_mode).unwrap_or(0o700);
-    if format == FileFormat::Directory {
-        can_be_entered(cx, path.at, mode, dir_mode);
-    }
     let owner = own.owner.or_else(|| defaults.owner.clone());
-    if format == FileFormat::Directory && owner.is_some() {
-        stays_ours(cx, table_at);
-        return None;
+    if format == FileFormat::Directory {
+        can_be_entered(cx, path.at, (mode, owner.as_ref()), dir_mode);
     }
+    let check = own.check.or_else(|| defaults.check.clone());
+    let log_output = own.check_log_output.or(defaults.check_log_output);
+    let log_output = log_output.unwrap_or(false);
     Some(At {
         at: path.at,
         value: FileTarget {
@@ -142,7 +141,7 @@ pub(super) fn lower(
                 .deletion_policy
                 .or(defaults.deletion_policy)
                 .unwrap_or_default(),
-            check: own.check.or_else(|| defaults.check.clone()),
+            check: check.map(|argv| Check { argv, log_output }),
             on_change: own.on_change.or_else(|| defaults.on_change.clone()),
         },
     })
@@ -194,16 +193,6 @@ fn what(
     }
 }
 
-fn stays_ours(cx: &Lowering<'_>, at: Place) {
-    cx.problems.push(
-        Problem::error(
-            at,
-            "`owner` has no meaning with `format = \"directory\"`, the files of which stay secretsyncd's own",
-        )
-        .help("let `group` with `mode = \"0640\"` and `dir_mode = \"0750\"` give access"),
-    );
-}
-
 /// A directory of secrets is its owner's, who must be able to work in it; a run refuses one that others may write.
 fn dir_mode_fits(cx: &Lowering<'_>, mode: At<u32>) {
     if mode.value & 0o022 != 0 {
@@ -222,8 +211,26 @@ fn dir_mode_fits(cx: &Lowering<'_>, mode: At<u32>) {
     }
 }
 
-/// Whoever may read the files of a directory has to get to them.
-fn can_be_entered(cx: &Lowering<'_>, at: Place, mode: u32, dir_mode: u32) {
+/// Whoever may read the files of a directory has to get to them. The directory is never the files' owner's.
+fn can_be_entered(
+    cx: &Lowering<'_>,
+    at: Place,
+    (mode, owner): (u32, Option<&Account>),
+    dir_mode: u32,
+) {
+    if let Some(owner) = owner
+        && dir_mode & 0o011 == 0
+    {
+        cx.problems.push(
+            Problem::warning(
+                at,
+                format!(
+                    "the directory stays secretsyncd's, and by `dir_mode` its files' owner {owner} cannot enter it"
+                ),
+            )
+            .help("such as `dir_mode = \"0710\"` with a `group` of the owner's, or \"0711\""),
+        );
+    }
     let shut_out = [(0o040, 0o010, "the group"), (0o004, 0o001, "everyone")];
     let shut_out = shut_out
         .into_iter()

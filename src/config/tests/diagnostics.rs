@@ -132,7 +132,7 @@ colour = "red"
     15 | colour
        | ^^^^^^
        |
-       = help: known here: `adopt`, `check`, `deletion_policy`, `dialect`, `dir_mode`, `format`, `group`, `key`, `mode`, `on_change`, `owner`, `path`
+       = help: known here: `adopt`, `check`, `check_log_output`, `deletion_policy`, `dialect`, `dir_mode`, `format`, `group`, `key`, `mode`, `on_change`, `owner`, `path`
     "#);
 }
 

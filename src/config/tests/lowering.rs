@@ -592,9 +592,11 @@ fn a_directory_takes_all_keys_and_lets_in_whom_its_files_let_read() {
         said("mode = \"0640\""),
         ["the group may read the files by `mode`, but not enter the directory by `dir_mode`"]
     );
-    // The group's bits are what lets others in.
-    let owner = "`owner` has no meaning with `format = \"directory\"`, the files of which stay secretsyncd's own";
+    // The group's bits are what lets others in, also the files' owner.
+    let owner =
+        "the directory stays secretsyncd's, and by `dir_mode` its files' owner app cannot enter it";
     assert_eq!(said("owner = \"app\""), [owner]);
+    assert_eq!(said("owner = \"app\"\ndir_mode = \"0711\""), [""; 0]);
     let group = "group = \"app\"\nmode = \"0640\"\ndir_mode = \"0750\"";
     assert_eq!(said(group), [""; 0]);
 }

@@ -1,6 +1,6 @@
 use super::*;
-use crate::names::EntryName;
-use crate::state::Generation;
+use crate::decide::samples::db;
+use crate::state::{Generation, Given};
 
 const OLD: Fingerprint = Fingerprint::from_bytes([1; 32]);
 const NEW: Fingerprint = Fingerprint::from_bytes([2; 32]);
@@ -28,27 +28,19 @@ fn generation(name: &str, keys: &[&str]) -> Generation {
         name: name.to_owned(),
         inode: 1,
         keys: keys.iter().map(|name| key(name)).collect(),
+        given: None,
     }
 }
 
 fn record(delivered: Option<Fingerprint>, intent: Option<Fingerprint>) -> FileRecord {
     FileRecord {
-        entry: EntryName::new("db").unwrap(),
         delivered,
         intent,
-        mode: MODES.recorded(),
-        placed: None,
-        temporary: None,
         generations: vec![
             generation("..old", &["a", "old"]),
             generation("..new", &["a", "b"]),
         ],
-        left: false,
-        inode: None,
-        removing: false,
-        adopted: None,
-        whose: Whose::Ours,
-        marks: crate::state::Marks::default(),
+        ..FileRecord::blank(db(), MODES.recorded())
     }
 }
 
@@ -59,6 +51,7 @@ fn empty() -> Found {
         others: false,
         modes: None,
         access: Access::ByModes,
+        reading: Reading::Open,
         linked: true,
         whose: Whose::Ours,
     }
@@ -91,6 +84,7 @@ fn judged(found: Found, record: Option<&FileRecord>, adopt: bool) -> Option<Verd
         set: NEW,
         values: &values,
         modes: MODES,
+        owner: None,
         adopt,
     };
     match judge(
@@ -396,4 +390,90 @@ fn a_set_that_took_the_place_of_ours_is_not_gone() {
         around: Around::Directory(Data::Elsewhere),
     };
     assert!(orphaned(&copied, &found).is_err());
+}
+
+/// A generation that was given away, sealed over what it held.
+fn given(seal: Option<Fingerprint>) -> Generation {
+    Generation {
+        given: Some(Given { owner: 26, seal }),
+        ..generation("..new", &["a", "b"])
+    }
+}
+
+#[test]
+fn what_is_closed_to_us_is_known_by_its_seal_alone() {
+    // As if nothing had touched the files since.
+    let seal = |of: Fingerprint| {
+        let mut bytes = *of.as_bytes();
+        bytes[31] = 7;
+        Fingerprint::from_bytes(bytes)
+    };
+    let unread = |record: &FileRecord, place| content_unread(record, place, seal);
+    let of = |generation, intent| FileRecord {
+        generations: vec![generation],
+        ..record(Some(OLD), intent)
+    };
+    let live = ("..new", 1);
+    let whole = of(given(Some(seal(OLD))), None);
+    assert_eq!(unread(&whole, live), Content::Of(OLD));
+    // Somebody leads readers to another one of ours.
+    let other = of(given(Some(seal(NEW))), None);
+    assert_eq!(unread(&other, live), Content::Unknown);
+    assert_eq!(unread(&whole, ("..new", 2)), Content::Unknown);
+    assert_eq!(unread(&whole, ("..old", 1)), Content::Unknown);
+    let never_given = of(generation("..new", &["a"]), None);
+    assert_eq!(unread(&never_given, live), Content::Unknown);
+    // A write began, and nobody saw its end.
+    assert_eq!(unread(&of(given(None), Some(NEW)), live), Content::Staged);
+    assert_eq!(unread(&of(given(None), None), live), Content::Unknown);
+}
+
+#[test]
+fn a_first_set_that_is_closed_to_us_and_whose_end_nobody_saw_is_written_again() {
+    let staged = Found {
+        live: Live::Generation {
+            content: Content::Staged,
+            hard_linked: None,
+        },
+        reading: Reading::Closed,
+        ..live(NEW)
+    };
+    let killed = FileRecord {
+        generations: vec![given(None)],
+        ..record(None, Some(NEW))
+    };
+    assert_eq!(judged(staged, Some(&killed), false), UPDATED);
+}
+
+#[test]
+fn a_closed_file_is_not_opened_to_set_its_mode() {
+    let ours = FileRecord {
+        generations: vec![given(Some(NEW))],
+        ..record(Some(NEW), None)
+    };
+    let wrong = Found {
+        reading: Reading::Closed,
+        modes: Some(Modes {
+            file: 0o400,
+            ..MODES
+        }),
+        ..live(NEW)
+    };
+    let fresh = |effect| Some(Verdict::Write(effect));
+    // Nobody had named an owner in the configuration of this test.
+    assert_eq!(
+        judged(wrong.clone(), Some(&ours), false),
+        fresh(Effect::Updated)
+    );
+    assert_eq!(drifted(wrong, &ours), Some(Drift::Content));
+    let unlinked = Found {
+        reading: Reading::Closed,
+        linked: false,
+        ..live(NEW)
+    };
+    assert_eq!(drifted(unlinked, &ours), Some(Drift::Metadata));
+    let effect = |owner| modes_effect(Some(&ours), MODES, owner);
+    assert_eq!(effect(Some(26)), Effect::Repaired(Drift::Metadata));
+    assert_eq!(effect(Some(27)), Effect::Updated);
+    assert_eq!(effect(None), Effect::Updated);
 }

@@ -1,14 +1,19 @@
 //! Every short way of one directory of files through deliveries, kills, other people and configurations: nothing goes that we
 //! did not make, what readers are led to goes only as what we put there, and what they had before stays until a swap.
 
-use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::LazyLock;
 
+use super::walk::Walk;
 use crate::decide::directory::removal::{Around, Data, Found, delete, orphaned};
-use crate::decide::directory::{self, Access, Keep, Live, Modes, Observed, previous, spent};
+use crate::decide::directory::{
+    self, Access, Keep, Live, Modes, Observed, Reading, previous, spent,
+};
 use crate::decide::file::removal::Removal;
 use crate::decide::file::{Content, Verdict};
-use crate::names::{EntryName, SecretKey};
+use crate::decide::samples::{THEIRS, db, number_of, print};
+use crate::names::SecretKey;
 use crate::secret::Fingerprint;
 use crate::state::{FileDelivery, FileIntent, FileRecord, Generation, Temporary, Whose};
 
@@ -16,9 +21,6 @@ const MODES: Modes = Modes {
     file: 0o600,
     directory: 0o700,
 };
-const THEIRS: u8 = 9;
-/// Worlds, the nearest first: all of them take minutes.
-const MOST: usize = 20_000;
 /// From here on are those that others make.
 const FOREIGN: u64 = 90;
 
@@ -52,7 +54,8 @@ enum Step {
     /// Somebody writes through a link, makes a set of their own, leads readers elsewhere, or nowhere.
     Edited,
     Replaced(u8),
-    LedBack,
+    /// To one of those that are there.
+    LedBack(usize),
     Unlinked,
     /// The configuration is without the path, or has it again.
     Left,
@@ -71,12 +74,6 @@ struct World {
     looked: bool,
 }
 
-type Key = (
-    Vec<Made>,
-    (Option<u64>, Option<u64>, bool, bool),
-    Option<([Option<u8>; 2], Vec<u64>, bool, Whose)>,
-);
-
 /// What a step did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Did {
@@ -85,33 +82,28 @@ enum Did {
     Removed,
 }
 
-fn print(content: u8) -> Fingerprint {
-    Fingerprint::from_bytes([content; 32])
-}
-
-/// A fingerprint does not show what it is of.
-fn number_of(of: Fingerprint) -> u8 {
-    let all = [1, 2, THEIRS];
-    all.into_iter().find(|it| print(*it) == of).unwrap_or(0)
+fn bits<const N: usize>(of: [bool; N]) -> u16 {
+    of.into_iter().fold(0, |bits, it| bits << 1 | u16::from(it))
 }
 
 fn name(number: u64) -> String {
     format!("..{number}")
 }
 
-fn db() -> EntryName {
-    EntryName::new("db").unwrap()
-}
-
-fn keys() -> BTreeMap<SecretKey, Fingerprint> {
-    [(SecretKey::new("k").unwrap(), print(0))].into()
+/// Of the one key.
+fn values() -> &'static BTreeMap<SecretKey, Fingerprint> {
+    static VALUES: LazyLock<BTreeMap<SecretKey, Fingerprint>> =
+        LazyLock::new(|| [(SecretKey::new("k").unwrap(), print(0))].into());
+    &VALUES
 }
 
 fn generation(number: u64) -> Generation {
     Generation {
         name: name(number),
         inode: number,
-        keys: keys().into_keys().collect(),
+        // What stands at the names of keys is not in question here.
+        keys: BTreeSet::new(),
+        given: None,
     }
 }
 
@@ -128,15 +120,37 @@ fn delivery(content: u8, generations: Vec<Generation>) -> FileDelivery {
 }
 
 impl World {
-    /// All that can make a difference later.
-    fn key(&self) -> Key {
-        let record = self.record.as_ref().map(|record| {
-            let generations = record.generations.iter().map(|it| it.inode);
-            let contents = [record.delivered, record.intent].map(|it| it.map(number_of));
-            (contents, generations.collect(), record.left, record.whose)
-        });
-        let at = (self.live, self.before, self.configured, self.looked);
-        (self.there.clone(), at, record)
+    /// All that can make a difference later, but for the names of sets, which are as good as any others: first what the
+    /// ledger knows, in its order, then the others.
+    fn key(&self) -> Vec<u16> {
+        let mut key = vec![bits([self.configured, self.looked])];
+        let mut recorded = Vec::new();
+        if let Some(record) = &self.record {
+            let contents = [record.delivered, record.intent];
+            key.extend(contents.map(|it| it.map_or(u16::MAX, |it| number_of(it).into())));
+            key.extend([u16::from(record.left), record.whose as u16]);
+            recorded.extend(record.generations.iter().map(|it| it.inode));
+        }
+        key.extend(recorded.iter().map(|number| self.place(*number)));
+        key.push(u16::MAX);
+        let there = self.there.iter().map(|it| it.number);
+        let mut others: Vec<u64> = there.chain(self.live).chain(self.before).collect();
+        others.retain(|number| !recorded.contains(number));
+        others.sort_unstable();
+        others.dedup();
+        let mut others: Vec<u16> = others.iter().map(|number| self.place(*number)).collect();
+        others.sort_unstable();
+        key.append(&mut others);
+        key
+    }
+
+    /// One set without its name; also one that is led to and not there.
+    fn place(&self, number: u64) -> u16 {
+        let (live, before) = (self.live == Some(number), self.before == Some(number));
+        let made = self.there.iter().find(|it| it.number == number);
+        made.map_or(bits([live, before]), |it| {
+            u16::from(it.content) << 8 | bits([live, before, true, it.ours, it.touched])
+        })
     }
 
     fn live(&self) -> Option<Made> {
@@ -165,6 +179,7 @@ impl World {
             others: false,
             modes: Some(MODES),
             access: Access::ByModes,
+            reading: Reading::Open,
             linked: true,
             whose: self.live.map_or(Whose::Ours, |live| {
                 directory::whose(self.record.as_ref(), (&name(live), live))
@@ -186,11 +201,11 @@ impl World {
         if !self.configured {
             return Did::Nothing;
         }
-        let values = keys();
         let wanted = directory::Wanted {
             set: print(content),
-            values: &values,
+            values: values(),
             modes: MODES,
+            owner: None,
             adopt: false,
         };
         let (observed, path) = (self.observed(), Path::new("/x"));
@@ -345,10 +360,10 @@ impl World {
             Step::Start => next.start(),
             Step::Edited => next.change(|live| (live.content, live.touched) = (THEIRS, true)),
             Step::Replaced(content) => next.replace(content),
-            Step::LedBack => {
-                let mut others = next.there.iter().map(|it| it.number);
-                let other = others.find(|it| Some(*it) != next.live);
-                (next.live, next.before) = (other.or(next.live), None);
+            Step::LedBack(other) => {
+                let others = next.there.iter().map(|it| it.number);
+                let mut others = others.filter(|it| Some(*it) != next.live);
+                (next.live, next.before) = (others.nth(other).or(next.live), None);
             }
             Step::Unlinked => (next.live, next.before) = (None, None),
             Step::Left => {
@@ -383,11 +398,11 @@ fn steps() -> Vec<Step> {
         Step::Edited,
         Step::Replaced(THEIRS),
         Step::Replaced(1),
-        Step::LedBack,
         Step::Unlinked,
         Step::Left,
         Step::Back,
     ];
+    all.extend((0..4).map(Step::LedBack));
     for until in UNTIL {
         all.extend([1, 2].map(|content| Step::Deliver(content, until)));
         all.extend([Step::Remove(until), Step::Prune(until)]);
@@ -430,25 +445,20 @@ fn whatever_happens_to_a_directory_only_what_we_made_and_nobody_reads_goes() {
         before: None,
         looked: true,
     };
-    let steps = steps();
-    let mut known: HashSet<Key> = [start.key()].into();
-    let mut queue: VecDeque<(World, Vec<Step>)> = [(start, Vec::new())].into();
-    let (mut went, mut removed) = (0, 0);
-    while let Some((world, way)) = queue.pop_front() {
-        for step in &steps {
-            let (next, did) = world.after(*step);
-            let broken = broken(&world, *step, &next, did);
-            assert_eq!(broken, None, "{way:?} {step:?}\n{world:?}\n{next:?}");
-            went += usize::from(next.there.len() < world.there.len());
-            removed += usize::from(did == Did::Removed && world.live.is_some());
-            if known.len() < MOST && known.insert(next.key()) {
-                let mut way = way.clone();
-                way.push(*step);
-                queue.push_back((next, way));
-            }
-        }
-    }
-    let worlds = known.len();
+    let (mut went, mut removed, mut most) = (0, 0, 0);
+    let walk = Walk {
+        steps: &steps(),
+        key: World::key,
+        after: World::after,
+        broken: |before, step, after, did| broken(before, step, after, *did),
+    };
+    let worlds = walk.all(start, |before, after, did| {
+        went += usize::from(after.there.len() < before.there.len());
+        removed += usize::from(*did == Did::Removed && before.live.is_some());
+        most = most.max(after.there.len());
+    });
+    // Else some could be led to that no step leads to.
+    assert!(most <= 5, "{most}");
     assert!(
         worlds > 1_000 && went > 100 && removed > 100,
         "{worlds} {went} {removed}"

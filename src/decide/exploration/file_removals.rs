@@ -1,16 +1,15 @@
 //! Every way of one file through deliveries, kills, other people and configurations: nothing goes that we did not put
 //! there, and nothing of it that somebody changed since.
 
-use std::collections::{HashSet, VecDeque};
 use std::path::Path;
 
+use super::walk::Walk;
 use crate::decide::file::removal::{Found, Removal, delete, orphaned};
 use crate::decide::file::{
     Access, Content, Observed, Verdict, Wanted, judge, was_carried_out, whose,
 };
-use crate::names::EntryName;
-use crate::secret::Fingerprint;
-use crate::state::{FileId, FileRecord, Placed, Temporary, Whose};
+use crate::decide::samples::{THEIRS, blank, db, number_of, placed, print};
+use crate::state::{FileId, FileRecord, Temporary, Whose};
 
 /// Who made the file in place, and whether others touched it since.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -53,7 +52,6 @@ enum Step {
 }
 
 const UNTIL: [Until; 3] = [Until::Intent, Until::Done, Until::Recorded];
-const THEIRS: u8 = 9;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct World {
@@ -62,49 +60,8 @@ struct World {
     configured: bool,
 }
 
-fn print(content: u8) -> Fingerprint {
-    Fingerprint::from_bytes([content; 32])
-}
-
-fn number_of(of: Fingerprint) -> u8 {
-    let all = [1, 2, THEIRS];
-    all.into_iter().find(|it| print(*it) == of).unwrap_or(0)
-}
-
-fn placed(inode: u64) -> Placed {
-    Placed {
-        inode,
-        born: None,
-        size: 5,
-        modified: (1, 0),
-        changed: (1, 0),
-        owner: 0,
-        group: 0,
-        owner_named: false,
-        group_named: false,
-    }
-}
-
-fn db() -> EntryName {
-    EntryName::new("db").unwrap()
-}
-
-fn blank() -> FileRecord {
-    FileRecord {
-        entry: db(),
-        delivered: None,
-        intent: None,
-        mode: 0o600,
-        inode: None,
-        placed: None,
-        temporary: None,
-        generations: Vec::new(),
-        left: false,
-        removing: false,
-        adopted: None,
-        whose: Whose::Ours,
-        marks: crate::state::Marks::default(),
-    }
+fn id(inode: u64) -> FileId {
+    FileId { inode, born: None }
 }
 
 impl World {
@@ -127,10 +84,7 @@ impl World {
             owner: 0,
             group: 0,
             links: if file.linked { 2 } else { 1 },
-            id: FileId {
-                inode: file.inode,
-                born: None,
-            },
+            id: id(file.inode),
             readable: true,
         }
     }
@@ -201,20 +155,14 @@ impl World {
             entry: db(),
             fingerprint: print(content),
             mode: 0o600,
-            placed: Some(placed(inode)),
+            placed: Some(placed(id(inode))),
             generations: Vec::new(),
             whose: Whose::Ours,
         };
         let intent = crate::state::FileIntent {
             delivery: delivery.clone(),
             found,
-            found_ours: old.is_some_and(|old| {
-                let id = FileId {
-                    inode: old.inode,
-                    born: None,
-                };
-                was_carried_out(self.record.as_ref(), id)
-            }),
+            found_ours: old.is_some_and(|old| was_carried_out(self.record.as_ref(), id(old.inode))),
             temporary,
             mark: None,
         };
@@ -245,18 +193,14 @@ impl World {
         if given == Some(print(content)) {
             file.author = Author::We;
         }
-        let id = FileId {
-            inode: file.inode,
-            born: None,
-        };
-        let found = (id, Content::Of(print(content)));
+        let found = (id(file.inode), Content::Of(print(content)));
         let whose = whose(self.record.as_ref(), found, false);
         let delivery = crate::state::FileDelivery {
             path: "/x".into(),
             entry: db(),
             fingerprint: print(content),
             mode: 0o600,
-            placed: Some(placed(file.inode)),
+            placed: Some(placed(id(file.inode))),
             generations: Vec::new(),
             whose,
         };
@@ -387,24 +331,17 @@ fn whatever_happens_to_a_file_only_what_we_put_there_and_nobody_touched_goes() {
         record: None,
         configured: true,
     };
-    let steps = steps();
-    let mut known: HashSet<String> = [start.key()].into();
-    let mut queue: VecDeque<(World, Vec<Step>)> = [(start, Vec::new())].into();
     let mut went = 0;
-    while let Some((world, way)) = queue.pop_front() {
-        for step in &steps {
-            let (next, gone) = world.after(*step);
-            if let Some(file) = gone {
-                went += 1;
-                let ours = file.author == Author::We && !file.linked;
-                assert!(ours, "{way:?} {step:?}\n{world:?}");
-            }
-            if known.insert(next.key()) {
-                let mut way = way.clone();
-                way.push(*step);
-                queue.push_back((next, way));
-            }
-        }
-    }
-    assert!(known.len() > 1_000 && went > 100, "{} {went}", known.len());
+    let walk = Walk {
+        steps: &steps(),
+        key: World::key,
+        after: World::after,
+        broken: |_, _, _, gone| {
+            let is_ours = |file: File| file.author == Author::We && !file.linked;
+            let broken = gone.is_some_and(|file| !is_ours(file));
+            broken.then_some("what others made or touched went")
+        },
+    };
+    let worlds = walk.all(start, |_, _, gone| went += usize::from(gone.is_some()));
+    assert!(worlds > 1_000 && went > 100, "{worlds} {went}");
 }

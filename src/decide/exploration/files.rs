@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::decide::file::{Access, Content, Observed, Verdict, Wanted, judge};
-use crate::names::EntryName;
+use crate::decide::samples::{db, placed};
 use crate::secret::Fingerprint;
 use crate::state::{FileId, FileRecord, Placed, Whose};
 
@@ -33,17 +33,7 @@ const IDS: [FileId; 2] = [
         born: None,
     },
 ];
-const PLACED: Placed = Placed {
-    inode: IDS[0].inode,
-    born: None,
-    size: 5,
-    modified: (1, 0),
-    changed: (1, 0),
-    owner: 0,
-    group: 0,
-    owner_named: false,
-    group_named: false,
-};
+const PLACED: Placed = placed(IDS[0]);
 
 const US: u32 = 0;
 const APP: u32 = 7;
@@ -93,19 +83,15 @@ fn records() -> Vec<Option<FileRecord>> {
                 for left in [false, true] {
                     for (removing, adopted, whose) in MARKS {
                         all.push(Some(FileRecord {
-                            entry: EntryName::new("db").unwrap(),
                             delivered,
                             intent,
-                            mode,
                             inode: Some(INODE),
                             placed: delivered.map(|_| PLACED),
-                            temporary: None,
-                            generations: Vec::new(),
                             left,
                             removing,
                             adopted,
                             whose,
-                            marks: crate::state::Marks::default(),
+                            ..FileRecord::blank(db(), mode)
                         }));
                     }
                 }

@@ -50,7 +50,7 @@ pub fn adoption(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::names::EntryName;
+    use crate::decide::samples::blank;
 
     const THEIRS: Fingerprint = Fingerprint::from_bytes([9; 32]);
 
@@ -83,19 +83,9 @@ mod tests {
         assert_eq!(of(theirs, None), Ok(take));
         assert_eq!(of(Observed::Absent, None), Ok(Adoption::Absent));
         let mut ours = FileRecord {
-            entry: EntryName::new("db").unwrap(),
             delivered: Some(Fingerprint::from_bytes([1; 32])),
-            intent: None,
-            mode: 0o600,
             inode: Some(1),
-            placed: None,
-            temporary: None,
-            generations: Vec::new(),
-            left: false,
-            removing: false,
-            adopted: None,
-            whose: Whose::Ours,
-            marks: crate::state::Marks::default(),
+            ..blank()
         };
         assert_eq!(of(theirs, Some(&ours)), Ok(Adoption::Ours));
         ours.left = true;

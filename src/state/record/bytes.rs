@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Arns, FileRecord, Generation, Kept, Mark, Marks, Placed, Temporary, Unreadable, Whose,
+    Arns, FileRecord, Generation, Given, Kept, Mark, Marks, Placed, Temporary, Unreadable, Whose,
 };
 use crate::config::CreationPolicy;
 use crate::decide::kubernetes::removal::Author;
@@ -60,6 +60,10 @@ struct RawGeneration {
     name: String,
     inode: u64,
     keys: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    owner: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    seal: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -170,17 +174,21 @@ fn generation_to_raw(generation: &Generation) -> RawGeneration {
         name: generation.name.clone(),
         inode: generation.inode,
         keys: generation.keys.iter().map(ToString::to_string).collect(),
+        owner: generation.given.map(|given| given.owner),
+        seal: generation.given.and_then(|it| it.seal.as_ref().map(hex)),
     }
 }
 
 fn generation_of_raw(raw: RawGeneration) -> Result<Generation, Unreadable> {
     let keys = raw.keys.into_iter().map(SecretKey::new);
+    let seal = raw.seal.as_deref().map(unhex).transpose()?;
     Ok(Generation {
         name: raw.name,
         inode: raw.inode,
         keys: keys
             .collect::<Result<_, _>>()
             .map_err(|_| Unreadable::Damaged)?,
+        given: raw.owner.map(|owner| Given { owner, seal }),
     })
 }
 

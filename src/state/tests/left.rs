@@ -109,21 +109,7 @@ fn a_secret_that_another_entry_is_to_write_was_taken_over() {
 fn being_left_counts_from_the_last_time_it_was_configured() {
     use crate::state::record::{Kept, Writer};
     let at = |second| Timestamp::from_second(second).unwrap();
-    let record = FileRecord {
-        entry: EntryName::new("db").unwrap(),
-        delivered: None,
-        intent: None,
-        mode: 0o600,
-        inode: None,
-        temporary: None,
-        placed: None,
-        generations: Vec::new(),
-        left: false,
-        removing: false,
-        adopted: None,
-        whose: Whose::Ours,
-        marks: Marks::default(),
-    };
+    let record = FileRecord::blank(EntryName::new("db").unwrap(), 0o600);
     let written = Kept::written(record);
     assert_eq!(written.under(Writer::Itself, at(1)), None);
     let left = written.under(Writer::Nobody, at(2)).unwrap();

@@ -5,20 +5,17 @@ use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::Path;
 use std::time::Duration;
 
-use tokio::runtime::Handle;
-use tokio::sync::oneshot;
-
 use super::on_disk::OnDisk;
 use super::staged::Staged;
-use crate::config::{Argv, STAGED};
+use crate::config::{Argv, Check, STAGED};
 use crate::failure::{Failure, Reason};
-use crate::process::{Program, Trouble};
+use crate::process::{Errand, Program, Say, Trouble};
 
 /// Less than an operation may take, so that whoever waits for it hears how the check ended.
 const LIMIT: Duration = Duration::from_secs(15);
 
 impl OnDisk {
-    /// Runs the check on the file that is staged; what it says is nobody's. A refusal leaves everything as it was.
+    /// Runs the check on the file that is staged. A refusal leaves everything as it was.
     pub(super) fn check(&self, staged: &Staged<'_>) -> Result<(), Failure> {
         if self.check.is_none() {
             return Ok(());
@@ -32,7 +29,7 @@ impl OnDisk {
     }
 
     pub(super) fn changed_by_check(&self) -> Failure {
-        let check = self.check.as_ref().map(|check| check.program.display());
+        let check = self.check.as_ref().map(|it| it.argv.program.display());
         let fact = format!(
             "{} was not written: the check{} changed the new file",
             self.path.display(),
@@ -46,29 +43,45 @@ impl OnDisk {
         let Some(check) = &self.check else {
             return Ok(());
         };
-        let mut program = program(check, staged);
+        let mut program = program(&check.argv, staged);
         program.set("SECRETSYNCD_ENTRY", self.entry.as_str());
         program.set("SECRETSYNCD_TARGET", &self.path);
         program.set("SECRETSYNCD_PATH", staged);
-        // This thread waits for the disk, so it may wait for a program as well. Not for its clock: that goes with the
-        // runtime, when the daemon stops, and so does the program.
-        let (tell, ended) = oneshot::channel();
-        Handle::current().spawn(async move {
-            let _ = tell.send(program.run_unheard(LIMIT).await);
+        let ended = self.errands.run(Errand {
+            program,
+            time: LIMIT,
+            heard_by: check.log_output.then(|| self.hears(check)),
         });
-        let ended = ended.blocking_recv().unwrap_or(Err(Trouble::Broken));
         ended.map_err(|trouble| self.rejected(check, trouble))
     }
 
-    fn rejected(&self, check: &Argv, trouble: Trouble) -> Failure {
+    /// What it says may hold a value, so somebody must have asked for it.
+    fn hears(&self, check: &Check) -> Say {
+        let (entry, path) = (self.entry.clone(), self.path.clone());
+        let program = check.argv.program.clone();
+        Box::new(move |line| {
+            tracing::info!(
+                entry = %entry, target.name = %path.display(), check = %program.display(), line, "said"
+            );
+        })
+    }
+
+    fn rejected(&self, check: &Check, trouble: Trouble) -> Failure {
         let fact = format!(
             "{} was not written: the check {} {trouble}",
             self.path.display(),
-            check.program.display()
+            check.argv.program.display()
         );
         match trouble {
-            Trouble::Exited(_) | Trouble::Signalled(_) => Failure::new(Reason::Invalid, fact)
-                .with_help("the new content is not accepted, and what is in place stays; run the check by hand on such a file to see why"),
+            Trouble::Exited(_) | Trouble::Signalled(_) if check.log_output => {
+                Failure::new(Reason::Invalid, fact).with_help(
+                    "the new content is not accepted, and what is in place stays; the log has what the check said",
+                )
+            }
+            Trouble::Exited(_) | Trouble::Signalled(_) => Failure::new(Reason::Invalid, fact).with_help(
+                "the new content is not accepted, and what is in place stays; run the check by hand on such a file to see \
+                 why, or set `check_log_output = true`",
+            ),
             Trouble::Absent | Trouble::NotAProgram => Failure::new(Reason::Action, fact)
                 .with_help("install the program, or correct its path"),
             Trouble::AnyoneMayWrite => Failure::new(Reason::Action, fact)

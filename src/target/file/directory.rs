@@ -22,10 +22,13 @@
 //! 6. the generation before the one that was replaced goes;
 //! 7. the ledger is told that all is in place.
 //!
+//! Files may be given to an owner. The directory and its generations stay ours, or we could not work in them.
+//!
 //! Temporary names are of one write alone, so that nothing which is left under one can be in the way. Only the ledger
 //! says which generations are ours; an empty one that it does not know of (a kill within step 2) holds nothing, and goes.
 
 mod generation;
+mod given;
 mod links;
 mod look;
 mod names;
@@ -35,7 +38,8 @@ mod sweep;
 mod write;
 
 pub(super) use look::{Sight, bytes, look};
-pub use removal::{Removed, remove};
+pub use removal::Removed;
+pub(super) use removal::remove;
 pub(super) use write::{apply, drift, fingerprint, modes, probe, repair, sweep_left};
 
 /// What readers open.

@@ -110,6 +110,23 @@ impl Stamp {
         self.id
     }
 
+    /// All of it that stays the same when the machine starts again.
+    pub(super) fn lasting(&self) -> Vec<u8> {
+        let Self {
+            id,
+            size,
+            modified,
+            changed,
+        } = self;
+        let mut bytes = Vec::with_capacity(40);
+        bytes.extend([id.inode, *size].map(u64::to_be_bytes).concat());
+        for (seconds, nanoseconds) in [modified, changed] {
+            bytes.extend(seconds.to_be_bytes());
+            bytes.extend(nanoseconds.to_be_bytes());
+        }
+        bytes
+    }
+
     /// The same file with the same content, although it may have been renamed, which counts as a change of the inode.
     pub(super) fn is_unwritten_since(&self, before: &Self) -> bool {
         (self.id, self.size, self.modified) == (before.id, before.size, before.modified)

@@ -19,12 +19,13 @@ use super::seats::FirstLook;
 use super::staged::{Attributes, Leftover, Staged, changed, remove_leftover};
 use super::{Rendered, Seen, directory};
 use crate::clock;
-use crate::config::Argv;
+use crate::config::Check;
 use crate::decide;
 use crate::decide::file::{Access, Content, Mend, Observed, Wanted};
 use crate::decide::{Drift, Effect};
 use crate::failure::{Failure, Reason};
 use crate::names::EntryName;
+use crate::process::Errands;
 use crate::secret::{Fingerprint, SecretBytes};
 use crate::state::{FileDelivery, FileId, FileIntent, Mark, Placed, State, Temporary, Whose};
 
@@ -37,7 +38,9 @@ pub(super) struct OnDisk {
     pub(super) ownership: Ownership,
     /// Whether what is somebody else's may be replaced.
     pub(super) adopt: bool,
-    pub(super) check: Option<Argv>,
+    pub(super) check: Option<Check>,
+    /// Of one operation, as far as it has a check.
+    pub(super) errands: Errands,
     /// Whether somebody has to hear of a change.
     pub(super) tells: bool,
     pub(super) entry: EntryName,

@@ -27,6 +27,7 @@ use crate::decide::file::removal::{Found, Removal, delete, orphaned};
 use crate::decide::file::was_put_there;
 use crate::failure::{Failure, Reason};
 use crate::names::EntryName;
+use crate::process::Errands;
 use crate::state::{FileRecord, FileRemoval, Grounds, State, Temporary};
 
 /// What came of it.
@@ -96,8 +97,8 @@ impl LeftFile {
     pub fn new(path: PathBuf, entry: EntryName, state: Arc<State>, seats: &Seats) -> Self {
         let first_look = seats.first_look(&path);
         // Whoever it was given to may own the directory.
-        let placed = state.file(&path).and_then(|record| record.placed);
-        let owner = placed.filter(|it| it.owner_named).map(|it| it.owner);
+        let record = state.file(&path);
+        let owner = record.and_then(|record| record.given_to());
         let (busy, seats) = (seats.turn(&path), seats.beside(&path));
         let disk = OnDisk {
             path,
@@ -107,6 +108,7 @@ impl LeftFile {
             ownership: Ownership::trusting(owner),
             adopt: false,
             check: None,
+            errands: Errands::default(),
             tells: false,
             first_look,
             entry,
@@ -123,10 +125,11 @@ impl LeftFile {
         &self.disk.path
     }
 
-    /// Takes it away, as far as it is proven to be ours.
-    pub async fn remove(&self) -> Result<Removed, Failure> {
+    /// Takes it away, as far as it is proven to be ours. `configured`: as of a target.
+    pub async fn remove<T>(&self, configured: T) -> Result<Removed, Failure> {
         let removals = self.disk.state.file_removals();
         let (removal, _awaited) = removals.begin(self.path(), Grounds::Orphaned);
+        drop(configured);
         let place = (&self.disk, &self.busy, &self.seats);
         waiting::on_disk(place, move |disk| {
             let record = disk.state.file(&disk.path);
@@ -225,7 +228,9 @@ impl OnDisk {
         if self.judge_set(grounds)? == Removal::Gone {
             return self.forget().map(|()| Removed::AlreadyGone);
         }
-        directory::remove(&self.path, &self.state, || removal.becomes_certain())?;
+        directory::remove((&self.path, &self.ownership), &self.state, || {
+            removal.becomes_certain()
+        })?;
         self.forget().map(|()| Removed::Deleted)
     }
 

@@ -11,6 +11,7 @@ use tokio::time::timeout;
 use super::on_disk::OnDisk;
 use super::seats::Turn;
 use crate::failure::{Failure, Reason};
+use crate::process::{Runner, errands};
 
 /// How long one operation may take; a healthy disk needs milliseconds.
 pub(super) const LIMIT: Duration = Duration::from_secs(30);
@@ -33,13 +34,16 @@ pub(super) async fn on_disk<T: Send + 'static>(
         Failure::new(Reason::Timeout, fact)
             .with_help("check the disk, or the server of a network file system")
     })?;
-    let there = Arc::clone(disk);
+    let (there, runner) = with_errands(disk);
     let done = timeout(LIMIT, async move {
-        spawn_blocking(move || {
+        let done = spawn_blocking(move || {
             let _held = held;
             work(&there)
-        })
-        .await
+        });
+        match runner {
+            Some(runner) => Box::pin(runner.until(done)).await,
+            None => done.await,
+        }
     });
     match done.await {
         Ok(Ok(outcome)) => outcome,
@@ -57,4 +61,17 @@ pub(super) async fn on_disk<T: Send + 'static>(
         )
         .with_help("check the disk, or the server of a network file system")),
     }
+}
+
+/// What works there has a check run by whoever waits for it.
+fn with_errands(disk: &Arc<OnDisk>) -> (Arc<OnDisk>, Option<Runner>) {
+    if disk.check.is_none() {
+        return (Arc::clone(disk), None);
+    }
+    let (errands, runner) = errands();
+    let there = OnDisk {
+        errands,
+        ..OnDisk::clone(disk)
+    };
+    (Arc::new(there), Some(runner))
 }

@@ -120,6 +120,33 @@ fn a_check_that_hangs_holds_up_nothing_but_its_own_target() {
     assert!(!daemon.output().contains("panic"), "{}", daemon.output());
 }
 
+/// Bug: nothing could tell why a check had failed, and the lines of an action named no entry.
+#[test]
+fn what_a_check_says_is_heard_where_that_is_asked_for() {
+    let (aws, home) = (SecretsManager::start(), Home::new());
+    let argv = script(&home, "no.sh", "echo MARKER-heard >&2; exit 7\n");
+    let mut text = aws.store("prod");
+    for (name, more) in [("heard", "\ncheck_log_output = true"), ("unheard", "")] {
+        aws.put(&format!("prod/{name}"), "one");
+        text += &entry(&home, name, &(check(&argv) + more));
+    }
+    home.configure(&text);
+    let done = home.once(&["--log-format", "json"]);
+    let lines = done.stderr.lines().filter(|it| it.contains("MARKER-heard"));
+    let lines: Vec<serde_json::Value> = lines.map(|it| serde_json::from_str(it).unwrap()).collect();
+    let [line] = &lines[..] else {
+        panic!("{done:?}");
+    };
+    let told = line.to_string();
+    let target = home.path("targets/heard").display().to_string();
+    for part in ["\"heard\"", &target, "/bin/sh", "MARKER-heard"] {
+        assert!(told.contains(part), "{part}: {told}");
+    }
+    let said = done.stdout + &done.stderr;
+    assert!(said.contains("the log has what the check said"), "{said}");
+    assert!(said.contains("or set `check_log_output = true`"), "{said}");
+}
+
 #[test]
 fn a_check_that_changes_the_file_is_refused() {
     let (aws, home) = (SecretsManager::start(), Home::new());

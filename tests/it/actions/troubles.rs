@@ -33,6 +33,7 @@ fn what_fails_is_shown_counted_and_tried_again_until_it_succeeds() {
     let trouble = status.entry("app").trouble().unwrap();
     assert_eq!(trouble.reason, "action");
     assert_eq!(trouble.message, "command /bin/sh ended with exit code 1");
+    assert!(trouble.help.contains("`log_output = true`"), "{trouble:?}");
     assert_eq!(status.entry("other").state(), "fresh");
     assert_eq!(
         home.read_text("targets/app").unwrap(),
@@ -142,7 +143,12 @@ fn hanging_flooding_and_forking_actions_hold_up_nobody() {
         began.elapsed()
     );
     let output = daemon.output();
-    assert!(output.contains("started"), "what it says is wanted");
+    let started = output.lines().find(|line| line.contains("started"));
+    let started = started.expect("what it says is wanted");
+    let target = home.path("targets/forks").display().to_string();
+    for part in ["entry=\"forks\"", &target, "command /bin/sh"] {
+        assert!(started.contains(part), "{part}: {started}");
+    }
     assert!(output.len() < 2 << 20, "{} bytes", output.len());
     assert!(output.contains("(more is left out)"));
     let forked = home.read_text("forked").unwrap();

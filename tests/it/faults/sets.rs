@@ -13,9 +13,12 @@ const KEYS: [&str; 2] = ["crt", "key"];
 
 fn of_a_set() -> Home {
     let home = Home::new();
-    let bad = format!("path = {}\nformat = \"directory\"\n", home.quoted(SET));
-    configure(&home, (&KEYS, &bad));
+    configure(&home, (&KEYS, &lines(&home)));
     home
+}
+
+fn lines(home: &Home) -> String {
+    format!("path = {}\nformat = \"directory\"\n", home.quoted(SET))
 }
 
 fn holds(set: &Path, value: &str) -> bool {
@@ -200,5 +203,44 @@ fn errors_of_every_step_of_a_swap_keep_the_old_set() {
     });
     if let Some(Err(why)) = ended.into_iter().find(Result::is_err) {
         suite::not_run(SUITE, ERRORS.len(), &why);
+    }
+}
+
+/// Errors of the first step within a new generation, whose name nobody knows before: a key that was never in the set is
+/// opened by its name there, and nowhere else.
+#[test]
+fn errors_within_a_generation_keep_the_old_set() {
+    const SUITE: &str = "errors within a generation, by strace";
+    const WITHIN: [(&str, &str, &str); 4] = [
+        ("EDQUOT", "io", "quota"),
+        ("ENOSPC", "io", "full"),
+        ("EACCES", "target_denied", "permission denied"),
+        ("EIO", "io", "refused"),
+    ];
+    let home = of_a_set();
+    let daemon = home.start_ready();
+    let (place, set) = (home.path(PLACE), home.path(SET));
+    wait_set(&set, OLD);
+    let mut keys = KEYS.map(str::to_owned).to_vec();
+    for (number, (error, reason, says)) in WITHIN.into_iter().enumerate() {
+        let new = format!("new-{number}");
+        let injected = Injected::into(&daemon, ("openat", error), Path::new(&new));
+        let injected = match injected {
+            Ok(injected) => injected,
+            Err(why) => return suite::not_run(SUITE, WITHIN.len(), &why),
+        };
+        keys.push(new.clone());
+        let all: Vec<&str> = keys.iter().map(String::as_str).collect();
+        configure(&home, (&all, &lines(&home)));
+        daemon.signal(Signal::HUP);
+        refused(&home, &daemon, &place, (reason, says));
+        assert!(!set.join(&new).is_symlink(), "{error}");
+        drop(injected);
+        wait_set(&set, NEW);
+        daemon.wait_state("bad", "fresh");
+        assert_eq!(fs::read_to_string(set.join(&new)).unwrap(), NEW);
+        put(&home, OLD);
+        wait_set(&set, OLD);
+        daemon.wait_state("bad", "fresh");
     }
 }

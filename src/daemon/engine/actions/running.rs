@@ -20,9 +20,6 @@ use crate::logging::AUDIT;
 use crate::names::EntryName;
 use crate::report::{ActionKind, ActionResult, Fact, Stage};
 
-/// So many entries are named in a line.
-const NAMED: usize = 5;
-
 /// One run of an action.
 #[derive(Debug)]
 pub(in crate::daemon::engine) struct Acting {
@@ -30,7 +27,8 @@ pub(in crate::daemon::engine) struct Acting {
     marks: Marks,
     began: Instant,
     timeout: Duration,
-    entries: BTreeSet<EntryName>,
+    /// Those that it runs for, as a line names them.
+    entries: String,
 }
 
 impl Engine {
@@ -63,9 +61,8 @@ impl Engine {
 
     fn act(&mut self, action: Action, marks: Marks) {
         let order = self.actions.order(&action, &marks);
-        let entries = order.sources.iter().map(|source| source.entry.clone());
         let acting = Acting {
-            entries: entries.collect(),
+            entries: order.entries(),
             action,
             marks,
             began: Instant::now(),
@@ -161,7 +158,7 @@ impl Engine {
         if streak.loud && self.mode == Mode::Forever {
             let failure = &streak.failure;
             tracing::warn!(
-                action = %action, entry = named(&acting.entries), stage = %Stage::Action, reason = %failure.reason,
+                action = %action, entry = acting.entries, stage = %Stage::Action, reason = %failure.reason,
                 failures = streak.count, help = failure.help(), "{failure}"
             );
         }
@@ -230,16 +227,6 @@ fn tell_audit(acting: &Acting, result: ActionResult, did: &Result<Did, Failure>)
     };
     tracing::info!(
         target: AUDIT, action = %acting.action, action.kind = %acting.action.kind(), result = %result,
-        entry = named(&acting.entries), targets = acting.marks.len(), "{what}"
+        entry = acting.entries, targets = acting.marks.len(), "{what}"
     );
-}
-
-/// A few of them, and how many more there are.
-fn named(entries: &BTreeSet<EntryName>) -> String {
-    let names = entries.iter().take(NAMED).map(ToString::to_string);
-    let names = names.collect::<Vec<_>>().join(", ");
-    match entries.len().saturating_sub(NAMED) {
-        0 => names,
-        more => format!("{names} and {more} more"),
-    }
 }

@@ -1,6 +1,6 @@
 use super::*;
 use crate::decide::file::{Content, Verdict, Wanted, drift, judge};
-use crate::names::EntryName;
+use crate::decide::samples::blank;
 use crate::secret::Fingerprint;
 use crate::state::FileId;
 use std::path::Path;
@@ -30,19 +30,9 @@ fn placed(owner: u32, owner_named: bool) -> Placed {
 
 fn record(placed: Option<Placed>) -> FileRecord {
     FileRecord {
-        entry: EntryName::new("db").unwrap(),
         delivered: Some(OURS),
-        intent: None,
-        mode: 0o600,
         placed,
-        temporary: None,
-        generations: Vec::new(),
-        left: false,
-        inode: None,
-        removing: false,
-        adopted: None,
-        whose: Whose::Ours,
-        marks: crate::state::Marks::default(),
+        ..blank()
     }
 }
 

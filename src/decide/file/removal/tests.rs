@@ -1,4 +1,5 @@
 use super::*;
+use crate::decide::samples::{blank, db};
 use crate::state::{FileId, Temporary};
 
 const ID: FileId = FileId {
@@ -8,25 +9,11 @@ const ID: FileId = FileId {
 const OLD: Fingerprint = Fingerprint::from_bytes([1; 32]);
 const NEW: Fingerprint = Fingerprint::from_bytes([2; 32]);
 
-fn db() -> EntryName {
-    EntryName::new("db").unwrap()
-}
-
 fn record() -> FileRecord {
     FileRecord {
-        entry: db(),
         delivered: Some(OLD),
-        intent: None,
-        mode: 0o600,
         inode: Some(7),
-        placed: None,
-        temporary: None,
-        generations: Vec::new(),
-        left: false,
-        removing: false,
-        adopted: None,
-        whose: Whose::Ours,
-        marks: crate::state::Marks::default(),
+        ..blank()
     }
 }
 

@@ -1,9 +1,9 @@
 use std::collections::BTreeSet;
 
 use super::*;
-use crate::names::EntryName;
+use crate::decide::samples::{blank, placed};
 use crate::secret::Fingerprint;
-use crate::state::{Placed, Temporary};
+use crate::state::Temporary;
 
 const OURS: FileId = FileId {
     inode: 7,
@@ -19,29 +19,11 @@ const ALL: [Whose; 3] = [Whose::Ours, Whose::Copied, Whose::Found];
 
 fn record(whose: Whose) -> FileRecord {
     FileRecord {
-        entry: EntryName::new("db").unwrap(),
         delivered: Some(NEW),
-        intent: None,
-        mode: 0o600,
         inode: Some(OURS.inode),
-        placed: Some(Placed {
-            inode: OURS.inode,
-            born: None,
-            size: 5,
-            modified: (1, 0),
-            changed: (1, 0),
-            owner: 0,
-            group: 0,
-            owner_named: false,
-            group_named: false,
-        }),
-        temporary: None,
-        generations: Vec::new(),
-        left: false,
-        removing: false,
-        adopted: None,
+        placed: Some(placed(OURS)),
         whose,
-        marks: crate::state::Marks::default(),
+        ..blank()
     }
 }
 
@@ -130,6 +112,7 @@ fn a_file_in_place_of_a_directory_is_theirs() {
             name: "..2".into(),
             inode: 3,
             keys: BTreeSet::new(),
+            given: None,
         }],
         ..record(Whose::Ours)
     };

@@ -11,6 +11,18 @@ fn mark(id: u64) -> Mark {
     }
 }
 
+fn generation() -> Generation {
+    Generation {
+        name: "..secretsyncd-1".to_owned(),
+        inode: 18,
+        keys: [SecretKey::new("tls.crt").unwrap()].into(),
+        given: Some(Given {
+            owner: 26,
+            seal: Some(Fingerprint::from_bytes([0x5e; 32])),
+        }),
+    }
+}
+
 #[test]
 fn records_come_back_as_they_were() {
     let file = FileRecord {
@@ -35,11 +47,7 @@ fn records_come_back_as_they_were() {
             inode: 17,
             born: None,
         }),
-        generations: vec![Generation {
-            name: "..secretsyncd-1".to_owned(),
-            inode: 18,
-            keys: [SecretKey::new("tls.crt").unwrap()].into(),
-        }],
+        generations: vec![generation()],
         left: true,
         removing: true,
         adopted: Some(Fingerprint::from_bytes([0xcd; 32])),

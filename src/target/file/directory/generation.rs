@@ -18,9 +18,9 @@ use crate::clock;
 use crate::failure::Failure;
 use crate::names::SecretKey;
 use crate::secret::SecretBytes;
-use crate::state::{Generation, Temporary};
+use crate::state::{Generation, Given, Temporary};
 use crate::target::file::acl;
-use crate::target::file::inode::{Id, Inode};
+use crate::target::file::inode::{Id, Inode, Stamp};
 use crate::target::file::on_disk::OnDisk;
 use crate::target::file::parents;
 use crate::target::file::refusal::refused;
@@ -70,6 +70,10 @@ impl<'a> Staged<'a> {
                     name,
                     inode: inode.id().inode(),
                     keys: values.keys().cloned().collect(),
+                    given: disk
+                        .ownership
+                        .owner()
+                        .map(|owner| Given { owner, seal: None }),
                 },
                 in_place: false,
             };
@@ -100,16 +104,22 @@ impl<'a> Staged<'a> {
         self.number
     }
 
-    /// Writes everything and waits until it lasts. Each file has its mode before its first byte.
-    pub(super) fn fill(&self, values: &BTreeMap<SecretKey, SecretBytes>) -> Result<(), Failure> {
+    /// Writes everything and waits until it lasts. Each file has its owner and mode before its first byte. Returns how they
+    /// lie there.
+    pub(super) fn fill(
+        &self,
+        values: &BTreeMap<SecretKey, SecretBytes>,
+    ) -> Result<BTreeMap<SecretKey, Stamp>, Failure> {
         let failed = |errno| refused("write the new content of", self.target, errno);
+        let mut files = BTreeMap::new();
         for (key, value) in values {
-            self.file(key, value)?;
+            files.insert(key.clone(), self.file(key, value)?);
         }
-        fs::fsync(&self.opened).map_err(failed)
+        fs::fsync(&self.opened).map_err(failed)?;
+        Ok(files)
     }
 
-    fn file(&self, key: &SecretKey, value: &SecretBytes) -> Result<(), Failure> {
+    fn file(&self, key: &SecretKey, value: &SecretBytes) -> Result<Stamp, Failure> {
         let failed = |errno| refused("write the new content of", self.target, errno);
         let flags =
             OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -117,11 +127,13 @@ impl<'a> Staged<'a> {
         let file = fs::openat(&self.opened, key.as_str(), flags, closed).map_err(failed)?;
         let mut file = File::from(file);
         acl::remove(&file).map_err(failed)?;
-        self.disk.ownership.of_parents().give(&file, self.target)?;
+        self.disk.ownership.give(&file, self.target)?;
         fs::fchmod(&file, Mode::from_raw_mode(self.disk.mode)).map_err(failed)?;
         file.write_all(value.expose())
             .and_then(|()| file.sync_all())
-            .map_err(|error| failed(Errno::from_io_error(&error).unwrap_or(Errno::IO)))
+            .map_err(|error| failed(Errno::from_io_error(&error).unwrap_or(Errno::IO)))?;
+        let inode = Inode::of_descriptor(&file).map_err(failed)?;
+        Ok(inode.stamp)
     }
 
     /// Makes `..data` lead to it, provided that it still is what was seen. Returns since when it does.

@@ -11,14 +11,14 @@ use rustix::io::Errno;
 use rustix::process::geteuid;
 
 use super::names::{self, Link};
-use super::{DATA, place};
+use super::{DATA, given, place};
 use crate::decide;
-use crate::decide::directory::{Access, Beside, Found, Live, Modes, Observed, removal};
+use crate::decide::directory::{Access, Beside, Found, Live, Modes, Observed, Reading, removal};
 use crate::decide::file::Content;
 use crate::failure::{Failure, Reason};
 use crate::names::SecretKey;
 use crate::secret::{Fingerprint, Payload, SecretBytes};
-use crate::state::{Generation, State, Whose};
+use crate::state::{FileRecord, Generation, State, Whose};
 use crate::target::file::acl;
 use crate::target::file::format::MAX_FILE_BYTES;
 use crate::target::file::format::set::{self, MAX_FILES};
@@ -56,13 +56,29 @@ pub(super) struct Inside {
     directory_mode: u32,
     file_modes: BTreeSet<u32>,
     opened: bool,
+    /// Whether a file cannot be read, and nothing else is wrong with any.
+    closed: bool,
 }
 
 impl Inside {
-    /// Whether it holds that and nothing else, with that mode, and is ours alone.
-    pub(super) fn is_just(&self, set: Fingerprint, mode: u32) -> bool {
+    /// Whether it holds that and nothing else, with that mode, and nobody was let in. What is closed to us has to lie there
+    /// as it did when it was written.
+    pub(super) fn is_just(
+        &self,
+        (set, written): (Fingerprint, &BTreeMap<SecretKey, Stamp>),
+        mode: u32,
+    ) -> bool {
         let modes = self.file_modes.iter().eq([&mode]);
-        self.content == Content::Of(set) && modes && !self.opened && self.hard_linked.is_none()
+        let holds = self.content == Content::Of(set) || self.closed && self.files == *written;
+        holds && modes && !self.opened && self.hard_linked.is_none()
+    }
+
+    /// The very same files with the same content.
+    pub(super) fn is_unwritten_since(&self, before: &Self) -> bool {
+        let all = before.files.iter();
+        let stamps = self.files.values().zip(all.clone().map(|(_, stamp)| stamp));
+        self.id == before.id && self.files.keys().eq(all.map(|(key, _)| key)) && { stamps }
+            .all(|(now, before)| now.is_unwritten_since(before))
     }
 
     /// As the ledger knows it.
@@ -71,6 +87,7 @@ impl Inside {
             name: self.name.clone(),
             inode: self.id.inode(),
             keys: self.files.keys().cloned().collect(),
+            given: None,
         }
     }
 }
@@ -138,10 +155,8 @@ pub(in crate::target::file) fn look(
         .as_ref()
         .is_none_or(|it| it.left || it.delivered.is_none());
     let mut survey = Survey::of((&directory, path), is_new.then_some(state))?;
-    let live = match survey.data.as_ref().and_then(|it| names::beside(&it.text)) {
-        Some(name) => inside(&directory, name, (state, ownership.group())).map_err(failed)?,
-        None => None,
-    };
+    let data = survey.data.as_ref();
+    let live = led_to((&directory, data), (state, ownership), record.as_ref()).map_err(failed)?;
     if let Some(live) = &live {
         survey.others.retain(|name| **name != *live.name);
     }
@@ -177,11 +192,33 @@ pub(in crate::target::file) fn look(
         } else {
             Access::ByModes
         },
+        reading: match &live {
+            Some(live) if live.closed => Reading::Closed,
+            Some(_) | None => Reading::Open,
+        },
         linked,
         whose: live.as_ref().map_or(Whose::Ours, whose),
     });
     (sight.data, sight.live) = (survey.data, live);
     Ok(sight)
+}
+
+/// The generation to which `..data` leads, and what is in it as far as we can tell.
+fn led_to(
+    (directory, data): (&OwnedFd, Option<&Link>),
+    (state, ownership): (&State, &Ownership),
+    record: Option<&FileRecord>,
+) -> Result<Option<Inside>, Errno> {
+    let Some(name) = data.and_then(|it| names::beside(&it.text)) else {
+        return Ok(None);
+    };
+    let mut live = inside(directory, name, (state, ownership))?;
+    if let Some(live) = &mut live
+        && live.closed
+    {
+        live.content = given::content(record, live, state.fingerprint_key());
+    }
+    Ok(live)
 }
 
 /// The whole set, where it can be read, and its fingerprint's side of the story.
@@ -195,11 +232,19 @@ pub(in crate::target::file) fn bytes(
     };
     match live.bytes {
         Some(bytes) => Ok(Some((bytes, live.content))),
+        None if live.closed => Err(closed_to_us(path)),
         None => Err(Failure::new(
             Reason::Conflict,
             format!("{} holds what secretsyncd did not write", path.display()),
         )),
     }
+}
+
+fn closed_to_us(path: &Path) -> Failure {
+    refused("read the files of", path, Errno::ACCESS).with_help(
+        "they were given to their `owner`, and their mode lets nobody else read them: set a `group` that secretsyncd is a \
+         member of and mode \"0640\"",
+    )
 }
 
 /// Set by the parent directory, for the sake of whoever makes files in it.
@@ -322,7 +367,7 @@ pub(super) fn open_file(directory: &OwnedFd, name: &OsStr) -> Result<OwnedFd, Er
 pub(super) fn inside(
     directory: &OwnedFd,
     name: &str,
-    (state, group): (&State, Option<u32>),
+    (state, ownership): (&State, &Ownership),
 ) -> Result<Option<Inside>, Errno> {
     let opened = match place::open_directory(directory, OsStr::new(name)) {
         Ok(opened) => opened,
@@ -339,7 +384,8 @@ pub(super) fn inside(
         hard_linked: None,
         directory_mode: inode.mode,
         file_modes: BTreeSet::new(),
-        opened: is_others(&inode, group) || acl::is_there(&opened)?,
+        opened: is_others(&inode, &ownership.of_parents()) || acl::is_there(&opened)?,
+        closed: false,
     };
     let mut values = Some(Payload::default());
     let mut size = 0;
@@ -347,17 +393,19 @@ pub(super) fn inside(
         return Ok(Some(inside));
     };
     for name in names {
-        match inside.file((&opened, &name), group)? {
-            Some((key, value)) if size + value.len() <= MAX_FILE_BYTES => {
+        match inside.file((&opened, &name), ownership)? {
+            Held::Value(key, value) if size + value.len() <= MAX_FILE_BYTES => {
                 size += value.len();
                 if let Some(values) = &mut values {
                     values.insert(key, value);
                 }
             }
-            Some(_) | None => values = None,
+            Held::Closed => inside.closed = true,
+            Held::Value(..) | Held::Other => values = None,
         }
     }
-    if let Some(values) = values {
+    inside.closed &= values.is_some();
+    if let Some(values) = values.filter(|_| !inside.closed) {
         let bytes = set::pack(&values);
         inside.content = Content::Of(state.fingerprint_key().of([bytes.expose()]));
         inside.bytes = Some(bytes);
@@ -365,40 +413,56 @@ pub(super) fn inside(
     Ok(Some(inside))
 }
 
+/// What one name in a generation holds.
+enum Held {
+    Value(SecretKey, SecretBytes),
+    /// A file that we may not read.
+    Closed,
+    /// No file as we make them.
+    Other,
+}
+
 impl Inside {
-    /// What one name in it holds; nothing where that is not a file as we make them, or cannot be read.
     fn file(
         &mut self,
         (directory, name): (&OwnedFd, &OsStr),
-        group: Option<u32>,
-    ) -> Result<Option<(SecretKey, SecretBytes)>, Errno> {
+        ownership: &Ownership,
+    ) -> Result<Held, Errno> {
         let Some(key) = names::key(name) else {
-            return Ok(None);
+            return Ok(Held::Other);
         };
         let file = match open_file(directory, name) {
-            Ok(file) => File::from(file),
-            Err(Errno::NOENT | Errno::LOOP | Errno::ACCESS | Errno::PERM | Errno::NXIO) => {
-                return Ok(None);
-            }
+            Ok(file) => Some(File::from(file)),
+            Err(Errno::ACCESS | Errno::PERM) => None,
+            Err(Errno::NOENT | Errno::LOOP | Errno::NXIO) => return Ok(Held::Other),
             Err(errno) => return Err(errno),
         };
-        let inode = Inode::of_descriptor(&file)?;
-        if inode.kind != FileType::RegularFile {
-            return Ok(None);
-        }
-        self.opened |= is_others(&inode, group) || acl::is_there(&file)?;
+        let inode = match &file {
+            Some(file) => Some(Inode::of_descriptor(file)?),
+            None => Inode::of_name(directory, name)?,
+        };
+        let Some(inode) = inode.filter(|inode| inode.kind == FileType::RegularFile) else {
+            return Ok(Held::Other);
+        };
+        self.opened |= is_others(&inode, ownership);
         self.file_modes.insert(inode.mode);
         self.files.insert(key.clone(), inode.stamp);
         if inode.links > 1 {
             self.hard_linked.get_or_insert(key.clone());
         }
+        let Some(file) = file else {
+            // An ACL that somebody gave it has touched it, too.
+            return Ok(Held::Closed);
+        };
+        self.opened |= acl::is_there(&file)?;
         let bytes = inode::bytes(&file, &inode);
         let bytes = bytes.map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
-        Ok(bytes.map(|bytes| (key, bytes)))
+        Ok(bytes.map_or(Held::Other, |bytes| Held::Value(key, bytes)))
     }
 }
 
 /// Whoever owns a file may give it any mode; and another group than the one that is wanted is let in.
-fn is_others(inode: &Inode, group: Option<u32>) -> bool {
-    inode.owner != geteuid().as_raw() || group.is_some_and(|group| group != inode.group)
+fn is_others(inode: &Inode, wanted: &Ownership) -> bool {
+    let owner = wanted.owner().unwrap_or_else(|| geteuid().as_raw());
+    inode.owner != owner || wanted.group().is_some_and(|group| group != inode.group)
 }

@@ -28,17 +28,17 @@ pub enum Removed {
 
 /// Removes `..data`, our links and our generations, where the ledger knows the generation by its inode and its content
 /// is what we put there. `..data` goes first, so that no reader sees a part of the set. Blocks.
-pub fn remove(
-    path: &Path,
+pub(in crate::target::file) fn remove(
+    (path, ownership): (&Path, &Ownership),
     state: &State,
     becomes_certain: impl FnOnce() -> bool,
 ) -> Result<Removed, Failure> {
-    let place::Place::Directory(directory, _) = place::find(path, &Ownership::default())? else {
+    let place::Place::Directory(directory, _) = place::find(path, ownership)? else {
         return Ok(Removed::Gone);
     };
     parents::check_writable(&directory, path)?;
     let failed = |errno| refused("remove", path, errno);
-    let seen = look(path, state, &Ownership::default())?;
+    let seen = look(path, state, ownership)?;
     let found = seen.found(path);
     let Some(record) = state.file(path) else {
         return Err(found.stays("is not known to the ledger"));

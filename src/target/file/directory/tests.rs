@@ -351,6 +351,7 @@ async fn a_directory_in_which_data_is_no_link_of_ours_is_not_removed() {
 #[tokio::test]
 async fn a_removal_takes_what_we_made_and_nothing_else() {
     use super::{Removed, remove};
+    use crate::target::file::ownership::Ownership;
     let lab = Lab::new();
     let target = lab.target();
     deliver(&target, TWO).await.unwrap();
@@ -358,7 +359,7 @@ async fn a_removal_takes_what_we_made_and_nothing_else() {
     fs::write(lab.path("notes"), "theirs").unwrap();
     let whole = lab.spec().path;
     let spared = remove(
-        &whole,
+        (&whole, &Ownership::default()),
         &State::open(&lab.root.path().join("other")).unwrap(),
         || true,
     );
@@ -370,7 +371,9 @@ async fn a_removal_takes_what_we_made_and_nothing_else() {
 
     fs::write(lab.path("crt"), "changed").unwrap();
     assert_eq!(
-        remove(&whole, &lab.state, || true).unwrap_err().reason,
+        remove((&whole, &Ownership::default()), &lab.state, || true)
+            .unwrap_err()
+            .reason,
         Reason::Conflict
     );
     assert_eq!(
@@ -379,19 +382,19 @@ async fn a_removal_takes_what_we_made_and_nothing_else() {
     );
 
     deliver(&target, ONE).await.unwrap();
-    let late = remove(&whole, &lab.state, || false).unwrap_err();
+    let late = remove((&whole, &Ownership::default()), &lab.state, || false).unwrap_err();
     assert_eq!(late.reason, Reason::Timeout);
     assert_eq!(
         lab.names(),
         ["..data", "GEN", "GEN", "crt", "key", "notes", "old"]
     );
     assert_eq!(
-        remove(&whole, &lab.state, || true),
+        remove((&whole, &Ownership::default()), &lab.state, || true),
         Ok(Removed::Beside(vec!["notes".into()]))
     );
     assert_eq!(lab.names(), ["notes"]);
     assert_eq!(
-        remove(&whole, &lab.state, || true),
+        remove((&whole, &Ownership::default()), &lab.state, || true),
         Ok(Removed::Beside(vec!["notes".into()]))
     );
 }

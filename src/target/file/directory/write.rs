@@ -1,5 +1,7 @@
 //! What is done to a directory, each a whole operation that waits for the disk.
 
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::os::fd::OwnedFd;
 
 use std::fs::File;
@@ -9,16 +11,17 @@ use rustix::fs::{self, FileType, Mode};
 
 use super::generation::Staged;
 use super::look::{INHERITED, Inside, Sight, inside, look, open_file};
-use super::{DATA, links, names, place, sweep};
+use super::{DATA, given, links, names, place, sweep};
 use crate::decide;
 use crate::decide::directory::{Keep, Modes, Observed, previous};
 use crate::decide::file::{Content, Verdict, was_put_there};
 use crate::decide::{Drift, Effect};
 use crate::failure::Failure;
+use crate::names::SecretKey;
 use crate::secret::Fingerprint;
 use crate::state::{FileDelivery, FileIntent, FileRecord, Generation, Whose};
 use crate::target::file::format::set;
-use crate::target::file::inode::Inode;
+use crate::target::file::inode::{Inode, Stamp};
 use crate::target::file::on_disk::OnDisk;
 use crate::target::file::parents::{self, Missing, Way};
 use crate::target::file::refusal::refused;
@@ -87,8 +90,8 @@ fn write(disk: &OnDisk, content: &Rendered, seen: &Sight) -> Result<Timestamp, F
         temporary: staged.temporary(),
         mark: disk.mark_of(seen.content() != Some(Content::Of(content.fingerprint))),
     })?;
-    staged.fill(&values)?;
-    check(disk, (&directory, &staged.generation().name), content)?;
+    let files = staged.fill(&values)?;
+    check(disk, (&directory, &staged), (content, &files))?;
     let number = staged.number();
     let at = staged.swap(seen.data.as_ref())?;
     links::put_right((&directory, path), &keys, &seen.files, number)?;
@@ -96,6 +99,7 @@ fn write(disk: &OnDisk, content: &Rendered, seen: &Sight) -> Result<Timestamp, F
     if let Some(before) = before {
         sweep::one((&directory, path), before)?;
     }
+    let delivery = given::sealed(delivery, &files, disk.state.fingerprint_key());
     disk.state.set_file_delivered(delivery)?;
     Ok(at)
 }
@@ -126,17 +130,19 @@ fn own(disk: &OnDisk, live: &Inside, wanted: Fingerprint) -> Option<Generation> 
 /// Runs the check on a generation that nobody reads yet, which has to leave it as it was.
 fn check(
     disk: &OnDisk,
-    (directory, name): (&OwnedFd, &str),
-    content: &Rendered,
+    (directory, staged): (&OwnedFd, &Staged<'_>),
+    (content, written): (&Rendered, &BTreeMap<SecretKey, Stamp>),
 ) -> Result<(), Failure> {
     if disk.check.is_none() {
         return Ok(());
     }
+    let name = &staged.generation().name;
     disk.run_check(&disk.path.join(name))?;
     let failed = |errno| refused("read the new content of", &disk.path, errno);
-    let seen = (&*disk.state, disk.ownership.group());
+    let seen = (&*disk.state, &disk.ownership);
     let found = inside(directory, name, seen).map_err(failed)?;
-    if found.is_some_and(|found| found.is_just(content.fingerprint, disk.mode)) {
+    let wanted = (content.fingerprint, written);
+    if found.is_some_and(|found| found.is_just(wanted, disk.mode)) {
         return Ok(());
     }
     Err(disk.changed_by_check())
@@ -166,16 +172,20 @@ fn set_modes(disk: &OnDisk, directory: &OwnedFd, live: &Inside) -> Result<(), Fa
         parents::set_mode(&generation, disk.dir_mode, inode.mode & INHERITED).map_err(failed)?;
     }
     for (key, stamp) in &live.files {
-        let file = File::from(open_file(&generation, key.as_str().as_ref()).map_err(failed)?);
-        let inode = Inode::of_descriptor(&file).map_err(failed)?;
-        if inode.kind != FileType::RegularFile || inode.stamp != *stamp {
+        let name = OsStr::new(key.as_str());
+        let is_same = |inode: &Inode| inode.kind == FileType::RegularFile && inode.stamp == *stamp;
+        let named = Inode::of_name(&generation, name).map_err(failed)?;
+        let named = named.filter(is_same).ok_or_else(|| changed(&disk.path))?;
+        if named.mode == disk.mode {
+            continue;
+        }
+        let file = File::from(open_file(&generation, name).map_err(failed)?);
+        if !is_same(&Inode::of_descriptor(&file).map_err(failed)?) {
             return Err(changed(&disk.path));
         }
-        if inode.mode != disk.mode {
-            fs::fchmod(&file, Mode::from_raw_mode(disk.mode))
-                .and_then(|()| fs::fsync(&file))
-                .map_err(failed)?;
-        }
+        fs::fchmod(&file, Mode::from_raw_mode(disk.mode))
+            .and_then(|()| fs::fsync(&file))
+            .map_err(failed)?;
     }
     fs::fsync(&generation).map_err(failed)
 }
@@ -193,7 +203,7 @@ fn settle(disk: &OnDisk, fingerprint: Fingerprint, seen: &Sight) -> Result<(), F
             && record.intent.is_none()
             && record.mode == modes(disk).recorded()
             && record.whose == whose
-            && (whose != Whose::Ours || record.generations.iter().any(|it| it.name == live.name))
+            && (whose != Whose::Ours || is_settled(disk, &record, live))
             && !record.left
     });
     if settled {
@@ -205,6 +215,11 @@ fn settle(disk: &OnDisk, fingerprint: Fingerprint, seen: &Sight) -> Result<(), F
             Err(changed(&disk.path))
         }
     }
+}
+
+fn is_settled(disk: &OnDisk, record: &FileRecord, live: &Inside) -> bool {
+    let mut known = record.generations.iter();
+    known.any(|it| it.name == live.name && given::is_known(it, disk.ownership.owner()))
 }
 
 /// Records what is in place, when nothing of an earlier write is left beside it.
@@ -220,7 +235,9 @@ fn record(
     // No swap has ended its time.
     let previous = before.as_ref().and_then(|it| previous(it, &live.name));
     let mut generations: Vec<_> = previous.cloned().into_iter().collect();
-    generations.extend((whose == Whose::Ours).then(|| live.generation()));
+    if whose == Whose::Ours {
+        generations.push(given::found(disk, directory, (fingerprint, live))?);
+    }
     disk.state.set_file_delivered(FileDelivery {
         whose,
         ..delivery(disk, fingerprint, generations)
@@ -296,8 +313,9 @@ pub(in crate::target::file) fn repair(disk: &OnDisk) -> Result<Effect, Failure> 
     };
     decide::directory::may_mend(&disk.path, found, disk.adopt)?;
     let record = disk.state.file(&disk.path);
-    let effect = decide::directory::modes_effect(record.as_ref(), modes(disk).recorded());
-    if found.takes_fresh_files() {
+    let (modes, owner) = (modes(disk), disk.ownership.owner());
+    let effect = decide::directory::modes_effect(record.as_ref(), modes, owner);
+    if found.takes_fresh_files(modes) {
         let bytes = super::bytes(disk)?;
         let bytes = bytes.filter(|(_, found)| *found == Content::Of(content));
         let (bytes, _) = bytes.ok_or_else(|| changed(&disk.path))?;

@@ -41,7 +41,7 @@ async fn what_was_taken_over_and_never_written_is_no_orphan_and_is_not_removed()
     assert_eq!(lab.state.left_behind(), []);
     let entry = EntryName::new("db").unwrap();
     let left = LeftFile::new(lab.path("file"), entry, Arc::clone(&lab.state), &lab.seats);
-    assert!(left.remove().await.is_err());
+    assert!(left.remove(()).await.is_err());
     assert_eq!(fs::read(lab.path("file")).unwrap(), b"theirs");
 }
 

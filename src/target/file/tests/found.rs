@@ -39,7 +39,7 @@ async fn a_file_that_holds_our_bytes_already_is_delivered_and_never_ours_to_remo
     let failure = target.remove(()).await.unwrap_err();
     assert!(failure.fact.contains("was not written by"), "{failure}");
     assert!(failure.help().contains("secretsyncd adopt --apply /"));
-    let failure = left(&lab).remove().await.unwrap_err();
+    let failure = left(&lab).remove(()).await.unwrap_err();
     assert!(failure.fact.contains("was not written by"), "{failure}");
     assert!(failure.help().contains("by hand"), "{failure}");
     assert_eq!(as_it_is(&lab), before);

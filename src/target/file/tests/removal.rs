@@ -75,7 +75,7 @@ async fn a_removal_is_known_while_it_waits_for_the_disk() {
     let orphan = left(&lab, "file");
     for removal in [
         target.remove(()).left_future(),
-        orphan.remove().right_future(),
+        orphan.remove(()).right_future(),
     ] {
         let turn = target.busy.lock().await;
         let mut removal = Box::pin(removal);
@@ -328,15 +328,15 @@ async fn an_orphan_goes_only_while_it_is_one() {
     let lab = Lab::new();
     let target = delivered(&lab, "file").await;
     let orphan = left(&lab, "file");
-    let failure = orphan.remove().await.unwrap_err();
+    let failure = orphan.remove(()).await.unwrap_err();
     assert!(failure.fact.contains("writes"), "{failure}");
     assert!(failure.own_help().is_some(), "{failure}");
     lab.state.keep_only_files(HashSet::new()).unwrap();
     stays(&target, "configured again").await;
     let listed = lab.state.left_behind();
     assert_eq!(listed[0].target, LeftTarget::File(lab.path("file")));
-    assert_eq!(orphan.remove().await, Ok(Removed::Deleted));
-    assert_eq!(orphan.remove().await, Ok(Removed::AlreadyGone));
+    assert_eq!(orphan.remove(()).await, Ok(Removed::Deleted));
+    assert_eq!(orphan.remove(()).await, Ok(Removed::AlreadyGone));
     assert_eq!(lab.names(), Vec::<String>::new());
     assert_eq!(lab.state.left_behind(), []);
 }
@@ -352,13 +352,13 @@ async fn an_orphan_that_is_a_configured_file_by_another_path_stays() {
         ..Configured::default()
     });
     let orphan = left(&lab, "a/file");
-    let failure = orphan.remove().await.unwrap_err();
+    let failure = orphan.remove(()).await.unwrap_err();
     assert!(failure.fact.contains("that very file"), "{failure}");
     assert_eq!(fs::read(lab.path("a/file")).unwrap(), b"one");
     lab.state.set_configured(Configured {
         files: [lab.path("c/file")].into(),
         ..Configured::default()
     });
-    assert_eq!(orphan.remove().await, Ok(Removed::Deleted));
+    assert_eq!(orphan.remove(()).await, Ok(Removed::Deleted));
     assert!(lab.path("a").is_dir(), "directories stay");
 }

@@ -40,9 +40,12 @@ async fn a_write_that_fails_leaves_the_generation_before_to_its_readers() {
     let before = fs::File::open(lab.path("..data")).unwrap();
     deliver(&target, TWO).await.unwrap();
     let refusing = lab.target_of(config::FileTarget {
-        check: Some(config::Argv {
-            program: "/bin/false".into(),
-            arguments: Vec::new(),
+        check: Some(config::Check {
+            log_output: false,
+            argv: config::Argv {
+                program: "/bin/false".into(),
+                arguments: Vec::new(),
+            },
         }),
         ..lab.spec()
     });

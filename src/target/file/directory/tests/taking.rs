@@ -114,7 +114,7 @@ async fn a_volume_with_our_bytes_is_delivered_and_never_ours_to_remove() {
     let entry = EntryName::new("db").unwrap();
     let state = Arc::clone(&lab.state);
     let left = LeftFile::new(lab.spec().path, entry, state, &lab.seats);
-    let failure = left.remove().await.unwrap_err();
+    let failure = left.remove(()).await.unwrap_err();
     assert!(failure.fact.contains("was not written by"), "{failure}");
     assert_eq!((lab.seen(), lab.live()), (set(ONE), generation));
 }
