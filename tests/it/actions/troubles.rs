@@ -143,7 +143,7 @@ fn hanging_flooding_and_forking_actions_hold_up_nobody() {
         began.elapsed()
     );
     let output = daemon.output();
-    let started = output.lines().find(|line| line.contains("started"));
+    let started = output.lines().find(|it| it.contains("line=\"started\""));
     let started = started.expect("what it says is wanted");
     let target = home.path("targets/forks").display().to_string();
     for part in ["entry=\"forks\"", &target, "command /bin/sh"] {

@@ -413,7 +413,7 @@ async fn what_is_dropped_goes_after_two_direct_answers_ten_minutes_apart() {
     assert!(
         scene
             .trouble(0)
-            .contains("as far as is known it was never read"),
+            .contains("it is left out once two direct reads"),
         "{}",
         scene.trouble(0)
     );
