@@ -7,3 +7,5 @@ pub mod run;
 mod pid_file;
 mod signal;
 mod units;
+
+pub use self::units::WITHOUT as WITHOUT_SYSTEMD;

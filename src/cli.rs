@@ -1,11 +1,14 @@
 //! The command line.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 
 use crate::logging::{Format, Level};
 use crate::names::{ClusterName, EntryName, Namespace, ObjectName, StoreName};
+
+/// Where the configuration is unless somebody says.
+const USUAL: &str = "/etc/secretsyncd/secretsyncd.toml";
 
 /// Keeps Kubernetes Secrets and files in step with AWS Secrets Manager and Parameter Store.
 #[derive(Debug, Parser)]
@@ -17,7 +20,7 @@ pub struct Cli {
         global = true,
         value_name = "PATH",
         env = "SECRETSYNCD_CONFIG",
-        default_value = "/etc/secretsyncd/secretsyncd.toml"
+        default_value = USUAL
     )]
     pub config: PathBuf,
 
@@ -173,6 +176,7 @@ Exit codes:
   1   failed; `once`: an entry is not delivered, or not to all its targets;
       `check --online`: a read is not answered, or something not allowed;
       `plan`: an error or a conflict; `status`, `sync`: an entry is not fresh;
+      `sync NAME`: it is suspended;
       `adopt`, `prune`: something that was asked for was not done
   2   `plan --detailed-exitcode`: something would change
   3   `once`: some entries are partial, none worse
@@ -180,6 +184,31 @@ Exit codes:
   69  `status`, `sync`: no daemon answers
   75  `once`: a daemon holds the state directory
   78  the configuration has errors";
+
+/// How a command is called for this configuration, to be copied into a shell.
+pub fn call(command: &str, config: &Path) -> String {
+    if config == Path::new(USUAL) {
+        return format!("secretsyncd {command}");
+    }
+    // Whoever reads this may be in another directory.
+    let path = std::path::absolute(config);
+    let path = path.ok().as_deref().and_then(Path::to_str).and_then(word);
+    // What cannot be shown as it is, they know better.
+    let path = path.unwrap_or_else(|| "PATH".to_owned());
+    format!("secretsyncd {command} --config {path}")
+}
+
+/// A text as a shell reads it; `None` for what spoils a line.
+fn word(text: &str) -> Option<String> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+,:=@%".contains(c);
+    if text.chars().any(char::is_control) {
+        None
+    } else if text.chars().all(plain) {
+        Some(text.to_owned())
+    } else {
+        Some(format!("'{}'", text.replace('\'', r"'\''")))
+    }
+}
 
 fn entry_name(text: &str) -> Result<EntryName, String> {
     EntryName::new(text).map_err(|expected| format!("expected {expected}"))
@@ -214,8 +243,30 @@ fn service_account(text: &str) -> Result<ServiceAccount, String> {
 mod tests {
     use clap::CommandFactory as _;
 
+    use super::*;
+
     #[test]
     fn the_command_line_is_sound() {
-        super::Cli::command().debug_assert();
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_command_names_its_configuration_as_a_shell_reads_it() {
+        let check = |path: &str| call("check", Path::new(path));
+        assert_eq!(check(USUAL), "secretsyncd check");
+        for (path, shown) in [
+            ("/a/b-c.toml", "/a/b-c.toml"),
+            ("/my files/c.toml", "'/my files/c.toml'"),
+            ("/it's/$HOME", r"'/it'\''s/$HOME'"),
+            ("/a\nb", "PATH"),
+        ] {
+            assert_eq!(check(path), format!("secretsyncd check --config {shown}"));
+        }
+        let here = std::env::current_dir().unwrap();
+        let own = call("check", Path::new("c.toml"));
+        assert!(
+            own.contains(here.to_str().unwrap()) && own.contains("/c.toml"),
+            "{own}"
+        );
     }
 }

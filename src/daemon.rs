@@ -48,7 +48,7 @@ use crate::failure::Failure;
 use crate::metrics::Metrics;
 use crate::names::EntryName;
 use crate::server;
-use crate::state::OpenError;
+use crate::state::{Holder, OpenError};
 use crate::status::{Adoption, EntryStatus, LeaderStatus, Leftovers, Status};
 use crate::systemd::Notifier;
 
@@ -66,8 +66,11 @@ const RENEW_AFTER_PANIC: Duration = Duration::from_mins(1);
 /// Why the daemon did not start or did not stay.
 #[derive(Debug, thiserror::Error)]
 pub enum Stopped {
-    #[error("another secretsyncd holds {}\n  help: stop it first, or give this configuration a `state_dir` of its own", .0.display())]
-    StateHeld(PathBuf),
+    #[error(
+        "another secretsyncd{} holds {}\n  help: stop it first, or give this configuration a `state_dir` of its own",
+        .1.map(|it| format!(" ({it})")).unwrap_or_default(), .0.display()
+    )]
+    StateHeld(PathBuf, Option<Holder>),
     #[error("{fact}\n  help: {help}")]
     CannotStart { fact: String, help: String },
     #[error("a vital task ended: {0}")]
@@ -86,7 +89,7 @@ impl From<Failure> for Stopped {
 impl Stopped {
     fn not_opened(error: OpenError, directory: &Path) -> Self {
         match error {
-            OpenError::HeldByAnother => Self::StateHeld(directory.to_owned()),
+            OpenError::HeldByAnother(by) => Self::StateHeld(directory.to_owned(), by),
             OpenError::Failed(failure) => failure.into(),
         }
     }

@@ -30,6 +30,7 @@ use crate::names::{EntryName, ResourceVersion, Uid};
 use crate::secret::FingerprintKey;
 
 pub use copy::Copied;
+pub use directory::Holder;
 use directory::{Directory, Lock};
 pub use file_removals::{FileRemoval, FileRemovalAwaited, FileRemovals, Grounds};
 use ledger::{Change, Ledger};
@@ -43,7 +44,7 @@ pub use record::{
 pub enum OpenError {
     /// A daemon or another command works with this directory.
     #[error("the state directory is in use by another secretsyncd")]
-    HeldByAnother,
+    HeldByAnother(Option<Holder>),
     #[error(transparent)]
     Failed(#[from] Failure),
 }

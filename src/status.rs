@@ -167,10 +167,13 @@ pub struct Orphan {
     pub kind: TargetKind,
     /// A path, or `cluster/namespace/name`.
     pub target: String,
-    /// Who wrote it.
+    /// The last one that had it.
     pub entry: String,
     /// RFC 3339; null where that is not known.
     pub since: Option<Timestamp>,
+    /// It is a directory: what we made in it may go, the directory itself stays.
+    #[serde(default)]
+    pub set: bool,
     pub fate: OrphanFate,
 }
 
@@ -215,6 +218,9 @@ pub struct Leftovers {
 pub struct PrunedOrphan {
     pub target: String,
     pub entry: String,
+    /// As of an [`Orphan`].
+    #[serde(default)]
+    pub set: bool,
     pub end: PruneEnd,
 }
 

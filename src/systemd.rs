@@ -24,6 +24,12 @@ const LONGEST_STATUS: usize = 200;
 /// late or lost ends the daemon.
 const BEATS: u32 = 3;
 
+/// Whether units are this machine's at all, as systemd itself tells it.
+pub fn is_booted() -> bool {
+    let manager = std::fs::symlink_metadata("/run/systemd/system");
+    manager.is_ok_and(|it| it.is_dir())
+}
+
 /// What systemd puts into the environment of a service.
 #[derive(Clone, Debug, Default)]
 pub struct Environment {

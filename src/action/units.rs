@@ -12,8 +12,12 @@ use super::run::{Did, Order, failed, say};
 use crate::failure::{Failure, Reason};
 use crate::names::UnitName;
 use crate::process::{Limits, Program, Trouble};
+use crate::systemd;
 
 const SYSTEMCTL: &str = "/usr/bin/systemctl";
+/// The next step where there is nobody to ask.
+pub const WITHOUT: &str =
+    "units are systemd's; without it, use `command` or `signal` with a `pid_file`";
 /// Two properties.
 const MOST: usize = 4096;
 /// What `systemctl` ends with where the manager does not allow it, or does not know the unit.
@@ -42,7 +46,7 @@ pub(super) async fn main_process(unit: &UnitName, order: &Order) -> Result<Optio
     };
     let show = ["show", "--property=LoadState,MainPID"];
     let shown = systemctl(&show, unit).run(limits).await;
-    let shown = shown.map_err(|trouble| judged(unit, order, (trouble, false)))?;
+    let shown = shown.map_err(|trouble| explained(unit, order, (trouble, false)))?;
     match str::from_utf8(shown.expose()).ok().and_then(parse) {
         Some(Shown::Unknown) => Err(unknown(unit)),
         Some(Shown::Main(pid)) => Ok(pid),
@@ -77,7 +81,7 @@ async fn act(verb: &[&str], unit: &UnitName, order: &Order) -> Result<Did, Failu
         }
     };
     let ended = systemctl(verb, unit).run_heard(order.timeout, hear).await;
-    ended.map_err(|trouble| judged(unit, order, (trouble, denied)))?;
+    ended.map_err(|trouble| explained(unit, order, (trouble, denied)))?;
     Ok(Did::Run)
 }
 
@@ -86,6 +90,26 @@ fn systemctl(verb: &[&str], unit: &UnitName) -> Program {
     let unit = ["--", unit.as_str()];
     let arguments = options.iter().chain(verb).chain(&unit);
     Program::new(SYSTEMCTL.into(), arguments.map(OsString::from).collect())
+}
+
+fn explained(unit: &UnitName, order: &Order, said: (Trouble, bool)) -> Failure {
+    match said.0 {
+        Trouble::Exited(_) if !systemd::is_booted() => without_systemd(order),
+        Trouble::Exited(_)
+        | Trouble::Absent
+        | Trouble::NotAProgram
+        | Trouble::AnyoneMayWrite
+        | Trouble::NotStarted
+        | Trouble::TooLate(_)
+        | Trouble::TooMuch(_)
+        | Trouble::Signalled(_)
+        | Trouble::Broken => judged(unit, order, said),
+    }
+}
+
+fn without_systemd(order: &Order) -> Failure {
+    let fact = format!("{}: this machine was not started by systemd", order.action);
+    Failure::new(Reason::Action, fact).with_help(WITHOUT)
 }
 
 /// Its sentences tell no more than which of a few things it was.
@@ -98,7 +122,7 @@ fn judged(unit: &UnitName, order: &Order, (trouble, denied): (Trouble, bool)) ->
             Reason::Action,
             format!("{}: {SYSTEMCTL} is not there", order.action),
         )
-        .with_help("units are systemd's; without it, use `command` or `signal` with a `pid_file`"),
+        .with_help(WITHOUT),
         Trouble::Exited(_) => failed(order, trouble).with_help(format!(
             "see why with `systemctl status {unit}` and `journalctl -u {unit}`"
         )),

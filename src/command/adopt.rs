@@ -68,7 +68,9 @@ async fn look(config: Config, names: &[String]) -> ExitCode {
     show(&refused);
     let mut rows = list::rows(&plan.entries);
     rows.retain(list::Row::is_of_note);
-    let bad = rows.iter().any(list::Row::is_bad) || !refused.is_empty();
+    // What is suspended is not taken over: whoever named it is told so.
+    let left = |row: &list::Row| row.is_bad() || (!names.is_empty() && row.is_suspended());
+    let bad = rows.iter().any(left) || !refused.is_empty();
     print(
         &list::text(&rows, Paint::for_stdout()),
         if bad { FAILED } else { 0 },

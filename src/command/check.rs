@@ -6,6 +6,7 @@
 mod accounts;
 mod cost;
 mod online;
+mod units;
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -37,6 +38,7 @@ pub async fn run(path: &Path, options: Options, online: bool) -> u8 {
     let mut diagnostics = answer.diagnostics;
     if let Some(config) = &answer.config {
         diagnostics += &accounts::unknown(config).await;
+        diagnostics += &units::nobodys(config);
     }
     // Whoever closed the other end of a pipe has seen what he wanted; the exit code is the same.
     let _ = io::stderr().lock().write_all(diagnostics.as_bytes());

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use super::progress::ProgressLine;
 use super::table::{Columns, Sheet, table};
 use super::{FAILED, PARTIAL, TEMPORARY, load_with, print, show};
+use crate::cli::call;
 use crate::daemon::{self, Done, Stopped};
 use crate::names::EntryName;
 use crate::report::Condition;
@@ -27,9 +28,10 @@ pub(super) async fn run(path: &Path, names: &[EntryName]) -> ExitCode {
             let list = table(&entries, Columns::Outcome, Sheet::for_stdout());
             print(&list, exit_code(&entries))
         }
-        Err(held @ Stopped::StateHeld(_)) => {
+        Err(held @ Stopped::StateHeld(..)) => {
+            let sync = call("sync --all", path);
             show(&format!(
-                "error: {held}\n  help: or let that one do it: `secretsyncd sync --all`"
+                "error: {held}\n  help: or let that one do it: `{sync}`"
             ));
             ExitCode::from(TEMPORARY)
         }

@@ -42,15 +42,16 @@ pub(super) async fn run(path: &Path, what: Prune) -> ExitCode {
 /// What was done, and what is left.
 fn told(leftovers: &Leftovers) -> String {
     let done = leftovers.pruned.iter().filter_map(|pruned| {
-        let what = match &pruned.end {
-            PruneEnd::Deleted => "deleted",
-            PruneEnd::GivenBack => "our keys removed",
-            PruneEnd::Released => "left to others",
-            PruneEnd::AlreadyGone => "was gone",
+        let (what, but) = match &pruned.end {
+            PruneEnd::Deleted if pruned.set => ("our files deleted", "; the directory stays"),
+            PruneEnd::Deleted => ("deleted", ""),
+            PruneEnd::GivenBack => ("our keys removed", ""),
+            PruneEnd::Released => ("left to others", ""),
+            PruneEnd::AlreadyGone => ("was gone", ""),
             PruneEnd::Held | PruneEnd::Failed(_) => return None,
         };
         let PrunedOrphan { target, entry, .. } = pruned;
-        Some(format!("{what}: {target}, written by {entry}\n"))
+        Some(format!("{what}: {target}, of entry {entry}{but}\n"))
     });
     let released = leftovers.released.iter();
     let released = released.map(|name| format!("released: {name}, whose next run removes it\n"));
@@ -61,14 +62,16 @@ fn told(leftovers: &Leftovers) -> String {
 /// What was asked for and not done, for stderr, and whether all was.
 fn failures(leftovers: &Leftovers) -> (String, bool) {
     let failed = leftovers.pruned.iter().filter_map(|pruned| {
-        let PrunedOrphan { target, entry, end } = pruned;
+        let PrunedOrphan {
+            target, entry, end, ..
+        } = pruned;
         match end {
             PruneEnd::Failed(trouble) => Some(format!(
-                "error: {target}, written by {entry}: {}\n  help: {}\n",
+                "error: {target}, of entry {entry}: {}\n  help: {}\n",
                 trouble.message, trouble.help
             )),
             PruneEnd::Held => Some(format!(
-                "error: {target}, written by {entry}: held, because more than three targets and a fifth of all would go \
+                "error: {target}, of entry {entry}: held, because more than three targets and a fifth of all would go \
                  within an hour\n  help: `prune --apply {target}` removes it\n"
             )),
             PruneEnd::Deleted
@@ -89,8 +92,9 @@ fn failures(leftovers: &Leftovers) -> (String, bool) {
     (lines, ok)
 }
 
-fn fate(fate: OrphanFate) -> &'static str {
-    match fate {
+fn fate(orphan: &Orphan) -> &'static str {
+    match orphan.fate {
+        OrphanFate::Delete if orphan.set => "delete our files",
         OrphanFate::Delete => "delete",
         OrphanFate::GiveBack => "remove our keys",
         OrphanFate::Release => "leave to others",
@@ -104,7 +108,7 @@ fn list(orphans: &[Orphan]) -> String {
         lengths.max().unwrap_or(0)
     };
     let (targets, entries) = (width(|it| &it.target), width(|it| &it.entry));
-    let fates = width(|it| fate(it.fate));
+    let fates = width(|it| fate(it));
     let lines = orphans.iter().map(|orphan| {
         let since = match orphan.since {
             Some(at) => format!("since {at:.0}"),
@@ -115,7 +119,7 @@ fn list(orphans: &[Orphan]) -> String {
             orphan.kind,
             orphan.target,
             orphan.entry,
-            fate(orphan.fate)
+            fate(orphan)
         )
     });
     let lines: String = lines.collect();
@@ -146,6 +150,7 @@ mod tests {
             target: target.to_owned(),
             entry: "db".to_owned(),
             since: since.map(|at| at.parse().unwrap()),
+            set: false,
             fate,
         }
     }
@@ -177,6 +182,7 @@ mod tests {
             pruned: vec![PrunedOrphan {
                 target: "prod/app/db".to_owned(),
                 entry: "db".to_owned(),
+                set: false,
                 end,
             }],
             ..Leftovers::default()
@@ -185,13 +191,13 @@ mod tests {
         assert_eq!(failures(&done), (String::new(), true));
         assert_eq!(
             told(&done),
-            "deleted: prod/app/db, written by db\n0 orphaned targets\n"
+            "deleted: prod/app/db, of entry db\n0 orphaned targets\n"
         );
         let failure = Failure::new(Reason::Conflict, "no");
         for end in [PruneEnd::Held, PruneEnd::Failed(Trouble::from(&failure))] {
             let (said, ok) = failures(&pruned(end));
             assert!(
-                !ok && said.starts_with("error: prod/app/db, written by db: "),
+                !ok && said.starts_with("error: prod/app/db, of entry db: "),
                 "{said}"
             );
         }

@@ -16,14 +16,21 @@ fn remark(entries: &[EntryStatus]) {
     if entries.is_empty() {
         show("nothing was to be done: no entry is like that");
     }
-    for entry in entries {
-        if entry.state == Condition::Suspended {
-            show(&format!(
-                "entry `{}` is suspended: nothing was done; take `suspend = true` out of its table first",
-                entry.name
-            ));
-        }
+    for entry in entries.iter().filter(|entry| is_suspended(entry)) {
+        show(&format!(
+            "entry `{}` is suspended: nothing was done\n  help: take `suspend = true` out of its table first",
+            entry.name
+        ));
     }
+}
+
+fn is_suspended(entry: &EntryStatus) -> bool {
+    entry.state == Condition::Suspended
+}
+
+/// What was asked for by name and left alone did not happen; among all, what is suspended is as it is meant to be.
+fn is_done(by_name: bool, entries: &[EntryStatus]) -> bool {
+    table::is_well(entries) && !(by_name && entries.iter().any(is_suspended))
 }
 
 pub(super) async fn run(path: &Path, which: Which) -> ExitCode {
@@ -31,6 +38,7 @@ pub(super) async fn run(path: &Path, which: Which) -> ExitCode {
         Ok(socket) => socket,
         Err(code) => return code,
     };
+    let by_name = matches!(which, Which::Names(_));
     let mut line = ProgressLine::new();
     let synced = control::sync(&socket, which, |now| line.show(now)).await;
     drop(line);
@@ -40,7 +48,14 @@ pub(super) async fn run(path: &Path, which: Which) -> ExitCode {
             let columns = Columns::Standing(clock::now());
             remark(&entries);
             let list = table::table(&entries, columns, Sheet::for_stdout());
-            print(&list, if table::is_well(&entries) { 0 } else { FAILED })
+            print(
+                &list,
+                if is_done(by_name, &entries) {
+                    0
+                } else {
+                    FAILED
+                },
+            )
         }
         Err(why) => {
             show(&format!("error: {why}"));

@@ -18,6 +18,8 @@ const TRIES: usize = 10;
 /// So many files may be included.
 const MAX_FILES: usize = 4096;
 
+const NO_CONFIGURATION: &str = "write the configuration there (the README begins with a short one), or name another file with `--config`";
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct FileId(usize);
 
@@ -163,6 +165,9 @@ impl Sources {
                     Some(at) => {
                         Problem::error(whole, why.sentence()).other(at, "it is included here")
                     }
+                    None if why.is_not_there() => {
+                        Problem::error(whole, why.sentence()).help(NO_CONFIGURATION)
+                    }
                     None => Problem::error(whole, why.sentence()),
                 });
                 String::new()
@@ -206,6 +211,10 @@ enum Unreadable {
 impl Unreadable {
     fn is_absent(&self) -> bool {
         matches!(self, Self::Io(kind) if *kind != io::ErrorKind::PermissionDenied)
+    }
+
+    fn is_not_there(&self) -> bool {
+        matches!(self, Self::Io(io::ErrorKind::NotFound))
     }
 
     fn sentence(&self) -> &'static str {

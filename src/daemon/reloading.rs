@@ -20,6 +20,7 @@ use super::engine::{Order, Renewed};
 use super::following::{self, Plan};
 use super::house::House;
 use super::namespaces::{Following, News};
+use crate::cli::call;
 use crate::clock;
 use crate::config::{self, Config, Diagnostics, Severity, Surroundings};
 use crate::failure::{Failure, Reason};
@@ -216,7 +217,7 @@ impl Reloading {
             }
             // Nobody hears it: the daemon is stopping.
             Err(Refused::Late) => return,
-            Err(refused) => Some(tell(cause, &refused)),
+            Err(refused) => Some(tell(cause, &refused, &self.main)),
         };
         let (error, help) = refused.unzip();
         self.house.tell_reload(ReloadStatus {
@@ -346,7 +347,7 @@ fn watched(config: &Config) -> BTreeSet<Watched> {
 }
 
 /// Says in the log why nothing was changed, and in one sentence for whoever asks later, with what to do.
-fn tell(cause: &str, refused: &Refused) -> (String, String) {
+fn tell(cause: &str, refused: &Refused, main: &Path) -> (String, String) {
     const STAYS: &str = "the configuration was not reloaded, the one from before goes on";
     match refused {
         Refused::Broken(diagnostics) => {
@@ -356,12 +357,9 @@ fn tell(cause: &str, refused: &Refused) -> (String, String) {
                 tracing::error!(place = error.place(), "{}", error.message);
             }
             let count = diagnostics.errors();
-            tracing::error!(
-                cause,
-                errors = count,
-                help = "`secretsyncd check` shows every error with its line",
-                "{STAYS}"
-            );
+            let check = call("check", main);
+            let help = format!("`{check}` shows every error with its line");
+            tracing::error!(cause, errors = count, help, "{STAYS}");
             let first = diagnostics.iter().find(|it| it.severity == Severity::Error);
             let first =
                 first.map_or_else(String::new, |it| format!("{}: {}", it.place(), it.message));
@@ -369,8 +367,7 @@ fn tell(cause: &str, refused: &Refused) -> (String, String) {
                 0 | 1 => first,
                 more => format!("{first}, and {} more", more - 1),
             };
-            let help = "`secretsyncd check` shows every error with its line";
-            (first, help.to_owned())
+            (first, help)
         }
         Refused::Vanished(vanished) => {
             tracing::error!(cause, help = vanished.help(), "{STAYS}: {vanished}");

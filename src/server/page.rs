@@ -101,7 +101,7 @@ pub(super) fn render(mut status: Status) -> String {
     html.raw(TOOLS);
     table(&mut html, &status);
     html.raw("<p id=\"empty\" class=\"lead\">An entry is a <code>[secrets.NAME]</code> table of the configuration. ");
-    html.raw("Write one, see with <code>secretsyncd check</code>, and reload.</p>\n");
+    html.raw("Write one, see with <code>secretsyncd check</code> (and the <code>--config</code> of this daemon, where it has one), and reload.</p>\n");
     html.raw(
         "</main>\n<footer><p>Times are counted from when the daemon said this. The same facts: ",
     );

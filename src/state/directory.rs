@@ -33,6 +33,38 @@ pub(super) struct Directory {
 #[derive(Debug)]
 pub(super) struct Lock(#[expect(dead_code, reason = "held, not read")] File);
 
+/// The process that has the lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Holder(i32);
+
+impl Holder {
+    /// As the kernel says. Not known where `/proc` does not show it, where the file system has other numbers there, or
+    /// where the process is in another container.
+    fn of(file: &File) -> Option<Self> {
+        let meta = file.metadata().ok()?;
+        let (major, minor) = (fs::major(meta.dev()), fs::minor(meta.dev()));
+        let place = format!("{major:02x}:{minor:02x}:{}", meta.ino());
+        let locks = std::fs::read_to_string("/proc/locks").ok()?;
+        locks.lines().find_map(|lock| holder(lock, &place))
+    }
+}
+
+impl std::fmt::Display for Holder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "process {}", self.0)
+    }
+}
+
+/// `1: FLOCK  ADVISORY  WRITE 4711 fd:01:131 0 EOF`; who waits for it has an arrow after the number.
+fn holder(lock: &str, place: &str) -> Option<Holder> {
+    let mut words = lock.split_whitespace().skip(1);
+    let is_held = words.next() == Some("FLOCK") && words.nth(1) == Some("WRITE");
+    let process = words.next()?.parse().ok().filter(|process| *process > 0);
+    process
+        .filter(|_| is_held && words.next() == Some(place))
+        .map(Holder)
+}
+
 impl Directory {
     /// A last component that is a symbolic link is followed: systemd's `DynamicUser=` makes `/var/lib/NAME` one.
     pub(super) fn open(path: &Path) -> Result<Self, Failure> {
@@ -107,7 +139,7 @@ impl Directory {
                 }
             }
         }
-        Err(OpenError::HeldByAnother)
+        Err(OpenError::HeldByAnother(Holder::of(&file)))
     }
 
     /// Whether something of this name is there, whatever it is.
@@ -208,4 +240,26 @@ pub(super) fn failed(path: &Path, what: &str, code: Option<i32>) -> Failure {
         format!("state: {} {what}: {why}{number}", path.display()),
     )
     .with_help(help)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_who_has_the_very_lock_is_its_holder() {
+        let held = "1: FLOCK  ADVISORY  WRITE 4711 fd:01:131 0 EOF";
+        assert_eq!(holder(held, "fd:01:131"), Some(Holder(4711)));
+        for other in [
+            held.replace("131", "1310"),
+            held.replace("fd:01", "fd:02"),
+            held.replace("1: ", "1: -> "),
+            held.replace("FLOCK", "POSIX"),
+            held.replace("4711", "0"),
+            held.replace("4711", "-1"),
+            String::new(),
+        ] {
+            assert_eq!(holder(&other, "fd:01:131"), None, "{other}");
+        }
+    }
 }

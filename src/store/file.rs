@@ -60,9 +60,9 @@ impl FileStore {
 
     async fn value(&self, key: &RemoteKey) -> Result<Answer, Failure> {
         let started = Instant::now();
-        let path = self.spec.path.clone();
+        let (name, path) = (self.name.clone(), self.spec.path.clone());
         let text = key.as_str().to_owned();
-        let value = tokio::task::spawn_blocking(move || value_of(&path, &text))
+        let value = tokio::task::spawn_blocking(move || value_of((&name, &path), &text))
             .await
             .unwrap_or_else(|_| {
                 Err(Failure::new(
@@ -96,7 +96,7 @@ impl FileStore {
     }
 }
 
-fn value_of(path: &Path, key: &str) -> Result<SecretBytes, Failure> {
+fn value_of((store, path): (&StoreName, &Path), key: &str) -> Result<SecretBytes, Failure> {
     if path.is_dir() {
         return value_in_directory(path, key);
     }
@@ -106,7 +106,13 @@ fn value_of(path: &Path, key: &str) -> Result<SecretBytes, Failure> {
         OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK,
         Mode::empty(),
     )
-    .map_err(|errno| unreadable(path, errno))?;
+    .map_err(|errno| {
+        // A path at which nothing is may be no path at all but a value that was typed in its place.
+        let there = path.symlink_metadata().is_ok();
+        let nameless = || format!("the file that `path` of store `{store}` names");
+        let shown = there.then(|| path.display().to_string());
+        unreadable(&shown.unwrap_or_else(nameless), errno)
+    })?;
     let bytes = read_all(file, path)?;
     let text = std::str::from_utf8(bytes.expose()).map_err(|_| {
         Failure::new(
@@ -138,7 +144,7 @@ fn value_in_directory(path: &Path, key: &str) -> Result<SecretBytes, Failure> {
         OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
         Mode::empty(),
     )
-    .map_err(|errno| unreadable(path, errno))?;
+    .map_err(|errno| unreadable(&path.display().to_string(), errno))?;
     let file = openat2(
         &directory,
         key,
@@ -153,7 +159,7 @@ fn value_in_directory(path: &Path, key: &str) -> Result<SecretBytes, Failure> {
             format!("`{key}` leads out of {}", path.display()),
         )
         .with_help("use a key that names a file inside the store's directory"),
-        errno => unreadable(&path.join(key), errno),
+        errno => unreadable(&path.join(key).display().to_string(), errno),
     })?;
     read_all(file, &path.join(key))
 }
@@ -176,7 +182,7 @@ fn read_all(file: rustix::fd::OwnedFd, path: &Path) -> Result<SecretBytes, Failu
             let errno = error
                 .raw_os_error()
                 .map_or(Errno::IO, Errno::from_raw_os_error);
-            unreadable(path, errno)
+            unreadable(&path.display().to_string(), errno)
         })?;
     if bytes.len() > SIZE_LIMIT {
         return Err(Failure::new(
@@ -267,7 +273,7 @@ fn not_found(path: &Path, key: &str) -> Failure {
     .with_help("check the key's spelling, or add it to the store")
 }
 
-fn unreadable(path: &Path, errno: Errno) -> Failure {
+fn unreadable(file: &str, errno: Errno) -> Failure {
     let (what, help) = match errno {
         Errno::NOENT => ("does not exist", "create it, or correct the store's `path`"),
         Errno::ACCESS | Errno::PERM => (
@@ -276,21 +282,19 @@ fn unreadable(path: &Path, errno: Errno) -> Failure {
         ),
         _ => ("cannot be read", "check the file system it is on"),
     };
-    // A path at which nothing is may be no path at all but a value that was typed in its place.
-    let fact = if path.symlink_metadata().is_ok() {
-        format!("{} {what}", path.display())
-    } else {
-        format!("the file that the store's `path` names {what}")
-    };
-    Failure::new(Reason::Io, fact).with_help(help)
+    Failure::new(Reason::Io, format!("{file} {what}")).with_help(help)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn value(path: &Path, key: &str) -> Result<SecretBytes, Failure> {
+        value_of((&StoreName::new("local").unwrap(), path), key)
+    }
+
     fn read(path: &Path, key: &str) -> Result<String, Reason> {
-        value_of(path, key)
+        value(path, key)
             .map(|value| String::from_utf8(value.expose().to_vec()).unwrap())
             .map_err(|failure| failure.reason)
     }
@@ -331,10 +335,13 @@ mod tests {
     fn a_value_typed_as_the_path_of_a_store_is_not_repeated() {
         let dir = tempfile::tempdir().unwrap();
         for typed in ["hunter2", "hunter2.json", &"hunter2".repeat(100)] {
-            let failure = value_of(&dir.path().join(typed), "a").unwrap_err();
+            let failure = value(&dir.path().join(typed), "a").unwrap_err();
             assert_eq!(failure.reason, Reason::Io);
             assert!(!failure.to_string().contains("hunter2"), "{failure}");
-            assert!(failure.fact.contains("the store's `path`"), "{failure}");
+            assert!(
+                failure.fact.contains("`path` of store `local`"),
+                "{failure}"
+            );
         }
     }
 
@@ -347,7 +354,7 @@ mod tests {
         ] {
             let path = dir.path().join(name);
             std::fs::write(&path, text).unwrap();
-            let failure = value_of(&path, "marker").unwrap_err();
+            let failure = value(&path, "marker").unwrap_err();
             assert_eq!(failure.reason, Reason::Malformed);
             assert!(failure.fact.contains("line 2"), "{}", failure.fact);
             assert!(!failure.fact.contains("hunter2"));

@@ -10,11 +10,11 @@ use crate::target::Target;
 use crate::target::file::Adopted;
 
 /// The targets of the entry that go by one of these names, of an entry or a target. Without names, those that can be
-/// taken over at all.
+/// taken over at all: nothing happens to what is suspended.
 pub fn chosen(entry: &Entry, names: &[String]) -> Vec<usize> {
     let is_chosen = |target: &Target| {
         if names.is_empty() {
-            return matches!(target, Target::File(_));
+            return !entry.suspended && matches!(target, Target::File(_));
         }
         let shown = target.to_string();
         names

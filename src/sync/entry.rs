@@ -163,6 +163,15 @@ impl Entry {
 }
 
 impl Entry {
+    /// Whether the configuration says the same of both. Where a selector finds namespaces is not said there.
+    pub fn is_configured_as(&self, other: &Self) -> bool {
+        self.configuration == other.configuration
+            && self.refresh_policy == other.refresh_policy
+            && self.suspended == other.suspended
+            && self.refresh_interval == other.refresh_interval
+            && self.max_stale == other.max_stale
+    }
+
     /// Whether it can do without this read when what it asks for is gone. `finds`: those that match it.
     pub fn tolerates<'a>(&self, read: &Read, finds: impl IntoIterator<Item = &'a Read>) -> bool {
         let finds: BTreeSet<&Read> = finds.into_iter().collect();

@@ -80,6 +80,31 @@ pub enum View {
 
 /// Of every target of the entry.
 pub async fn plan(run: Run, gates: &Gates, view: View) -> Outlook {
+    let entry = std::sync::Arc::clone(&run.entry);
+    let mut outlook = every(run, gates, view).await;
+    if view == View::Adoption {
+        for (target, step) in entry.targets.iter().zip(&mut outlook.targets) {
+            if step.is_err() && is_nobody_elses(target, gates).await {
+                *step = Ok(Step::unchanged());
+            }
+        }
+    }
+    outlook
+}
+
+/// Whether there is nothing to give to us, whatever else is wrong with the entry.
+async fn is_nobody_elses(target: &Target, gates: &Gates) -> bool {
+    let Target::File(file) = target else {
+        return false;
+    };
+    let look = async { file.adoption(&file.observe().await?) };
+    match gates.pass(target, Box::pin(look)).await {
+        Ok(Adoption::Absent | Adoption::Ours) => true,
+        Ok(Adoption::Take { .. }) | Err(_) => false,
+    }
+}
+
+async fn every(run: Run, gates: &Gates, view: View) -> Outlook {
     let answers = match read_all(&run).await {
         Ok(answers) => answers,
         Err(not_read) => return unread(&run, gates, not_read).await,

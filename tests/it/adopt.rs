@@ -180,6 +180,42 @@ fn what_cannot_be_read_upstream_is_taken_over_and_stays_as_it_is() {
 }
 
 #[test]
+fn what_is_wrong_with_entries_that_nothing_is_taken_over_for_is_not_counted() {
+    let stage = Stage::new(&["a", "ours", "empty", "asleep"]);
+    fs::remove_file(stage.home.path("targets/ours")).unwrap();
+    assert_eq!(stage.home.once(&["ours"]).code, Some(0));
+    fs::remove_file(stage.home.path("targets/empty")).unwrap();
+    for gone in ["ours", "empty"] {
+        stage.aws.delete(gone);
+    }
+    let text = stage.home.read_text("secretsyncd.toml").unwrap();
+    let asleep = "[secrets.asleep]\n";
+    let text = text.replace(asleep, &format!("{asleep}suspend = true\n"));
+    stage.home.configure_whole(&text);
+    let done = stage.adopt(&[]);
+    assert_eq!(done.code, Some(0), "{done:?}");
+    let last = done.stdout.lines().last();
+    assert_eq!(last, Some("2 targets: 1 adopt, 1 suspended"), "{done:?}");
+    assert_eq!(stage.adopt(&["asleep"]).code, Some(1), "it was asked for");
+    let done = stage.adopt(&["--apply"]);
+    assert_eq!(done.code, Some(0), "{done:?}");
+    assert!(!done.stderr.contains("error"), "{done:?}");
+    assert_eq!(stage.adopt(&["--apply", "asleep"]).code, Some(1));
+    assert_eq!(
+        (stage.holds("a"), stage.holds("asleep")),
+        (ours(), theirs())
+    );
+    // Where something is taken over, what is wrong with it counts.
+    stage.home.write("targets/empty", theirs());
+    let done = stage.adopt(&[]);
+    assert_eq!(done.code, Some(1), "{done:?}");
+    assert!(
+        done.stdout.contains("conflict") || done.stdout.contains("error "),
+        "{done:?}"
+    );
+}
+
+#[test]
 fn links_directories_and_what_others_may_redirect_are_refused() {
     let stage = Stage::new(&["link", "hard", "directory"]);
     let at = |name: &str| stage.home.path(&format!("targets/{name}"));

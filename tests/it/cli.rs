@@ -1,6 +1,7 @@
 //! The commands as their users meet them: exit codes, positions of mistakes, signals, and the shipped files.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -83,8 +84,14 @@ fn without_place(text: &str, home: &Home) -> String {
 #[test]
 fn a_missing_configuration_is_a_bad_one() {
     let home = Home::new();
-    assert_eq!(home.check().code, Some(78));
-    assert_eq!(home.finish(&["run"]).code, Some(78));
+    for command in ["check", "run", "status"] {
+        let done = home.finish(&[command]);
+        assert_eq!(done.code, Some(78));
+        assert!(
+            done.stderr.contains("write the configuration there"),
+            "{done:?}"
+        );
+    }
 }
 
 #[test]
@@ -141,6 +148,19 @@ fn once_tells_what_became_of_each_entry() {
         (Some(0), 1),
         "{done:?}"
     );
+}
+
+/// Bug: which of the stores it was had to be guessed. The path is not repeated: it may be a value typed in its place.
+#[test]
+fn a_misspelt_path_of_a_file_store_is_told_with_the_store() {
+    let (aws, home) = (SecretsManager::start(), Home::new());
+    let store = "[stores.prod.file]\npath = \"hunter2.toml\"\n";
+    home.configure(&config(&aws, &home).replace(&aws.store("prod"), store));
+    let done = home.once(&[]);
+    assert_eq!(done.code, Some(1), "{done:?}");
+    let said = "the file that `path` of store `prod` names does not exist (io)";
+    assert!(done.stdout.contains(said), "{done:?}");
+    assert!(!(done.stdout + &done.stderr).contains("hunter2"));
 }
 
 #[test]
@@ -418,7 +438,17 @@ fn a_second_daemon_is_told_what_to_do() {
     let second = home.finish(&["run"]);
     assert_eq!(second.code, Some(1), "{second:?}");
     let state_dir = home.path("state").display().to_string();
-    for said in [state_dir.as_str(), "help: ", "`state_dir`"] {
+    let who = format!("another secretsyncd (process {})", daemon.id());
+    // The kernel says who, except of file systems that have other numbers in /proc.
+    let lock = fs::metadata(home.path("state/lock")).unwrap();
+    let locks = fs::read_to_string("/proc/locks").unwrap();
+    let is_shown = locks.contains(&format!(":{} 0 EOF", lock.ino()));
+    let who = if is_shown {
+        &who
+    } else {
+        "another secretsyncd"
+    };
+    for said in [who, state_dir.as_str(), "help: ", "`state_dir`"] {
         assert!(second.stderr.contains(said), "{said}: {}", second.stderr);
     }
     assert_eq!(daemon.stop(), Some(0));

@@ -356,9 +356,12 @@ fn sync_says_what_it_left_alone() {
     let suspended = entry(&home, "a", "a").replacen("store", "suspend = true\nstore", 1);
     home.configure(&(aws.store("prod") + &suspended));
     let daemon = home.start_ready();
-    let done = home.finish(&["sync", "a"]);
-    assert_eq!(done.code, Some(0), "{done:?}");
-    assert!(done.stderr.contains("entry `a` is suspended"), "{done:?}");
+    for (which, code) in [("a", 1), ("--all", 0)] {
+        let done = home.finish(&["sync", which]);
+        assert_eq!(done.code, Some(code), "{done:?}");
+        let said = "entry `a` is suspended: nothing was done\n  help: take `suspend = true` out";
+        assert!(done.stderr.contains(said), "{done:?}");
+    }
     let done = home.finish(&["sync", "--failing"]);
     assert_eq!(done.code, Some(0), "{done:?}");
     assert!(done.stderr.contains("nothing was to be done"), "{done:?}");

@@ -110,6 +110,17 @@ fn a_broken_configuration_changes_nothing_and_is_seen() {
     );
     let log = daemon.output();
     assert!(log.contains("the configuration was not reloaded"), "{log}");
+    // The next step is the same wherever it is read, and can be taken as it stands.
+    let path = home.path("secretsyncd.toml");
+    let help = format!(
+        "`secretsyncd check --config {}` shows every error",
+        path.display()
+    );
+    assert!(log.contains(&help), "{log}");
+    assert!(
+        page["reload"]["help"].as_str().unwrap().contains(&help),
+        "{page}"
+    );
     // What is wrong there is no reason not to be told how everything stands.
     let told = home.finish(&["status"]);
     assert_eq!(told.code, Some(0), "{told:?}");
@@ -119,10 +130,18 @@ fn a_broken_configuration_changes_nothing_and_is_seen() {
         line.contains("was not reloaded") && line.contains("`secret_key` is missing"),
         "{line}"
     );
+    assert!(told.stdout.contains(&help), "{told:?}");
     assert_eq!(daemon.status().entry("db").state(), "fresh");
-    home.configure(&(good + &entry(&home, "more", "a")));
+    home.configure(&(good.clone() + &entry(&home, "more", "a")));
     wait_content(&home, "targets/more", "one");
     wait_reloads(&daemon, 2.0, true);
+    // When something is done is a part of what is configured.
+    let asleep = good.replace("store = \"prod\"", "store = \"prod\"\nsuspend = true");
+    home.configure(&(asleep + &entry(&home, "more", "a")));
+    daemon.wait_state("db", "suspended");
+    wait_until(PATIENCE, "a true count", || {
+        daemon.output().contains("changed=1 removed=0 unchanged=1")
+    });
 }
 
 #[test]
@@ -225,7 +244,7 @@ fn stores_and_the_address_change_without_a_restart() {
     ] {
         assert!(refused.contains(said), "{said}: {told}");
     }
-    assert!(!told.contains("`secretsyncd check`"), "{told}");
+    assert!(!told.contains("`secretsyncd check"), "{told}");
 }
 
 #[test]

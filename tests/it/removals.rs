@@ -153,7 +153,7 @@ fn prune_removes_without_a_daemon_what_an_entry_left() {
     );
     assert_eq!(
         done.stdout,
-        "deleted: main/app/a, written by a\n0 orphaned targets\n"
+        "deleted: main/app/a, of entry a\n0 orphaned targets\n"
     );
     assert_eq!(
         (stage.holds("a"), stage.holds("b")),
@@ -287,7 +287,7 @@ fn merged_keys_are_taken_out_and_the_secret_stays() {
     assert_eq!(done.code, Some(0), "{done:?}");
     assert!(
         done.stdout
-            .contains("our keys removed: main/app/a, written by a"),
+            .contains("our keys removed: main/app/a, of entry a"),
         "{done:?}"
     );
     let own = BTreeMap::from([("own".to_owned(), b"0".to_vec())]);

@@ -81,6 +81,10 @@ impl Row {
         }
     }
 
+    pub(in crate::command) fn is_suspended(&self) -> bool {
+        matches!(self.word, Word::Suspended)
+    }
+
     /// Whether there is something to say of it.
     pub(in crate::command) fn is_of_note(&self) -> bool {
         !matches!(self.word, Word::Unchanged)
@@ -130,7 +134,10 @@ fn of_entry(planned: &Planned) -> Vec<Row> {
         };
         rows.push(own);
     }
-    if let Some(last) = rows.last_mut() {
+    // Below the last that it is wrong with.
+    let last = rows.iter().rposition(Row::is_bad);
+    let last = last.or(rows.len().checked_sub(1));
+    if let Some(last) = last.and_then(|last| rows.get_mut(last)) {
         last.failures.extend(outlook.failures.iter().cloned());
     }
     let selected = planned.selected.iter();

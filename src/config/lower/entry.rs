@@ -16,6 +16,7 @@ use crate::config::{
     RefreshPolicy, Selection, Target,
 };
 use crate::names::{EntryName, StoreName};
+use crate::schedule::rhythm::JITTER;
 
 /// The interval of an entry that nobody gave one.
 const DEFAULT_INTERVAL: Duration = Duration::from_hours(1);
@@ -287,6 +288,19 @@ fn shortest<'a>(
     }
 }
 
+/// Why an entry would be stale that nothing is wrong with.
+fn too_short(max_stale: At<Duration>, interval: Duration) -> Option<(At<Duration>, &'static str)> {
+    let latest = interval + interval.mul_f64(JITTER);
+    let why = if max_stale.value < interval {
+        "the entry is stale before each refresh"
+    } else if max_stale.value < latest {
+        "a refresh comes up to a tenth of the interval late, and the entry is stale until then"
+    } else {
+        return None;
+    };
+    Some((max_stale, why))
+}
+
 /// `refresh_interval` and `max_stale`.
 fn times(
     cx: &Lowering<'_>,
@@ -311,14 +325,10 @@ fn times(
     }
     let refresh_interval = interval.map_or(DEFAULT_INTERVAL, |interval| interval.value);
     let max_stale = max_stale.or(defaults.max_stale);
-    if let Some(max_stale) = max_stale.filter(|stale| stale.value < refresh_interval) {
-        cx.problems.push(
-            Problem::warning(
-                max_stale.at,
-                "`max_stale` is shorter than `refresh_interval`",
-            )
-            .help("the entry is stale before each refresh"),
-        );
+    if let Some((max_stale, why)) = max_stale.and_then(|it| too_short(it, refresh_interval)) {
+        let message = "`max_stale` is too short for `refresh_interval`";
+        cx.problems
+            .push(Problem::warning(max_stale.at, message).help(why));
     }
     let by_interval = refresh_interval * 2 + Duration::from_mins(10);
     (

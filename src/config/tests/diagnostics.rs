@@ -253,5 +253,6 @@ fn a_missing_main_file_is_one_plain_error() {
     insta::assert_snapshot!(room.report(), @r#"
     error: there is no such file
     --> main.toml
+     = help: write the configuration there (the README begins with a short one), or name another file with `--config`
     "#);
 }

@@ -213,10 +213,13 @@ fn intervals_have_a_shortest_length_that_depends_on_the_sources() {
         ))
         .contains(&"`refresh_interval` must be at least 10 s".to_owned())
     );
-    assert_eq!(
-        wrong("entry", "refresh_interval = \"10m\"\nmax_stale = \"5m\""),
-        ["`max_stale` is shorter than `refresh_interval`"]
-    );
+    // Refreshes are up to 11 minutes apart.
+    for (max_stale, warned) in [("5m", true), ("10m30s", true), ("11m", false)] {
+        let lines = format!("refresh_interval = \"10m\"\nmax_stale = \"{max_stale}\"");
+        let expected = "`max_stale` is too short for `refresh_interval`";
+        let expected = warned.then_some(expected);
+        assert!(wrong("entry", &lines).iter().eq(expected), "{max_stale}");
+    }
 }
 
 /// Place, line, and what is said of it.

@@ -5,6 +5,7 @@ mod orphans;
 mod removal;
 mod sweep;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
@@ -35,6 +36,8 @@ pub(super) type Pruned = (Left, Result<Removed, Failure>);
 pub(super) struct Pruning {
     cause: Cause,
     parts: Vec<Left>,
+    /// Those of them that are directories, as long as that is known.
+    sets: BTreeSet<Left>,
     answer: Option<(oneshot::Sender<Leftovers>, Leftovers)>,
 }
 
@@ -64,6 +67,7 @@ impl Engine {
         let (parts, _) = self.ask_for_orphans(due);
         self.take_away(Pruning {
             cause: Cause::Time,
+            sets: self.sets_among(&parts),
             parts,
             answer: None,
         });
@@ -85,7 +89,7 @@ impl Engine {
                 let (parts, held) = self.ask_for_orphans(orphans);
                 leftovers.pruned = held
                     .iter()
-                    .map(|part| ended(part, PruneEnd::Held))
+                    .map(|part| ended(part, PruneEnd::Held, self.is_set(part)))
                     .collect();
                 parts
             }
@@ -93,6 +97,7 @@ impl Engine {
         };
         self.take_away(Pruning {
             cause: Cause::Asked,
+            sets: self.sets_among(&parts),
             parts,
             answer: Some((reply, leftovers)),
         });

@@ -118,23 +118,23 @@ impl Engine {
         }
         let (mut added, mut others) = (Vec::new(), Vec::new());
         for (name, entry) in next {
-            let known = self.entries.get(&name);
-            match known.map(|known| known.entry.configuration == entry.configuration) {
-                None => {
-                    self.admit(entry);
-                    added.push(name);
-                }
-                Some(true) => {
-                    renewed.unchanged += 1;
-                    if self.keep(&name, entry) {
-                        others.push(name);
-                    }
-                }
-                Some(false) => {
-                    renewed.changed += 1;
-                    self.replace(&name, entry);
-                    others.push(name);
-                }
+            let Some(known) = self.entries.get(&name) else {
+                self.admit(entry);
+                added.push(name);
+                continue;
+            };
+            // What waits for the end of a run is what the configuration said last.
+            let last = known.next.as_deref().unwrap_or(&known.entry);
+            if last.is_configured_as(&entry) {
+                renewed.unchanged += 1;
+            } else {
+                renewed.changed += 1;
+            }
+            if known.entry.configuration != entry.configuration {
+                self.replace(&name, entry);
+                others.push(name);
+            } else if self.keep(&name, entry) {
+                others.push(name);
             }
         }
         renewed.added = added.len();

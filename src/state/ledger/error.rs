@@ -72,7 +72,7 @@ impl LedgerError {
 
     pub(super) fn on_open(self, directory: &Directory) -> OpenError {
         match self {
-            Self::Held => OpenError::HeldByAnother,
+            Self::Held => OpenError::HeldByAnother(None),
             Self::Unusable(_)
             | Self::Damaged
             | Self::Foreign

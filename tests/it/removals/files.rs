@@ -10,7 +10,13 @@ use crate::support::daemon::{Finished, Home, PATIENCE};
 use crate::support::secrets_manager::SecretsManager;
 use crate::support::wait::{stays_true, wait_until};
 
+/// What is called `set` is a directory of files.
 fn file(home: &Home, name: &str, more: &str) -> String {
+    let how = if name == "set" {
+        "format = \"directory\""
+    } else {
+        "key = \"value\""
+    };
     format!(
         "[secrets.{name}]
 store = \"prod\"
@@ -18,7 +24,7 @@ refresh_interval = \"10s\"
 data = [{{ secret_key = \"value\", remote_ref = {{ key = \"{name}\" }} }}]
 [[secrets.{name}.file]]
 path = {}
-key = \"value\"
+{how}
 {more}
 ",
         home.quoted(&format!("targets/{name}"))
@@ -84,7 +90,7 @@ fn prune_removes_files_and_only_what_no_entry_writes() {
     assert_eq!(stage.names(), ["a", "b"]);
     let done = stage.prune(&["--apply"]);
     let said = format!(
-        "deleted: {}, written by a\n0 orphaned targets\n",
+        "deleted: {}, of entry a\n0 orphaned targets\n",
         stage.path("a")
     );
     assert_eq!((done.code, done.stdout), (Some(0), said));
@@ -93,6 +99,38 @@ fn prune_removes_files_and_only_what_no_entry_writes() {
     stage.configure(&["a", "b"]);
     assert_eq!(stage.home.once(&[]).code, Some(0));
     assert_eq!(stage.names(), ["a", "b"]);
+}
+
+/// Bug: it was said that the directory had been deleted.
+#[test]
+fn of_a_set_what_is_ours_goes_and_the_directory_is_said_to_stay() {
+    let stage = Stage::delivered(&["b", "set"]);
+    stage.home.write("targets/set/own", "theirs");
+    stage.configure(&["b"]);
+    let listed = stage.prune(&[]);
+    let line = format!(
+        "file  {}  set  delete our files  since 20",
+        stage.path("set")
+    );
+    let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(
+        words(&listed.stdout).starts_with(&words(&line)),
+        "{listed:?}"
+    );
+    let done = stage.prune(&["--apply"]);
+    let said = format!(
+        "our files deleted: {}, of entry set; the directory stays\n0 orphaned targets\n",
+        stage.path("set")
+    );
+    assert_eq!(
+        (done.code, done.stdout.as_str()),
+        (Some(0), said.as_str()),
+        "{done:?}"
+    );
+    assert!(done.stderr.contains("audit: our files deleted"), "{done:?}");
+    let left = fs::read_dir(stage.home.path("targets/set")).unwrap();
+    let left: Vec<_> = left.map(|it| it.unwrap().file_name()).collect();
+    assert_eq!(left, ["own"]);
 }
 
 #[test]

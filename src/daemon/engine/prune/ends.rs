@@ -26,8 +26,9 @@ impl Engine {
         let missing: Vec<Pruned> = missing.map(broken_off).collect();
         let mut ends = Vec::new();
         for (part, result) in pruned.into_iter().chain(missing) {
-            self.tell_pruned(&part, &result, pruning.cause);
-            ends.push(ended(&part, end_of(result)));
+            let set = pruning.sets.contains(&part);
+            self.tell_pruned((&part, set), &result, pruning.cause);
+            ends.push(ended(&part, end_of(result), set));
         }
         self.look_for_orphans();
         let Some((reply, mut leftovers)) = pruning.answer else {
@@ -43,8 +44,14 @@ impl Engine {
         let _ = reply.send(leftovers);
     }
 
-    fn tell_pruned(&mut self, part: &Left, result: &Result<Removed, Failure>, cause: Cause) {
+    fn tell_pruned(
+        &mut self,
+        (part, set): (&Left, bool),
+        result: &Result<Removed, Failure>,
+        cause: Cause,
+    ) {
         let (what, counted) = match result {
+            Ok(Removed::Deleted) if set => ("our files deleted", Some(WriteResult::Deleted)),
             Ok(Removed::Deleted) => ("deleted", Some(WriteResult::Deleted)),
             Ok(Removed::GivenBack) => ("our keys removed", Some(WriteResult::Updated)),
             Ok(Removed::Released) => ("left to others", None),
@@ -99,14 +106,16 @@ pub(super) fn refusal(orphan: &Orphan) -> Option<PrunedOrphan> {
     Some(PrunedOrphan {
         target: orphan.target.clone(),
         entry: orphan.entry.clone(),
+        set: orphan.set,
         end: PruneEnd::Failed(Trouble::from(&failure)),
     })
 }
 
-pub(super) fn ended(part: &Left, end: PruneEnd) -> PrunedOrphan {
+pub(super) fn ended(part: &Left, end: PruneEnd, set: bool) -> PrunedOrphan {
     PrunedOrphan {
         target: part.to_string(),
         entry: part.entry().to_string(),
+        set,
         end,
     }
 }

@@ -182,6 +182,22 @@ impl Engine {
         }
     }
 
+    /// A directory of files, of which what we made goes.
+    pub(super) fn is_set(&self, left: &Left) -> bool {
+        match left {
+            Left::Secret(_) => false,
+            Left::File(path, _) => {
+                let record = self.state.file(path);
+                record.is_some_and(|record| !record.generations.is_empty())
+            }
+        }
+    }
+
+    pub(super) fn sets_among(&self, parts: &[Left]) -> BTreeSet<Left> {
+        let sets = parts.iter().filter(|part| self.is_set(part));
+        sets.cloned().collect()
+    }
+
     pub(super) fn list_orphans(&self) -> Vec<Orphan> {
         let left = self.state.left_behind().into_iter();
         left.map(|left| {
@@ -192,6 +208,7 @@ impl Engine {
                 target: left.to_string(),
                 entry: left.entry().to_string(),
                 since,
+                set: self.is_set(&left),
                 fate: self.fate(&left),
             }
         })
