@@ -1,17 +1,19 @@
 //! The machines that are watched: the one that has all entries in trouble, and small ones that something happens to as a
 //! whole.
 //!
-//! Nothing outside of a process makes its scheduler hang or go deaf while it still answers: there, somebody has its port
-//! who repeats what it said last.
+//! What makes a daemon hang or go deaf that still answers is a log that nobody reads: whoever has something to say waits
+//! for that, be it the scheduler or a run.
 
-use std::fs;
-use std::io::{Read as _, Write as _};
+use std::fs::{self, File, OpenOptions};
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
+use rustix::fs::{CWD, FileType, Mode, OFlags, mknodat};
 use rustix::process::Signal;
 
 use super::world::World;
@@ -27,30 +29,39 @@ pub struct Machines {
     frozen: Home,
     /// Its port is somebody else's.
     strange: Home,
-    /// Says the same again and again.
+    /// Its scheduler waits for a reader of the log.
     hung: Home,
+    hung_log: Pipe,
     /// Without series of single entries; writes to Kubernetes while it has a Lease.
     quiet: Home,
     lease: Kubernetes,
-    /// Goes round, and nothing that is due happens.
+    /// Goes round, and a run of it waits for a reader of the log.
     deaf: Home,
+    deaf_log: Pipe,
+    /// Where that run writes.
+    keys: Kubernetes,
 }
 
 impl Machines {
     pub fn new() -> Self {
         let lease = Kubernetes::start();
         lease.create_namespace("locks");
+        let (hung, deaf) = (small(&["one"]), small(&[]));
         let machines = Self {
+            hung_log: Pipe::in_home(&hung),
+            deaf_log: Pipe::in_home(&deaf),
+            keys: Kubernetes::start(),
             world: World::new(),
             crashing: small(&["one"]),
             frozen: small(&["one"]),
             strange: small(&["one"]),
-            hung: small(&["one"]),
+            hung,
             quiet: small(&["failing", "stale"]),
-            deaf: small(&["one"]),
+            deaf,
             lease,
         };
         machines.configure_quiet();
+        machines.configure_deaf();
         machines
     }
 
@@ -68,6 +79,20 @@ impl Machines {
             ]
             .concat(),
         );
+    }
+
+    fn configure_deaf(&self) {
+        put(&self.deaf, &["one"], "one");
+        let secret = "[secrets.one]
+store = \"local\"
+refresh_interval = \"1s\"
+data = [{ secret_key = \"v\", remote_ref = { key = \"one\" } }]
+[[secrets.one.kubernetes]]
+cluster = \"main\"
+namespace = \"app\"
+";
+        let tables = [STORE, &self.keys.cluster("main"), secret];
+        self.deaf.configure(&tables.concat());
     }
 
     /// Where they are scraped, and of which fleet they are.
@@ -91,10 +116,12 @@ impl Machines {
             world: self.world.home.start_ready(),
             crashing: Some(self.crashing.start_ready()),
             frozen: self.frozen.start_ready(),
-            strange: Port::Daemon(self.strange.start_ready()),
-            hung: Port::Daemon(self.hung.start_ready()),
+            strange: Port::Daemon {
+                _runs: self.strange.start_ready(),
+            },
+            _hung: self.hung_log.start(&self.hung),
             _quiet: self.quiet.start_ready(),
-            deaf: Port::Daemon(self.deaf.start_ready()),
+            _deaf: self.deaf_log.start(&self.deaf),
         }
     }
 }
@@ -106,14 +133,14 @@ pub struct Running<'a> {
     crashing: Option<Daemon<'a>>,
     frozen: Daemon<'a>,
     strange: Port<'a>,
-    hung: Port<'a>,
+    _hung: Daemon<'a>,
     _quiet: Daemon<'a>,
-    deaf: Port<'a>,
+    _deaf: Daemon<'a>,
 }
 
 /// Who has the port of a machine.
 enum Port<'a> {
-    Daemon(Daemon<'a>),
+    Daemon { _runs: Daemon<'a> },
     Impostor { _answers: Impostor },
     Nobody,
 }
@@ -123,12 +150,14 @@ impl Running<'_> {
     pub fn break_all(&mut self, prometheus: &Prometheus) {
         self.frozen.signal(Signal::STOP);
         let machines = self.machines;
-        let said = self.hung.metrics();
-        take_over(&mut self.hung, &machines.hung, move || said.clone());
-        let said = self.deaf.metrics();
-        take_over(&mut self.deaf, &machines.deaf, move || later(&said));
-        let other = || "other 1\n".to_owned();
-        take_over(&mut self.strange, &machines.strange, other);
+        machines.hung_log.stop_up();
+        // The scheduler says that a file was written.
+        put(&machines.hung, &["one"], "two");
+        // A run says that it leaves a key as it is.
+        machines.keys.edit("app", "one", "theirs", "x");
+        machines.deaf_log.stop_up();
+        put(&machines.deaf, &["one"], "two");
+        take_over(&mut self.strange, &machines.strange);
         put(&self.machines.quiet, &[], "");
         self.machines.lease.fail(Rule::any(), Fault::InternalError);
         self.machines.world.break_all(&self.world);
@@ -154,8 +183,8 @@ impl Running<'_> {
     pub fn mend_all(&mut self) {
         let machines = self.machines;
         self.frozen.signal(Signal::CONT);
-        give_back(&mut self.hung, &machines.hung);
-        give_back(&mut self.deaf, &machines.deaf);
+        machines.hung_log.clear();
+        machines.deaf_log.clear();
         give_back(&mut self.strange, &machines.strange);
         self.crashing = Some(machines.crashing.start_ready());
         put(&machines.quiet, &["failing", "stale"], "one");
@@ -164,50 +193,77 @@ impl Running<'_> {
     }
 }
 
-impl Port<'_> {
-    fn metrics(&self) -> String {
-        match self {
-            Self::Daemon(daemon) => daemon.page("/metrics"),
-            Self::Impostor { .. } | Self::Nobody => panic!("no daemon is there"),
-        }
-    }
-}
-
-/// The same but for the scheduler, which goes round.
-fn later(page: &str) -> String {
-    let progress = "secretsyncd_scheduler_progress_timestamp_seconds";
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-    let lines = page.lines().map(|line| {
-        if line.starts_with(progress) {
-            format!("{progress} {}\n", since.as_secs_f64())
-        } else {
-            format!("{line}\n")
-        }
-    });
-    lines.collect()
-}
-
 /// The daemon is killed, and somebody answers in its place.
-fn take_over(port: &mut Port<'_>, home: &Home, page: impl Fn() -> String + Send + 'static) {
+fn take_over(port: &mut Port<'_>, home: &Home) {
     *port = Port::Nobody;
     *port = Port::Impostor {
-        _answers: Impostor::listen(home.port(), page),
+        _answers: Impostor::listen(home.port()),
     };
 }
 
 fn give_back<'a>(port: &mut Port<'a>, home: &'a Home) {
     *port = Port::Nobody;
-    *port = Port::Daemon(home.start_ready());
+    *port = Port::Daemon {
+        _runs: home.start_ready(),
+    };
 }
 
-/// Answers everything with such a page.
+/// Where a daemon writes its log, and nobody reads it as long as there is room.
+struct Pipe(File);
+
+impl Pipe {
+    const NAME: &'static str = "log";
+
+    fn in_home(home: &Home) -> Self {
+        let path = home.path(Self::NAME);
+        let mode = Mode::RUSR | Mode::WUSR;
+        mknodat(CWD, &path, FileType::Fifo, mode, 0).unwrap();
+        // For both: so nobody waits for the other end.
+        let mut open = OpenOptions::new();
+        let nonblock = i32::try_from(OFlags::NONBLOCK.bits()).unwrap();
+        let open = open.read(true).write(true).custom_flags(nonblock);
+        Self(open.open(path).unwrap())
+    }
+
+    /// The daemon of this home, once every entry was tried.
+    fn start<'a>(&self, home: &'a Home) -> Daemon<'a> {
+        self.clear();
+        let mut daemon = home.start_through(&["/bin/sh", "-c", "exec \"$@\" 2>log", "sh"]);
+        daemon.wait_ready(PATIENCE);
+        daemon
+    }
+
+    /// Not a line has room any more.
+    fn stop_up(&self) {
+        for size in [4096, 1] {
+            let full = loop {
+                if let Err(error) = (&self.0).write(&vec![b'\n'; size]) {
+                    break error;
+                }
+            };
+            assert_eq!(full.kind(), ErrorKind::WouldBlock);
+        }
+    }
+
+    /// Whoever waits goes on.
+    fn clear(&self) {
+        let empty = loop {
+            if let Err(error) = (&self.0).read(&mut [0; 4096]) {
+                break error;
+            }
+        };
+        assert_eq!(empty.kind(), ErrorKind::WouldBlock);
+    }
+}
+
+/// Answers everything with a page of something else.
 struct Impostor {
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Impostor {
-    fn listen(port: u16, page: impl Fn() -> String + Send + 'static) -> Self {
+    fn listen(port: u16) -> Self {
         let listener = wait_for(PATIENCE, "the port", || {
             TcpListener::bind(("127.0.0.1", port)).ok()
         });
@@ -217,7 +273,7 @@ impl Impostor {
             listener.set_nonblocking(true).unwrap();
             while !stopped.load(Ordering::Relaxed) {
                 match listener.accept() {
-                    Ok((stream, _)) => drop(reply(stream, &page())),
+                    Ok((stream, _)) => drop(reply(stream, "other 1\n")),
                     Err(_) => std::thread::sleep(Duration::from_millis(20)),
                 }
             }
