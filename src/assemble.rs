@@ -8,6 +8,7 @@ pub mod decode;
 pub mod extract;
 #[cfg(test)]
 mod golden;
+pub mod json_format;
 pub mod pem;
 pub mod pkcs12;
 mod quoted;
@@ -20,6 +21,7 @@ use std::fmt;
 
 use self::bulk::{Absent, Shape};
 use self::decode::Decoding;
+use self::json_format::JsonFormat;
 use self::select::Property;
 use self::template::Template;
 use crate::failure::{Failure, Reason};
@@ -108,11 +110,12 @@ impl fmt::Debug for Metadata {
 /// error, never a result.
 pub fn assemble<'a>(
     items: impl IntoIterator<Item = Item<'a>>,
+    format: JsonFormat,
     templates: Option<&Templates>,
 ) -> Result<Content, Failure> {
     let mut content = Content::default();
     for item in items {
-        add(&mut content, item)?;
+        add(&mut content, item, format)?;
     }
     if let Some(templates) = templates {
         render(&mut content, templates)?;
@@ -131,7 +134,7 @@ pub fn assemble<'a>(
     Ok(content)
 }
 
-fn add(content: &mut Content, item: Item<'_>) -> Result<(), Failure> {
+fn add(content: &mut Content, item: Item<'_>, format: JsonFormat) -> Result<(), Failure> {
     match item {
         Item::One {
             secret_key,
@@ -141,7 +144,7 @@ fn add(content: &mut Content, item: Item<'_>) -> Result<(), Failure> {
             value,
         } => {
             let named = |what: &dyn fmt::Display| format!("`{secret_key}`: in `{from}`, {what}");
-            let value = selected(&named, property, value)?;
+            let value = selected(&named, (property, format), value)?;
             let value = decoding.decode(value).map_err(|undecodable| {
                 Failure::new(
                     Reason::Invalid,
@@ -163,8 +166,11 @@ fn add(content: &mut Content, item: Item<'_>) -> Result<(), Failure> {
         } => {
             let item = format!("extract {from}");
             let named = |what: &dyn fmt::Display| format!("`{item}`: {what}");
-            let object = selected(&named, property, value)?;
-            insert(content, shape.of(&item).extract(&object)?);
+            let object = selected(&named, (property, format), value)?;
+            insert(
+                content,
+                shape.of(&item).written_as(format).extract(&object)?,
+            );
         }
         Item::Found {
             find,
@@ -176,7 +182,8 @@ fn add(content: &mut Content, item: Item<'_>) -> Result<(), Failure> {
             let members = members
                 .into_iter()
                 .map(|(name, value)| (name.to_string(), value.clone()));
-            let keyed = shape.of(&item).without(absent).keys(members)?;
+            let bulk = shape.of(&item).without(absent).written_as(format);
+            let keyed = bulk.keys(members)?;
             insert(content, keyed);
         }
         Item::Kept(keys) => {
@@ -198,13 +205,13 @@ fn insert(content: &mut Content, found: BTreeMap<SecretKey, SecretBytes>) {
 
 fn selected(
     named: &dyn Fn(&dyn fmt::Display) -> String,
-    property: Option<&Property>,
+    (property, format): (Option<&Property>, JsonFormat),
     value: &SecretBytes,
 ) -> Result<SecretBytes, Failure> {
     let Some(property) = property else {
         return Ok(value.clone());
     };
-    select::property(value, property).map_err(|missing| {
+    select::property_as(value, property, format).map_err(|missing| {
         Failure::new(Reason::Invalid, named(&missing)).with_help(
             if property.as_str().starts_with('$') {
                 "write `property` as keys and indexes joined by dots, without a leading `$`"

@@ -26,6 +26,7 @@ use std::time::Duration;
 
 use crate::account::Account;
 use crate::assemble::Templates;
+use crate::assemble::json_format::JsonFormat;
 use crate::names::{
     ClusterName, EntryName, Instance, LabelValue, MetadataKey, Namespace, ObjectName, SecretKey,
     StoreName,
@@ -203,6 +204,8 @@ pub struct Entry {
     /// Before `data`; later items win.
     pub data_from: Vec<DataFrom>,
     pub data: Vec<DataItem>,
+    /// How JSON that is no string is written.
+    pub json_format: JsonFormat,
     /// Absent: what was fetched is delivered as it is.
     pub templates: Option<Arc<Templates>>,
     /// The files that hold some of them. Absolute.

@@ -7,6 +7,7 @@ use secretsyncd::assemble::bulk::Shape;
 use secretsyncd::assemble::convert::Conversion;
 use secretsyncd::assemble::decode::Decoding;
 use secretsyncd::assemble::extract;
+use secretsyncd::assemble::json_format::JsonFormat;
 use secretsyncd::assemble::rewrite::{
     ConflictPolicy, Merge, MergeOptions, MergeStrategy, PriorityPolicy, Regexp, Step,
 };
@@ -23,8 +24,10 @@ pub fn target(input: &[u8]) {
         return;
     };
     let (lines, json) = input.split_once("\n\n").unwrap_or(("", input));
-    let Some(shape) = shape(lines) else { return };
-    let bulk = shape.of(ITEM);
+    let Some((shape, format)) = shape(lines) else {
+        return;
+    };
+    let bulk = shape.of(ITEM).written_as(format);
     let object = SecretBytes::new(planted(json).into_bytes());
     let made = bulk.extract(&object);
     if let Err(failure) = &made
@@ -37,7 +40,7 @@ pub fn target(input: &[u8]) {
             format!("{failure:?}"),
         ]);
     }
-    let Ok(mut members) = extract::members(&object) else {
+    let Ok(mut members) = extract::members_as(&object, format) else {
         assert!(made.is_err());
         return;
     };
@@ -61,12 +64,15 @@ pub fn target(input: &[u8]) {
     }
 }
 
-fn shape(lines: &str) -> Option<Shape> {
+fn shape(lines: &str) -> Option<(Shape, JsonFormat)> {
     let mut shape = Shape::default();
+    let mut format = JsonFormat::Raw;
     for line in lines.lines() {
         let mut words = line.split('\t');
         match words.next()? {
             "keys" => shape.keys = Some(words.map(str::to_owned).collect()),
+            "kes" => format = JsonFormat::Kes,
+            "eso" => format = JsonFormat::Eso,
             "unicode" => shape.conversion = Conversion::Unicode,
             "base64" => shape.decoding = Decoding::Base64,
             "base64url" => shape.decoding = Decoding::Base64Url,
@@ -74,7 +80,7 @@ fn shape(lines: &str) -> Option<Shape> {
             word => shape.rewrite.push(step(word, words)?),
         }
     }
-    (shape.rewrite.len() <= MOST_STEPS).then_some(shape)
+    (shape.rewrite.len() <= MOST_STEPS).then_some((shape, format))
 }
 
 fn step<'a>(word: &str, mut words: impl Iterator<Item = &'a str>) -> Option<Step> {

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::convert::Conversion;
 use super::decode::{Decoding, Undecodable};
 use super::extract;
+use super::json_format::JsonFormat;
 use super::quoted::quoted;
 use super::rewrite::{self, Member, Step, needs_values, rewrite};
 use crate::failure::{Failure, Reason};
@@ -37,6 +38,7 @@ impl Shape {
             steps: &self.rewrite,
             conversion: self.conversion,
             decoding: self.decoding,
+            json_format: JsonFormat::default(),
         }
     }
 
@@ -71,6 +73,7 @@ pub struct Bulk<'a> {
     /// Of no effect where there are steps.
     pub conversion: Conversion,
     pub decoding: Decoding,
+    pub json_format: JsonFormat,
 }
 
 /// A member's key with what it came from.
@@ -87,12 +90,19 @@ impl<'a> Bulk<'a> {
         self
     }
 
+    /// What is no string is written in this format.
+    #[must_use]
+    pub fn written_as(mut self, format: JsonFormat) -> Self {
+        self.json_format = format;
+        self
+    }
+
     /// The keys that the members of one JSON object become.
     pub fn extract(
         &self,
         object: &SecretBytes,
     ) -> Result<BTreeMap<SecretKey, SecretBytes>, Failure> {
-        let members = extract::members(object).map_err(|refused| {
+        let members = extract::members_as(object, self.json_format).map_err(|refused| {
             let fact = format!("`{}`: the value {refused}", self.item);
             Failure::new(Reason::Invalid, fact)
                 .with_help("`extract` needs one JSON object; correct the secret, or select an object by `property`, or the value by `data`")
@@ -110,7 +120,7 @@ impl<'a> Bulk<'a> {
             .map(|(name, value)| Member::new(name, value))
             .collect();
         self.picked(members)
-            .and_then(|members| rewrite(self.steps, members))
+            .and_then(|members| rewrite(self.steps, members, self.json_format))
             .and_then(|members| self.keyed(members))
             .and_then(|keyed| self.decoded(keyed))
             .map_err(|failure| self.of_item(failure))

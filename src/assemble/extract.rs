@@ -1,7 +1,7 @@
 //! The members of a JSON object, each of which becomes a key.
 //!
 //! As ESO does it: the whole value must be one JSON object; strings come out unescaped, `null` as nothing, everything
-//! else exactly as it is written; of equal names the last counts. Unlike there, `null` is no object, a member without a
+//! else exactly as it is written, unless `json_format` says otherwise; of equal names the last counts. Unlike there, `null` is no object, a member without a
 //! name is an error (ESO drops it), and so is a string that is no text (ESO puts U+FFFD).
 
 use std::borrow::Cow;
@@ -12,6 +12,7 @@ use serde::Deserializer as _;
 use serde::de::{Error as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use super::json_format::{JsonFormat, Unwritable};
 use crate::secret::SecretBytes;
 
 /// How many members an object may have. A secret of 64 KiB holds about as many at most.
@@ -39,6 +40,8 @@ pub enum Class {
     /// A string holds one half of a surrogate pair (`\ud800`), which no text can.
     Surrogate,
     TooMany,
+    /// A member has a value that the format asked for does not take.
+    Unwritable(Unwritable),
 }
 
 /// A predicate: what it is about stands before it.
@@ -51,40 +54,48 @@ impl fmt::Display for NoObject {
             Class::NoName => f.write_str("has a member whose name is empty"),
             Class::Surrogate => f.write_str("has a string with half a surrogate pair"),
             Class::TooMany => write!(f, "has more than {MAX_MEMBERS} members"),
+            Class::Unwritable(why) => why.fmt(f),
         }?;
         write!(f, " (line {}, column {})", self.line, self.column)
     }
 }
 
 /// The members of the one JSON object that `value` is, sorted by name.
-pub fn members(value: &SecretBytes) -> Result<Vec<(String, SecretBytes)>, NoObject> {
-    read(value, unescaped)
+pub fn members(value: &SecretBytes) -> Result<Members, NoObject> {
+    members_as(value, JsonFormat::Raw)
 }
 
-/// As [`members`], each value as the JSON text it is written in.
-pub(super) fn spellings(value: &SecretBytes) -> Result<Vec<(String, SecretBytes)>, NoObject> {
-    read(value, |raw| Some(spelling(raw)))
+/// As [`members`], what is no string in that format.
+pub fn members_as(value: &SecretBytes, format: JsonFormat) -> Result<Members, NoObject> {
+    read(value, &|raw| unescaped(raw, |raw| format.member(raw)))
 }
 
-/// `None`: the value is a string that is no text.
-type Form = fn(&RawValue) -> Option<SecretBytes>;
+/// As [`members_as`], for keys that a merge makes.
+pub(super) fn merged(value: &SecretBytes, format: JsonFormat) -> Result<Members, NoObject> {
+    read(value, &|raw| unescaped(raw, |raw| format.merged(raw)))
+}
 
-fn unescaped(raw: &RawValue) -> Option<SecretBytes> {
-    match raw.get().as_bytes().first() {
-        Some(b'"') => {
-            let text: String = serde_json::from_str(raw.get()).ok()?;
-            Some(SecretBytes::new(text.into_bytes()))
-        }
-        Some(b'n') => Some(SecretBytes::new(Vec::new())),
-        _ => Some(spelling(raw)),
+/// Each value as the JSON text that a merge writes of it.
+pub(super) fn nested(value: &SecretBytes, format: JsonFormat) -> Result<Members, NoObject> {
+    read(value, &|raw| format.nested(raw).map_err(Class::Unwritable))
+}
+
+/// Names and values.
+pub type Members = Vec<(String, SecretBytes)>;
+
+type Form<'f> = &'f dyn Fn(&RawValue) -> Result<String, Class>;
+
+fn unescaped(
+    raw: &RawValue,
+    other: impl Fn(&RawValue) -> Result<String, Unwritable>,
+) -> Result<String, Class> {
+    if raw.get().starts_with('"') {
+        return serde_json::from_str(raw.get()).map_err(|_| Class::Surrogate);
     }
+    other(raw).map_err(Class::Unwritable)
 }
 
-fn spelling(raw: &RawValue) -> SecretBytes {
-    SecretBytes::new(raw.get().as_bytes().to_vec())
-}
-
-fn read(value: &SecretBytes, form: Form) -> Result<Vec<(String, SecretBytes)>, NoObject> {
+fn read(value: &SecretBytes, form: Form<'_>) -> Result<Members, NoObject> {
     let bytes = value.expose();
     let text = std::str::from_utf8(bytes)
         .map_err(|error| at(Class::Binary, &bytes[..error.valid_up_to()]))?;
@@ -126,14 +137,14 @@ fn at(class: Class, before: &[u8]) -> NoObject {
     }
 }
 
-struct Walk {
-    form: Form,
+struct Walk<'f> {
+    form: Form<'f>,
     found: BTreeMap<String, SecretBytes>,
     /// What the error is about that ends the walk. The error itself knows the place.
     trouble: Class,
 }
 
-impl<'de> Visitor<'de> for &mut Walk {
+impl<'de> Visitor<'de> for &mut Walk<'_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -152,7 +163,11 @@ impl<'de> Visitor<'de> for &mut Walk {
                 return Err(A::Error::custom(""));
             }
             let raw: &RawValue = map.next_value()?;
-            let value = (self.form)(raw).ok_or_else(|| A::Error::custom(""))?;
+            let text = (self.form)(raw).map_err(|class| {
+                self.trouble = class;
+                A::Error::custom("")
+            })?;
+            let value = SecretBytes::new(text.into_bytes());
             self.found.insert(name.into_owned(), value);
             if self.found.len() > MAX_MEMBERS {
                 self.trouble = Class::TooMany;

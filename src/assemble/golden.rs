@@ -1,10 +1,12 @@
-//! What `data_from` makes of things, row by row beside what ESO makes of them.
+//! What is made of things, row by row beside what ESO, and for JSON also KES, makes of them.
 
 use std::collections::BTreeSet;
 
 use super::convert::Conversion;
 use super::decode::Decoding;
 use super::extract;
+use super::json_format::JsonFormat;
+use super::select::{self, Property};
 use crate::secret::SecretBytes;
 
 /// Checks every row of a table: what we make of its first columns is the last but one, which is the one before it
@@ -137,4 +139,49 @@ fn conversion_makes_what_the_table_says() {
             conversion.key(input)
         },
     );
+}
+
+#[test]
+fn json_is_written_as_the_table_says() {
+    const SHOWN: [(&str, &str); 3] = [
+        ("‹2028›", "\u{2028}"),
+        ("‹2029›", "\u{2029}"),
+        ("␡", "\u{7f}"),
+    ];
+    check(
+        include_str!("golden/json_format.txt"),
+        &["too large a number"],
+        |[place, input]| {
+            let input = SHOWN.iter().fold(input.to_owned(), |text, (shown, is)| {
+                text.replace(shown, is)
+            });
+            let written = match place {
+                "kes" => {
+                    let at = at_property(&input, JsonFormat::Kes);
+                    let member = JsonFormat::Kes.member(serde_json::from_str(&input).unwrap());
+                    assert_eq!(at, member.ok(), "{input}");
+                    at
+                }
+                "eso" => at_property(&input, JsonFormat::Eso),
+                "eso-merge" => JsonFormat::Eso
+                    .merged(serde_json::from_str(&input).unwrap())
+                    .ok(),
+                "eso-into" => JsonFormat::Eso
+                    .nested(serde_json::from_str(&input).unwrap())
+                    .ok(),
+                _ => panic!("{place}"),
+            };
+            let written = written.unwrap_or_else(|| "refused".to_owned());
+            SHOWN
+                .iter()
+                .fold(written, |text, (shown, is)| text.replace(is, shown))
+        },
+    );
+}
+
+fn at_property(json: &str, format: JsonFormat) -> Option<String> {
+    let object = SecretBytes::new(format!("{{\"v\":{json}}}").into_bytes());
+    let at = Property::new("v").unwrap();
+    let value = select::property_as(&object, &at, format).ok()?;
+    Some(String::from_utf8(value.expose().to_vec()).unwrap())
 }

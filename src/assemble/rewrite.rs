@@ -11,6 +11,7 @@ pub use self::merge::{
 };
 pub use self::regexp::{BadRegexp, Regexp};
 
+use super::json_format::JsonFormat;
 use super::quoted::quoted;
 use super::template::Template;
 use crate::failure::{Failure, Reason};
@@ -74,12 +75,16 @@ pub fn needs_values(steps: &[Step]) -> bool {
 }
 
 /// The members after all steps, sorted by name; no two have the same. The order they are given in does not matter.
-pub fn rewrite(steps: &[Step], members: Vec<Member>) -> Result<Vec<Member>, Failure> {
+pub fn rewrite(
+    steps: &[Step],
+    members: Vec<Member>,
+    format: JsonFormat,
+) -> Result<Vec<Member>, Failure> {
     let mut members = distinct(members)?;
     for (number, step) in (1..).zip(steps) {
         members = match step {
             Step::Regexp(_) | Step::Transform(_) => renamed(step, members),
-            Step::Merge(merge) => merge.apply(members),
+            Step::Merge(merge) => merge.apply(members, format),
         }
         .and_then(distinct)
         .map_err(|failure| in_step(number, failure))?;

@@ -3,7 +3,7 @@
 //! The syntax is that of gjson 1.18, which ESO uses, and so are its answers. As in ESO, a property with a dot is first
 //! tried as one key that holds its dots (`tls.crt`), then as it is written. What differs, on purpose: that first try is
 //! for single keys only (ESO makes it for `x.y|@keys`, too, and then finds something else than what is written); the whole
-//! value must be valid JSON; numbers keep their spelling; syntax that is not understood is refused when the configuration
+//! value must be valid JSON; numbers keep their spelling (but for `json_format = "eso"`); syntax that is not understood is refused when the configuration
 //! is loaded, where gjson goes on with a part of it.
 
 mod budget;
@@ -28,6 +28,7 @@ use serde_json::value::RawValue;
 use self::budget::{Budget, Stop};
 use self::path::Path;
 pub use self::refused::Refused;
+use super::json_format::{JsonFormat, Unwritable};
 use crate::secret::SecretBytes;
 
 /// Bytes of a property.
@@ -106,6 +107,8 @@ pub enum Missing {
     TooLarge(String),
     /// More than [`WORK_LIMIT`]; the property.
     TooMuchWork(String),
+    /// In the format that is asked for.
+    Unwritable(Unwritable),
 }
 
 impl fmt::Display for Missing {
@@ -128,22 +131,34 @@ impl fmt::Display for Missing {
             Self::TooMuchWork(property) => {
                 write!(f, "`{property}` takes too much work on a secret like this")
             }
+            Self::Unwritable(why) => write!(f, "the secret {why}"),
         }
     }
 }
 
 /// The bytes at `property` of `value`: strings without their quotes and escapes, `null` as nothing, everything else as it
 /// is written there.
-pub fn property(value: &SecretBytes, property: &Property) -> Result<SecretBytes, Missing> {
+pub fn property(value: &SecretBytes, at: &Property) -> Result<SecretBytes, Missing> {
+    property_as(value, at, JsonFormat::Raw)
+}
+
+/// As [`property`], what is no string in that format.
+pub fn property_as(
+    value: &SecretBytes,
+    property: &Property,
+    format: JsonFormat,
+) -> Result<SecretBytes, Missing> {
     let json = std::str::from_utf8(value.expose()).map_err(|_| Missing::NotUtf8)?;
     // Checks the whole text once, so that no half-valid document answers.
-    let _: &RawValue = serde_json::from_str(json).map_err(|error| Missing::NotJson {
+    let checked: &RawValue = serde_json::from_str(json).map_err(|error| Missing::NotJson {
         line: error.line(),
         column: error.column(),
     })?;
     if text::depth(json) > DEPTH_LIMIT {
         return Err(Missing::TooDeep);
     }
+    let anew = format.anew(checked).map_err(Missing::Unwritable)?;
+    let json = anew.as_deref().unwrap_or(json);
     let mut budget = Budget::new();
     let Parsed { text, path, dotted } = &*property.0;
     for path in dotted.iter().chain([path]) {
@@ -152,7 +167,11 @@ pub fn property(value: &SecretBytes, property: &Property) -> Result<SecretBytes,
             Stop::TooMuchWork => Missing::TooMuchWork(text.clone()),
         })?;
         if let Some(found) = found {
-            let bytes = text::content(&found).as_bytes().to_vec();
+            let written = format.at_property(&found).map_err(Missing::Unwritable)?;
+            let bytes = match written {
+                Some(written) => written.into_bytes(),
+                None => text::content(&found).as_bytes().to_vec(),
+            };
             return Ok(SecretBytes::new(bytes));
         }
     }

@@ -23,7 +23,7 @@ fn found(names: &[&str]) -> Result<Vec<String>, Failure> {
         members,
         absent: &Absent::new(),
     };
-    let content = assemble([item], None)?;
+    let content = assemble([item], JsonFormat::Raw, None)?;
     Ok(content.data.keys().map(ToString::to_string).collect())
 }
 
@@ -81,7 +81,7 @@ fn later_items_win_and_what_is_kept_counts_at_its_place() {
         one(&a, &new),
         Item::Kept([b.clone()].into()),
     ];
-    let content = assemble(items, None).unwrap();
+    let content = assemble(items, JsonFormat::Raw, None).unwrap();
     assert_eq!(content.data.get(&a), Some(&new));
     assert_eq!(content.data.get(&b), None);
     assert_eq!(content.kept, [b, c].into());
@@ -92,12 +92,12 @@ fn later_items_win_and_what_is_kept_counts_at_its_place() {
 fn names_that_were_extracted_are_known_to_be_found() {
     let object = bytes(r#"{"LD_PRELOAD":"x"}"#);
     let shape = Shape::default();
-    let content = assemble([extract(&shape, &object)], None).unwrap();
+    let content = assemble([extract(&shape, &object)], JsonFormat::Raw, None).unwrap();
     assert!(content.data.is_found(&key("LD_PRELOAD")));
 }
 
 #[test]
 fn an_object_without_members_is_never_content() {
     let (object, shape) = (bytes("{}"), Shape::default());
-    assert!(assemble([extract(&shape, &object)], None).is_err());
+    assert!(assemble([extract(&shape, &object)], JsonFormat::Raw, None).is_err());
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::assemble::bulk::Shape;
 use crate::assemble::decode::Decoding;
+use crate::assemble::json_format::JsonFormat;
 use crate::config::{
     AwsAuth, AwsStore, BulkSource, Cluster, ClusterAccess, Config, CreationPolicy, Daemon,
     DataFrom, DataItem, DeletionPolicy, DriftPolicy, Entry, Fetch, FileStore, Find,
@@ -59,6 +60,7 @@ pub(super) fn entry(
         max_stale: refresh_interval,
         data_from: Vec::new(),
         data: Vec::new(),
+        json_format: JsonFormat::Raw,
         templates: None,
         template_files: Vec::new(),
         targets: Vec::new(),

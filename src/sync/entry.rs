@@ -8,6 +8,7 @@ use super::absent::{Absences, Slot, keys_of};
 use super::{Answers, Selected};
 use crate::assemble::bulk::{Absent, Shape};
 use crate::assemble::decode::Decoding;
+use crate::assemble::json_format::JsonFormat;
 use crate::assemble::select::Property;
 use crate::assemble::{self, Content, Templates};
 use crate::config::{
@@ -34,6 +35,7 @@ pub struct Entry {
     /// Distinct, in the order of the items. What a `find` among them matches is read, too.
     pub reads: Vec<Read>,
     pub items: Vec<Item>,
+    pub json_format: JsonFormat,
     pub templates: Option<Arc<Templates>>,
     pub targets: Vec<Target>,
     /// Where more of them come from: what was found is among `targets`.
@@ -155,6 +157,7 @@ impl Entry {
             max_stale: spec.max_stale,
             reads,
             items,
+            json_format: spec.json_format,
             templates: spec.templates.clone(),
             targets,
             selected: Vec::new(),
@@ -292,7 +295,7 @@ pub(super) fn assemble(
             items.push(assemble::Item::Kept(kept));
         }
     }
-    assemble::assemble(items, entry.templates.as_deref())
+    assemble::assemble(items, entry.json_format, entry.templates.as_deref())
 }
 
 /// An item with what was read for it; nothing where it is one of those the run does without.

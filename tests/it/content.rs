@@ -88,6 +88,52 @@ fn objects_are_merged_with_their_numbers_as_they_are_written() {
 }
 
 #[test]
+fn json_is_written_as_the_entry_says() {
+    let aws = SecretsManager::start();
+    let value = r#"{"o":{"b": 1.0, "a":"<"},"n":1e3,"z":null,"s":"1.0"}"#;
+    aws.put("prod/app", value);
+    let by_property = |format: &str| {
+        let item = |key: &str| {
+            format!(
+                "{{ secret_key = \"{key}\", remote_ref = {{ key = \"prod/app\", property = \"{key}\" }} }}"
+            )
+        };
+        let items = ["o", "n", "z", "s"].map(item).join(", ");
+        delivered_once(&aws, &format!("{format}\ndata = [{items}]"))
+    };
+    let extracted = |format: &str| {
+        let from = "data_from = [{ extract = { key = \"prod/app\" } }]";
+        delivered_once(&aws, &format!("{format}\n{from}"))
+    };
+    let merged = |format: &str| {
+        let from = "data_from = [{ find = { path = \"prod/\" }, rewrite = [{ merge = {} }] }]";
+        delivered_once(&aws, &format!("{format}\n{from}"))
+    };
+    let (raw, kes, eso) = ("", "json_format = \"kes\"", "json_format = \"eso\"");
+    let spelled = r#"{"n":"1e3","o":"{\"b\": 1.0, \"a\":\"<\"}","s":"1.0","z":""}"#;
+    let plainer = r#"{"n":"1000","o":"{\"b\": 1.0, \"a\":\"<\"}","s":"1.0","z":""}"#;
+    let anew = r#"{"n":"1000","o":"{\"b\":1,\"a\":\"<\"}","s":"1.0","z":"null"}"#;
+    let sorted = r#"{"n":"1000","o":"{\"a\":\"\\u003c\",\"b\":1}","s":"1.0","z":""}"#;
+    for (made, expected) in [
+        (by_property(raw), spelled),
+        (extracted(raw), spelled),
+        (merged(raw), spelled),
+        (by_property(kes), anew),
+        (extracted(kes), anew),
+        (merged(kes), anew),
+        (by_property(eso), plainer),
+        (extracted(eso), spelled),
+        (merged(eso), sorted),
+    ] {
+        assert_eq!(made, format!("{expected}\n"));
+    }
+    let into = "data_from = [{ find = { path = \"prod/\" }, rewrite = [{ merge = { strategy = \"json\", into = \"all\" } }, { regexp = { source = '^prod/', target = '' } }] }]";
+    let json = delivered_once(&aws, &format!("{eso}\n{into}"));
+    let all = r#""all":"{\"n\":1000,\"o\":{\"a\":\"<\",\"b\":1},\"s\":\"1.0\",\"z\":null}""#;
+    assert!(json.contains(all), "{json}");
+}
+
+#[test]
 fn collisions_and_bad_names_are_named_and_nothing_is_written() {
     let aws = SecretsManager::start();
     aws.put("prod/app", r#"{"a/b":"1","a_b":"hunter2"}"#);

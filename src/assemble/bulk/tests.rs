@@ -10,6 +10,7 @@ const PLAIN: Bulk<'static> = Bulk {
     steps: &[],
     conversion: Conversion::Default,
     decoding: Decoding::None,
+    json_format: JsonFormat::Raw,
 };
 
 fn regexp(source: &str, target: &str) -> Step {

@@ -4,7 +4,7 @@
 //! order; of equal keys the last counts, so the last of `priority` wins over all. Strategy `json` leaves the members
 //! where they are and puts the merged object beside them; `extract` puts its keys in their place.
 //!
-//! Unlike ESO's: values keep their spelling, so no number changes (`1.0`, 20 digits); an `into` that is a member's name
+//! Unlike ESO's: values keep their spelling, so no number changes (`1.0`, 20 digits), unless `json_format` says otherwise; an `into` that is a member's name
 //! already is an error, as is a value that is `null`, and an object without a key as the result.
 
 use std::collections::btree_map::{BTreeMap, Entry};
@@ -15,6 +15,7 @@ use zeroize::Zeroizing;
 
 use super::Member;
 use crate::assemble::extract::{self, MAX_MEMBERS, NoObject};
+use crate::assemble::json_format::JsonFormat;
 use crate::assemble::quoted::quoted;
 use crate::failure::{Failure, Reason};
 use crate::secret::SecretBytes;
@@ -124,12 +125,16 @@ impl Merge {
     }
 
     /// `members`: sorted by name, all different. No member makes no member.
-    pub(super) fn apply(&self, mut members: Vec<Member>) -> Result<Vec<Member>, Failure> {
+    pub(super) fn apply(
+        &self,
+        mut members: Vec<Member>,
+        format: JsonFormat,
+    ) -> Result<Vec<Member>, Failure> {
         let ordered = self.ordered(&members)?;
         if ordered.is_empty() {
             return Ok(members);
         }
-        let merged = self.merged(&ordered)?;
+        let merged = self.merged(&ordered, format)?;
         match &self.outcome {
             Outcome::Keys => Ok(merged
                 .into_iter()
@@ -146,7 +151,7 @@ impl Merge {
             Outcome::Json { into } => {
                 members.push(Member {
                     name: into.clone(),
-                    value: render(&merged),
+                    value: render(&merged, format),
                     origin: "the result of the merge".to_owned(),
                 });
                 Ok(members)
@@ -177,12 +182,16 @@ impl Merge {
         Ok(ordered)
     }
 
-    fn merged(&self, ordered: &[&Member]) -> Result<BTreeMap<String, Taken>, Failure> {
+    fn merged(
+        &self,
+        ordered: &[&Member],
+        format: JsonFormat,
+    ) -> Result<BTreeMap<String, Taken>, Failure> {
         let mut merged = BTreeMap::<String, Taken>::new();
         for member in ordered {
             let object = match self.outcome {
-                Outcome::Keys => extract::members(&member.value),
-                Outcome::Json { .. } => extract::spellings(&member.value),
+                Outcome::Keys => extract::merged(&member.value, format),
+                Outcome::Json { .. } => extract::nested(&member.value, format),
             };
             for (key, value) in object.map_err(|refused| no_object(member, refused))? {
                 let taken = Taken {
@@ -227,11 +236,8 @@ fn conflict(key: &str, one: &str, other: &str) -> Failure {
 }
 
 /// One compact object, its keys sorted.
-fn render(merged: &BTreeMap<String, Taken>) -> SecretBytes {
-    let names: Vec<_> = merged
-        .keys()
-        .map(|key| serde_json::to_string(key).expect("a text is written as JSON"))
-        .collect();
+fn render(merged: &BTreeMap<String, Taken>, format: JsonFormat) -> SecretBytes {
+    let names: Vec<_> = merged.keys().map(|key| format.name(key)).collect();
     let members = || names.iter().zip(merged.values());
     let room: usize = members()
         .map(|(name, taken)| name.len() + taken.value.len() + 2)

@@ -20,7 +20,7 @@ fn names(members: Vec<Member>) -> Vec<String> {
 #[test]
 fn each_step_sees_what_the_one_before_it_left() {
     let steps = [regexp("^prod/", ""), regexp("/", "_"), regexp("^", "APP_")];
-    let rewritten = rewrite(&steps, members(&["prod/b/c", "prod/a"])).unwrap();
+    let rewritten = rewrite(&steps, members(&["prod/b/c", "prod/a"]), JsonFormat::Raw).unwrap();
     assert_eq!(rewritten[0].origin(), "`prod/a`");
     assert_eq!(names(rewritten), ["APP_a", "APP_b_c"]);
     assert_eq!(rename(&steps, "prod/b/c").unwrap(), "APP_b_c");
@@ -29,7 +29,7 @@ fn each_step_sees_what_the_one_before_it_left() {
 #[test]
 fn two_members_on_one_name_are_an_error_even_where_a_later_step_would_part_them() {
     let steps = [regexp("^x/", ""), regexp("[0-9]", ""), regexp("^", "y")];
-    let refused = rewrite(&steps, members(&["x/b1", "b2", "c"])).unwrap_err();
+    let refused = rewrite(&steps, members(&["x/b1", "b2", "c"]), JsonFormat::Raw).unwrap_err();
     assert_eq!(
         refused.fact,
         "`rewrite` step 2: `b2` and `x/b1` both get the name `b`"
@@ -40,7 +40,7 @@ fn two_members_on_one_name_are_an_error_even_where_a_later_step_would_part_them(
 #[test]
 fn names_may_pass_each_other() {
     let steps = [regexp("^(.)(.)$", "$2$1")];
-    let rewritten = rewrite(&steps, members(&["ab", "ba"])).unwrap();
+    let rewritten = rewrite(&steps, members(&["ab", "ba"]), JsonFormat::Raw).unwrap();
     assert_eq!(rewritten[0].value.expose(), b"ba");
     assert_eq!(names(rewritten), ["ab", "ba"]);
 }
@@ -48,7 +48,7 @@ fn names_may_pass_each_other() {
 #[test]
 fn names_that_grow_without_end_are_refused() {
     let steps = vec![regexp("a", "aa"); 20];
-    let refused = rewrite(&steps, members(&["a"])).unwrap_err();
+    let refused = rewrite(&steps, members(&["a"]), JsonFormat::Raw).unwrap_err();
     assert_eq!(refused.reason, Reason::TooLarge);
     assert_eq!(
         refused.fact,
@@ -68,7 +68,7 @@ proptest! {
             .into_iter()
             .map(|(name, value)| Member::new(name, SecretBytes::new(value)))
             .collect();
-        prop_assert_eq!(&rewrite(&[], members.clone()).unwrap(), &members);
-        prop_assert_eq!(&rewrite(&[regexp("(.*)", "$1")], members.clone()).unwrap(), &members);
+        prop_assert_eq!(&rewrite(&[], members.clone(), JsonFormat::Raw).unwrap(), &members);
+        prop_assert_eq!(&rewrite(&[regexp("(.*)", "$1")], members.clone(), JsonFormat::Raw).unwrap(), &members);
     }
 }

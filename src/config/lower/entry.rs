@@ -9,6 +9,7 @@ use super::keys::Keys;
 use super::scalar::duration;
 use super::{Lowering, References, StoreKind, data, data_from, file, kubernetes, template};
 use crate::assemble::Templates;
+use crate::assemble::json_format::JsonFormat;
 use crate::config::problems::{At, Place, Problem};
 use crate::config::tree::{Table, Value};
 use crate::config::{
@@ -30,6 +31,7 @@ pub(super) struct Draft {
     pub keys: Keys,
     data: Vec<DataItem>,
     data_from: Vec<DataFrom>,
+    json_format: JsonFormat,
     templates: Option<Templates>,
     template_files: Vec<PathBuf>,
     pub kubernetes: Vec<At<KubernetesTarget>>,
@@ -45,6 +47,12 @@ pub(super) struct Draft {
 const POLICIES: &[(&str, RefreshPolicy)] = &[
     ("periodic", RefreshPolicy::Periodic),
     ("created_once", RefreshPolicy::CreatedOnce),
+];
+
+const FORMATS: &[(&str, JsonFormat)] = &[
+    ("raw", JsonFormat::Raw),
+    ("kes", JsonFormat::Kes),
+    ("eso", JsonFormat::Eso),
 ];
 
 type Around<'a> = (&'a References, &'a Defaults);
@@ -76,6 +84,7 @@ pub(super) fn lower(
     let shortest = shortest(stores(&data_from, &data.items), references);
     let (refresh_interval, max_stale) = times(cx, &mut table, defaults, shortest);
     let refresh_policy = table.choice("refresh_policy", POLICIES);
+    let json_format = table.choice("json_format", FORMATS);
     let suspended = table.boolean("suspend");
     let has_target = table.has("kubernetes") || table.has("file");
     let mut secrets = kubernetes::Secrets::default();
@@ -98,6 +107,7 @@ pub(super) fn lower(
         keys,
         data: data.items,
         data_from,
+        json_format: json_format.map_or_else(JsonFormat::default, |it| it.value),
         template_files: template
             .as_ref()
             .map_or_else(Vec::new, |it| it.files.clone()),
@@ -253,6 +263,7 @@ impl Draft {
             max_stale: self.max_stale,
             data_from: self.data_from,
             data: self.data,
+            json_format: self.json_format,
             templates: self.templates.map(Into::into),
             template_files: self.template_files,
             targets: kubernetes.chain(files).collect(),

@@ -84,6 +84,7 @@ const WORDS: &[(&str, &str, &str)] = &[
     ("defaults", "on_missing = WORD", "defaults/on_missing"),
     ("prod", "fetch = WORD", "aws_store/fetch"),
     ("entry", "refresh_policy = WORD", "entry/refresh_policy"),
+    ("entry", "json_format = WORD", "entry/json_format"),
     (
         "ref",
         "decoding_strategy = WORD",

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Engine, Mode, Parts};
 use crate::assemble::bulk::Shape;
 use crate::assemble::decode::Decoding;
+use crate::assemble::json_format::JsonFormat;
 use crate::config;
 use crate::config::{OnMissing, RefreshPolicy};
 use crate::daemon::house::{Supplied, Supply};
@@ -65,6 +66,7 @@ fn entry(name: &str, dir: &Path, state: &Arc<State>) -> Entry {
             on_missing: OnMissing::Fail,
             read: 0,
         }],
+        json_format: JsonFormat::Raw,
         templates: None,
         targets: vec![target],
         selected: Vec::new(),

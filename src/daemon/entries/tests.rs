@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use tokio::time::Instant;
 
 use super::{EntryState, Occasion, Recalled, Rest, Wish, Work};
+use crate::assemble::json_format::JsonFormat;
 use crate::config::{self, RefreshPolicy, Source, Version};
 use crate::daemon::times::Now;
 use crate::decide::change as version;
@@ -48,6 +49,7 @@ fn entry(targets: usize, now: Instant) -> EntryState {
         max_stale: Duration::from_mins(1),
         reads: vec![read()],
         items: Vec::new(),
+        json_format: JsonFormat::Raw,
         templates: None,
         targets: Vec::new(),
         selected: Vec::new(),

@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use super::*;
+use crate::assemble::json_format::JsonFormat;
 use crate::config::{CreationPolicy, DeletionPolicy, DriftPolicy, KubernetesTarget, Target};
 use crate::failure::Reason;
 use crate::names::{ObjectName, StoreName};
@@ -33,6 +34,7 @@ pub(in crate::daemon) fn selecting(selectors: &[&str]) -> config::Entry {
         max_stale: Duration::from_mins(1),
         data_from: Vec::new(),
         data: Vec::new(),
+        json_format: JsonFormat::Raw,
         templates: None,
         template_files: Vec::new(),
         targets: Vec::new(),

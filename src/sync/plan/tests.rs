@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::assemble::decode::Decoding;
+use crate::assemble::json_format::JsonFormat;
 use crate::config::{
     self, Cluster, ClusterAccess, CreationPolicy, DriftPolicy, OnMissing, RefreshPolicy, Source,
     Version,
@@ -63,6 +64,7 @@ async fn outlook(reason: Reason, on_missing: OnMissing, policies: &[DeletionPoli
         key: RemoteKey::new("db").unwrap(),
         version: Version::Current,
     };
+    let targets = policies.iter().map(|it| target(&name, &state, *it));
     let entry = Entry {
         name: name.clone(),
         configuration: Fingerprint::from_bytes([0; 32]),
@@ -79,11 +81,9 @@ async fn outlook(reason: Reason, on_missing: OnMissing, policies: &[DeletionPoli
             on_missing,
             read: 0,
         }],
+        json_format: JsonFormat::Raw,
         templates: None,
-        targets: policies
-            .iter()
-            .map(|policy| target(&name, &state, *policy))
-            .collect(),
+        targets: targets.collect(),
         selected: Vec::new(),
     };
     let (desk, mut wants) = Desk::new();

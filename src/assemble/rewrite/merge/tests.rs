@@ -34,7 +34,11 @@ fn merged(
     let members = members
         .iter()
         .map(|(name, value)| Member::new(*name, SecretBytes::new(value.as_bytes().to_vec())));
-    let members = rewrite(&[Step::Merge(merge(options))], members.collect())?;
+    let members = rewrite(
+        &[Step::Merge(merge(options))],
+        members.collect(),
+        JsonFormat::Raw,
+    )?;
     Ok(members
         .into_iter()
         .map(|member| {
@@ -187,7 +191,7 @@ fn where_a_key_came_from_is_still_known_steps_later() {
         Step::Regexp(super::super::Regexp::new("[/@]", "_").unwrap()),
     ];
     assert_eq!(
-        rewrite(&steps, members).unwrap_err().fact,
+        rewrite(&steps, members, JsonFormat::Raw).unwrap_err().fact,
         "`rewrite` step 2: `user/name` of `prod/db` and `user@name` of `prod/app` both get the name `user_name`"
     );
 }
@@ -244,7 +248,7 @@ proptest! {
         });
         let options = MergeOptions { conflict_policy: ConflictPolicy::Ignore, ..json("ALL") };
         let step = Step::Merge(merge(options));
-        let rewritten = rewrite(&[step], members.collect()).unwrap();
+        let rewritten = rewrite(&[step], members.collect(), JsonFormat::Raw).unwrap();
         prop_assert_eq!(rewritten.len(), objects.len() + 1);
         let result = rewritten.iter().find(|member| member.name == "ALL").unwrap();
         let parsed: BTreeMap<String, Value> = serde_json::from_slice(result.value.expose()).unwrap();
@@ -258,7 +262,7 @@ proptest! {
         let members = objects.iter().map(|(name, object)| {
             Member::new(name.clone(), SecretBytes::new(serde_json::to_vec(object).unwrap()))
         });
-        let rewritten = rewrite(&[Step::Merge(merge(MergeOptions::default()))], members.collect());
+        let rewritten = rewrite(&[Step::Merge(merge(MergeOptions::default()))], members.collect(), JsonFormat::Raw);
         prop_assert_eq!(rewritten.is_err(), common);
     }
 }

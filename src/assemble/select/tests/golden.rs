@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 
-use super::{Missing, Property, Refused, SecretBytes, property};
+use super::{JsonFormat, Missing, Property, Refused, SecretBytes, property, property_as};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -60,6 +60,22 @@ fn ours(text: &str, document: &str) -> Option<Answer> {
         }),
         Err(other) => panic!("{text}: {other:?}"),
     }
+}
+
+/// In the format that is made for it, nothing differs in the spelling of numbers.
+#[test]
+fn numbers_are_those_of_eso_in_its_format() {
+    let golden = golden();
+    let mut seen = 0;
+    for row in golden.rows.iter().filter(|row| row.is == "number-spelling") {
+        let document = SecretBytes::new(golden.documents[&row.of].as_bytes().to_vec());
+        let at = Property::new(&row.property).unwrap();
+        let value = property_as(&document, &at, JsonFormat::Eso).unwrap();
+        let value = String::from_utf8(value.expose().to_vec()).unwrap();
+        assert_eq!(Some(value), row.eso, "{} of {}", row.property, row.of);
+        seen += 1;
+    }
+    assert!(seen > 2);
 }
 
 fn kind(refused: Refused) -> &'static str {

@@ -3,6 +3,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use super::*;
+use crate::assemble::json_format::JsonFormat;
 use crate::config::{self, RefreshPolicy};
 use crate::daemon::entries::{Recalled, Rest};
 use crate::daemon::territory::tests::target;
@@ -69,6 +70,7 @@ impl Maker {
             max_stale: INTERVAL,
             reads: Vec::new(),
             items: Vec::new(),
+            json_format: JsonFormat::Raw,
             templates: None,
             targets: targets.collect(),
             selected: vec![Selected {
