@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand};
@@ -64,7 +65,14 @@ pub enum Command {
         /// Only these entries.
         #[arg(value_name = "NAME", value_parser = entry_name)]
         names: Vec<EntryName>,
-        /// Exit with 2 when something would change.
+        /// Compare, by keys, what the one entry named would write with this Secret of the target's cluster: one of another
+        /// name, or one that somebody else still owns.
+        #[arg(long, value_name = "NAMESPACE/NAME", value_parser = secret_place)]
+        against: Option<SecretPlace>,
+        /// With `--against`: which Secret of the entry, where it has several.
+        #[arg(long, value_name = "CLUSTER/NAMESPACE/NAME", requires = "against")]
+        target: Option<String>,
+        /// Exit with 2 when something would change (or with `--against`, differs).
         #[arg(long)]
         detailed_exitcode: bool,
     },
@@ -170,6 +178,18 @@ pub struct ServiceAccount {
     pub name: ObjectName,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SecretPlace {
+    pub namespace: Namespace,
+    pub name: ObjectName,
+}
+
+impl fmt::Display for SecretPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
+}
+
 const EXIT_CODES: &str = "\
 Exit codes:
   0   done
@@ -178,7 +198,7 @@ Exit codes:
       `plan`: an error or a conflict; `status`, `sync`: an entry is not fresh;
       `sync NAME`: it is suspended;
       `adopt`, `prune`: something that was asked for was not done
-  2   `plan --detailed-exitcode`: something would change
+  2   `plan --detailed-exitcode`: something would change, or differs
   3   `once`: some entries are partial, none worse
   64  usage error
   69  `status`, `sync`: no daemon answers
@@ -234,6 +254,15 @@ fn service_account(text: &str) -> Result<ServiceAccount, String> {
     let expected = || "expected NAMESPACE:NAME".to_owned();
     let (namespace, name) = text.split_once(':').ok_or_else(expected)?;
     Ok(ServiceAccount {
+        namespace: Namespace::new(namespace).map_err(|_| expected())?,
+        name: ObjectName::new(name).map_err(|_| expected())?,
+    })
+}
+
+fn secret_place(text: &str) -> Result<SecretPlace, String> {
+    let expected = || "expected NAMESPACE/NAME".to_owned();
+    let (namespace, name) = text.split_once('/').ok_or_else(expected)?;
+    Ok(SecretPlace {
         namespace: Namespace::new(namespace).map_err(|_| expected())?,
         name: ObjectName::new(name).map_err(|_| expected())?,
     })

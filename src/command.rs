@@ -52,8 +52,13 @@ pub async fn execute(cli: Cli) -> ExitCode {
         }
         Command::Plan {
             names,
+            against,
+            target,
             detailed_exitcode,
-        } => plan::run(&cli.config, &names, detailed_exitcode).await,
+        } => {
+            let against = against.map(|against| plan::against::Wish { against, target });
+            plan::run(&cli.config, &names, against, detailed_exitcode).await
+        }
         Command::Status { json } => status::run(&cli.config, json).await,
         Command::Sync(which) => sync::run(&cli.config, asked_for(which)).await,
         Command::Adopt { apply, names } => {

@@ -1,5 +1,6 @@
 //! `plan`: what would be done to each target, and nothing is written.
 
+pub(super) mod against;
 pub(super) mod list;
 
 use std::path::Path;
@@ -12,7 +13,20 @@ use crate::daemon;
 use crate::names::EntryName;
 use crate::sync::plan::View;
 
-pub(super) async fn run(path: &Path, names: &[EntryName], detailed: bool) -> ExitCode {
+/// Beside another Secret, where that is wished for.
+pub(super) async fn run(
+    path: &Path,
+    names: &[EntryName],
+    against: Option<against::Wish>,
+    detailed: bool,
+) -> ExitCode {
+    match against {
+        Some(wish) => against::run(path, names, &wish, detailed).await,
+        None => in_place(path, names, detailed).await,
+    }
+}
+
+async fn in_place(path: &Path, names: &[EntryName], detailed: bool) -> ExitCode {
     let config = match load_with(path, names) {
         Ok(config) => config,
         Err(code) => return code,

@@ -3,15 +3,18 @@
 //! The state is a copy, so a daemon may work beside it, and nobody is kept out. What it knows, only it knows: that a file
 //! is ours, which `find` listed what. Without one, only what the targets themselves prove is ours.
 
+mod comparing;
 mod counter;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
+use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+pub use self::comparing::{Beside, Pair, Unchosen, compare};
 use self::counter::Counter;
 use super::configured::Configured;
 use super::entries::{EntryState, Rest};
@@ -27,7 +30,7 @@ use crate::report::Reporter;
 use crate::schedule::rhythm::Rhythm;
 use crate::state::{Copied, Remembered, State};
 use crate::store::Store;
-use crate::store::desk::Desk;
+use crate::store::desk::{Desk, Want};
 use crate::sync::plan::{self, Gates, Outlook, Step, View};
 use crate::sync::{Entry, Proving, Run, Selected, Which};
 use crate::target::Target;
@@ -58,6 +61,55 @@ pub async fn plan(
     (names, view): (&[EntryName], View),
     mut progress: impl FnMut(Progress),
 ) -> Result<Plan, Stopped> {
+    let gates = Gates::new(config.clusters.keys());
+    let Ground {
+        house,
+        entries,
+        counter,
+        desk,
+        wants,
+        unknown,
+    } = ground(config, names).await?;
+    let work = entries.into_iter().map(|state| {
+        let site = (desk.clone(), Arc::clone(&house.state));
+        Box::pin(of_entry(state, site, (&gates, view)))
+    });
+    let mut work: FuturesUnordered<_> = work.collect();
+    drop(desk);
+    let all = work.len();
+    let mut done = Vec::with_capacity(all);
+    let mut tell = tokio::time::interval(TELL_PROGRESS);
+    let mut reading = std::pin::pin!(counter.serve(wants));
+    loop {
+        tokio::select! {
+            () = &mut reading => {}
+            ended = work.next() => match ended {
+                Some(planned) => done.push(planned),
+                None => break,
+            },
+            _ = tell.tick() => progress(Progress { done: done.len(), all }),
+        }
+    }
+    done.sort_by(|a: &Planned, b| a.name.cmp(&b.name));
+    Ok(Plan {
+        entries: done,
+        unknown,
+    })
+}
+
+/// What there is to look with.
+struct Ground {
+    house: House,
+    /// Those that were asked for.
+    entries: Vec<EntryState>,
+    counter: Counter,
+    desk: Desk,
+    /// What comes in at the desk.
+    wants: UnboundedReceiver<Want>,
+    unknown: Option<Failure>,
+}
+
+async fn ground(config: Config, names: &[EntryName]) -> Result<Ground, Stopped> {
     let mut config = config;
     let Copied { state, unknown } = State::copy(&config.daemon.state_dir)?;
     // Those that are not asked for write, too.
@@ -76,32 +128,13 @@ pub async fn plan(
     } = house.supply(&config);
     let (desk, wants) = Desk::new();
     let counter = Counter::new(opened(stores));
-    let gates = Gates::new(config.clusters.keys());
-    let state = Arc::clone(&house.state);
-    let work = entries.into_iter().map(|entry| {
-        let state = recalled(entry, &past);
-        let site = (desk.clone(), Arc::clone(&house.state));
-        Box::pin(of_entry(state, site, (&gates, view)))
-    });
-    let mut work: FuturesUnordered<_> = work.collect();
-    drop((desk, state));
-    let all = work.len();
-    let mut done = Vec::with_capacity(all);
-    let mut tell = tokio::time::interval(TELL_PROGRESS);
-    let mut reading = std::pin::pin!(counter.serve(wants));
-    loop {
-        tokio::select! {
-            () = &mut reading => {}
-            ended = work.next() => match ended {
-                Some(planned) => done.push(planned),
-                None => break,
-            },
-            _ = tell.tick() => progress(Progress { done: done.len(), all }),
-        }
-    }
-    done.sort_by(|a: &Planned, b| a.name.cmp(&b.name));
-    Ok(Plan {
-        entries: done,
+    let entries = entries.into_iter();
+    Ok(Ground {
+        entries: entries.map(|entry| recalled(entry, &past)).collect(),
+        house,
+        counter,
+        desk,
+        wants,
         unknown,
     })
 }

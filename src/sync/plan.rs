@@ -3,6 +3,7 @@
 //! The same reads, the same assembly and the same judge; then the cluster is asked by a dry run. Nothing is written and
 //! nothing is remembered.
 
+pub mod against;
 mod gates;
 
 use futures_util::future::join_all;

@@ -1,5 +1,7 @@
 //! `plan`: every verb for both kinds of targets, what it is told by, its exit codes, and that nothing is written.
 
+mod against;
+
 use std::collections::BTreeMap;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};

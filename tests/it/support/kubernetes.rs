@@ -399,7 +399,7 @@ impl Kubernetes {
     }
 }
 
-fn encoded(data: &[(&str, &str)]) -> Value {
+pub fn encoded(data: &[(&str, &str)]) -> Value {
     data.iter()
         .map(|(key, value)| ((*key).to_owned(), json!(STANDARD.encode(value))))
         .collect()
