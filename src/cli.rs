@@ -106,6 +106,11 @@ pub enum Command {
         #[arg(value_name = "NAME", requires = "apply")]
         names: Vec<String>,
     },
+    /// Turn manifests of Kubernetes External Secrets and External Secrets Operator into a configuration, without any call.
+    ///
+    /// TOML that `check` accepts on stdout; on stderr what became of every object and every key. An object of which
+    /// anything is refused is not in the output.
+    Import(Import),
     /// Print the JSON Schema of the configuration, for editors.
     Schema,
     /// Print the least AWS policy that the stores' identities need, as JSON, without any call.
@@ -172,6 +177,43 @@ pub struct Rbac {
     pub cluster_wide_watch: bool,
 }
 
+#[derive(Clone, Debug, Args)]
+pub struct Import {
+    /// Manifests in YAML or JSON; directories of them; `-` for stdin.
+    #[arg(value_name = "FILE", required = true)]
+    pub files: Vec<PathBuf>,
+    /// The region of what says none.
+    #[arg(long, value_name = "REGION", value_parser = subject)]
+    pub region: Option<String>,
+    /// The namespace of objects that say none.
+    #[arg(long, value_name = "NAME", value_parser = namespace)]
+    pub namespace: Option<Namespace>,
+    /// What the cluster of the objects is called in the configuration.
+    #[arg(long, value_name = "NAME", value_parser = cluster_name)]
+    pub cluster: Option<ClusterName>,
+    /// A store of the input (NAME, NAMESPACE/NAME or cluster/NAME) is this one of yours, which is not defined again.
+    #[arg(long = "store", value_name = "NAME=OURS", value_parser = same_store)]
+    pub stores: Vec<(String, StoreName)>,
+    /// Write a file for each namespace, and one for stores, into this directory, instead of stdout.
+    #[arg(long, value_name = "DIR")]
+    pub out_dir: Option<PathBuf>,
+    /// Write values that stand in the input to this file, for a file store. Without this they are refused.
+    #[arg(long, value_name = "FILE")]
+    pub literals: Option<PathBuf>,
+    /// Exit with 1 on warnings, too.
+    #[arg(long)]
+    pub strict: bool,
+    /// How the report is written on stderr.
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub report: ReportFormat,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum ReportFormat {
+    Text,
+    Json,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServiceAccount {
     pub namespace: Namespace,
@@ -197,7 +239,8 @@ Exit codes:
       `check --online`: a read is not answered, or something not allowed;
       `plan`: an error or a conflict; `status`, `sync`: an entry is not fresh;
       `sync NAME`: it is suspended;
-      `adopt`, `prune`: something that was asked for was not done
+      `adopt`, `prune`: something that was asked for was not done;
+      `import`: something was refused
   2   `plan --detailed-exitcode`: something would change, or differs
   3   `once`: some entries are partial, none worse
   64  usage error
@@ -240,6 +283,18 @@ fn store_name(text: &str) -> Result<StoreName, String> {
 
 fn cluster_name(text: &str) -> Result<ClusterName, String> {
     ClusterName::new(text).map_err(|expected| format!("expected {expected}"))
+}
+
+fn namespace(text: &str) -> Result<Namespace, String> {
+    Namespace::new(text).map_err(|expected| format!("expected {expected}"))
+}
+
+fn same_store(text: &str) -> Result<(String, StoreName), String> {
+    let (theirs, ours) = text.split_once('=').ok_or("expected NAME=OURS")?;
+    if theirs.is_empty() {
+        return Err("expected NAME=OURS".to_owned());
+    }
+    Ok((theirs.to_owned(), store_name(ours)?))
 }
 
 /// Users and groups are called whatever an identity provider likes.

@@ -5,6 +5,7 @@ pub mod check;
 #[cfg(test)]
 mod fixture;
 mod iam_policy;
+mod import;
 mod once;
 mod permissions;
 mod plan;
@@ -72,6 +73,7 @@ pub async fn execute(cli: Cli) -> ExitCode {
         Command::Prune { apply, names } => {
             prune::run(&cli.config, asked_to_prune(apply, names)).await
         }
+        Command::Import(options) => import::run(options),
         Command::Schema => schema::run(),
         Command::IamPolicy { store } => iam_policy::run(&cli.config, store.as_ref()),
         Command::Rbac(options) => rbac::run(&cli.config, &options),

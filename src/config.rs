@@ -37,7 +37,7 @@ pub use self::aws::{AwsAuth, AwsBase, AwsRole, AwsStore, Fetch, Rates, SecretRef
 pub use self::diagnostic::{Diagnostic, Diagnostics, Severity};
 pub use self::include::Included;
 pub use self::leader::{Leader, LeaderTiming};
-pub use self::load::{Loaded, find_socket, load};
+pub use self::load::{Loaded, find_socket, judge, load};
 pub use self::remote::{
     BulkSource, DataFrom, DataItem, Find, NamePattern, OnMissing, Source, Version,
 };

@@ -33,6 +33,7 @@
 //! | [`reload`] | whether another configuration may take the place of the present one | how it is read |
 //! | [`leader`] | which of several machines leads, by a Lease's record and a clock | I/O, what is written |
 //! | [`few`] | collections that nearly always hold one thing, or none | what they hold |
+//! | [`import`] | manifests of KES and ESO to the text of a configuration | how they are delivered |
 //! | [`account`] | users and groups of this machine, by number or name | what they own |
 //! | [`memory`] | keeps what is in memory from others | |
 //! | [`process`] | runs a program under limits | what it is run for |
@@ -53,6 +54,7 @@ pub mod cli;
 pub mod command;
 
 pub mod config;
+pub mod import;
 pub mod names;
 pub mod selector;
 

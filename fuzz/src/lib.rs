@@ -6,6 +6,7 @@
 pub mod bulk;
 pub mod config;
 pub mod format;
+pub mod import;
 pub mod kubeconfig;
 pub mod pem;
 pub mod pkcs12;
@@ -20,6 +21,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("bulk", bulk::target),
     ("config", config::target),
     ("format", format::target),
+    ("import", import::target),
     ("kubeconfig", kubeconfig::target),
     ("pem", pem::target),
     ("pkcs12", pkcs12::target),

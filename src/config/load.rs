@@ -22,7 +22,26 @@ pub fn load(main: &Path, surroundings: &Surroundings) -> Result<Loaded, Diagnost
     let problems = Problems::default();
     let mut sources = Sources::begin(main, &problems);
     let included = include::read_included(&mut sources, &problems);
+    let (config, diagnostics) = lower_all(&sources, surroundings, problems);
+    match config {
+        Some(config) if diagnostics.errors() == 0 => Ok(Loaded {
+            config: Config { included, ..config },
+            warnings: diagnostics,
+        }),
+        Some(_) | None => Err(diagnostics),
+    }
+}
 
+/// The problems of a text that is in no file yet.
+pub fn judge(text: String, surroundings: &Surroundings) -> Diagnostics {
+    lower_all(&Sources::of_text(text), surroundings, Problems::default()).1
+}
+
+fn lower_all(
+    sources: &Sources,
+    surroundings: &Surroundings,
+    problems: Problems,
+) -> (Option<Config>, Diagnostics) {
     let sound: Vec<_> = sources
         .iter()
         .map(|(file, source)| (file, tree::sound(source)))
@@ -36,16 +55,8 @@ pub fn load(main: &Path, surroundings: &Surroundings) -> Result<Loaded, Diagnost
         documents.push(document);
     }
     let tables = documents.iter().map(|d| d.table(&problems)).collect();
-    let config = lower::lower(tables, &sources, surroundings, &problems);
-
-    let diagnostics = problems.into_diagnostics(&sources);
-    match config {
-        Some(config) if diagnostics.errors() == 0 => Ok(Loaded {
-            config: Config { included, ..config },
-            warnings: diagnostics,
-        }),
-        Some(_) | None => Err(diagnostics),
-    }
+    let config = lower::lower(tables, sources, surroundings, &problems);
+    (config, problems.into_diagnostics(sources))
 }
 
 /// Only where the main file says that the daemon is asked. Everything else may have mistakes, be broken off, or name what

@@ -115,6 +115,16 @@ impl Sources {
         sources
     }
 
+    /// A main file that is nowhere: relative paths in it lead nowhere.
+    pub(super) fn of_text(text: String) -> Self {
+        let path = PathBuf::from("/nowhere/text.toml");
+        let source = Source::new("text".to_owned(), path, PathBuf::from("/nowhere"), text);
+        Self {
+            total: source.text.len() as u64,
+            files: vec![source],
+        }
+    }
+
     pub(super) fn get(&self, file: FileId) -> &Source {
         &self.files[file.0]
     }

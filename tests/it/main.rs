@@ -29,6 +29,7 @@ mod fanout;
 mod faults;
 mod find;
 mod formats;
+mod import;
 mod isolation;
 mod kill;
 mod kubernetes;

@@ -1,0 +1,380 @@
+//! What the environment of KES, or of ESO, says for all of its objects: from a Deployment, or the values of KES's chart.
+//!
+//! Credentials are taken by reference or not at all.
+
+use std::fmt;
+
+use super::super::context::Context;
+use super::super::draft::{KeySource, Keys, Service};
+use super::super::interval::{self, Interval};
+use super::super::object::{CHART, Object};
+use super::super::tree::{Field, Map, Node};
+use super::super::words::quoted;
+
+#[derive(Clone, Debug, Default)]
+pub(in crate::import) struct Settings {
+    /// Whether there were any of KES.
+    pub found: bool,
+    pub region: Option<String>,
+    pub interval: Option<String>,
+    /// Nothing is polled.
+    pub once: bool,
+    pub watched: Option<Vec<String>>,
+    pub instance: Option<String>,
+    /// Assumed before the role of an object.
+    pub hop: Option<String>,
+    pub sts_endpoint: Option<String>,
+    pub manager_endpoint: Option<String>,
+    pub parameter_endpoint: Option<String>,
+    pub keys: Option<Keys>,
+    eso: Endpoints,
+    id: Option<KeySource>,
+    secret: Option<KeySource>,
+    token: Option<KeySource>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Endpoints {
+    sts: Option<String>,
+    manager: Option<String>,
+    parameters: Option<String>,
+}
+
+impl Settings {
+    pub(in crate::import) fn eso_endpoint(&self, service: Service) -> Option<String> {
+        match service {
+            Service::SecretsManager => self.eso.manager.clone(),
+            Service::ParameterStore => self.eso.parameters.clone(),
+        }
+    }
+
+    pub(in crate::import) fn eso_sts_endpoint(&self) -> Option<String> {
+        self.eso.sts.clone()
+    }
+}
+
+/// Whose environment it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Whose {
+    Kes,
+    Eso,
+    Others,
+}
+
+/// One variable.
+struct Variable<'t> {
+    name: &'t str,
+    at: &'t Field,
+    value: Option<&'t str>,
+    secret: Option<KeySource>,
+}
+
+impl Variable<'_> {
+    fn warn(&self, sentence: impl fmt::Display) {
+        self.at.warn(format!("{}: {sentence}", quoted(self.name)));
+    }
+
+    fn refuse(&self, sentence: &str) {
+        self.at.refuse(format!("{}: {sentence}", quoted(self.name)));
+    }
+}
+
+const ELSE: &str = "only the settings in the environment are read";
+
+/// Whether anything of the Deployment counts.
+pub(in crate::import) fn of_deployment(object: &Object<'_>, cx: &mut Context) -> bool {
+    let Some(containers) = containers(object.map) else {
+        return false;
+    };
+    let mut any = false;
+    for container in containers
+        .list()
+        .unwrap_or_default()
+        .iter()
+        .filter_map(Node::as_map)
+    {
+        let whose = whose(container);
+        if whose == Whose::Others {
+            continue;
+        }
+        any = true;
+        let namespace = object.namespace.unwrap_or("default");
+        if let Some(env) = container.get("env") {
+            for map in env.maps() {
+                if let Some(variable) = listed(map, env, namespace) {
+                    take(&variable, whose, cx);
+                }
+            }
+        }
+        if let Some(field) = container.get("envFrom") {
+            field.warn_whole("what these variables are is not in the Deployment; give their values by the command line");
+        }
+        container.leave_rest(ELSE);
+    }
+    if any {
+        object.metadata().leave();
+        leave_around(object.map);
+        finish(cx);
+    }
+    any
+}
+
+fn containers(map: Map<'_>) -> Option<&Field> {
+    let pod = map.map("spec")?.map("template")?.map("spec")?;
+    pod.get("containers")
+}
+
+fn leave_around(map: Map<'_>) {
+    let spec = map.map("spec");
+    let template = spec.and_then(|spec| spec.map("template"));
+    let pod = template.and_then(|template| template.map("spec"));
+    for map in [Some(map), spec, template, pod].into_iter().flatten() {
+        map.leave_rest(ELSE);
+    }
+}
+
+fn whose(container: Map<'_>) -> Whose {
+    let image = container
+        .get("image")
+        .and_then(|field| field.node.as_text())
+        .unwrap_or_default();
+    if image.contains("kubernetes-external-secrets") {
+        Whose::Kes
+    } else if image.contains("external-secrets/external-secrets") {
+        Whose::Eso
+    } else {
+        Whose::Others
+    }
+}
+
+/// A variable as a container lists it.
+fn listed<'t>(map: Map<'t>, list: &'t Field, namespace: &str) -> Option<Variable<'t>> {
+    let Some(name) = map.text("name") else {
+        list.refuse("a variable has no `name`");
+        return None;
+    };
+    let at = map
+        .get("valueFrom")
+        .or_else(|| map.get("value"))
+        .unwrap_or(list);
+    let from = map.map("valueFrom");
+    let secret = from.and_then(|from| from.map("secretKeyRef"));
+    let secret = secret.and_then(|secret| {
+        Some(KeySource::Secret {
+            namespace: namespace.to_owned(),
+            name: secret.text("name")?.to_owned(),
+            key: secret.text("key")?.to_owned(),
+        })
+    });
+    if let Some(from) = from {
+        from.leave_rest("not a Secret's key");
+    }
+    Some(Variable {
+        name,
+        at,
+        value: map.text("value"),
+        secret,
+    })
+}
+
+/// Whether the values say anything of KES.
+pub(in crate::import) fn of_values(object: &Object<'_>, cx: &mut Context) -> bool {
+    let chart = object.map.get(CHART).and_then(Field::map);
+    if chart.is_some() {
+        object.map.leave_rest("of other charts");
+    }
+    let map = chart.unwrap_or(object.map);
+    values_env(map, cx);
+    for key in ["envVarsFromConfigMap", "envFrom"] {
+        if let Some(field) = map.get(key) {
+            field.warn_whole("what these variables are is not in the values; give their values by the command line");
+        }
+    }
+    map.leave_rest(ELSE);
+    finish(cx);
+    true
+}
+
+fn values_env(map: Map<'_>, cx: &mut Context) {
+    if let Some(env) = map.map("env") {
+        for field in env.fields() {
+            // Helm makes texts of numbers here.
+            let value = field.node.as_written();
+            field.exact();
+            take(
+                &Variable {
+                    name: &field.key,
+                    at: field,
+                    value,
+                    secret: None,
+                },
+                Whose::Kes,
+                cx,
+            );
+        }
+    }
+    if let Some(from) = map.map("envVarsFromSecret") {
+        for field in from.fields() {
+            let secret = field.map();
+            let text = |key: &str| {
+                secret
+                    .and_then(|it| it.text(key))
+                    .unwrap_or_default()
+                    .to_owned()
+            };
+            let source = KeySource::Secret {
+                namespace: cx
+                    .options
+                    .namespace
+                    .clone()
+                    .unwrap_or_else(|| "default".to_owned()),
+                name: text("secretKeyRef"),
+                key: text("key"),
+            };
+            take(
+                &Variable {
+                    name: &field.key,
+                    at: field,
+                    value: None,
+                    secret: Some(source),
+                },
+                Whose::Kes,
+                cx,
+            );
+        }
+    }
+}
+
+fn finish(cx: &mut Context) {
+    let settings = &mut cx.kes;
+    if let (Some(id), Some(secret)) = (&settings.id, &settings.secret) {
+        settings.keys = Some(Keys {
+            id: id.clone(),
+            secret: secret.clone(),
+            token: settings.token.clone(),
+        });
+    }
+}
+
+fn take(variable: &Variable<'_>, whose: Whose, cx: &mut Context) {
+    if whose == Whose::Eso {
+        eso(variable, &mut cx.kes.eso);
+        return;
+    }
+    cx.kes.found = true;
+    let settings = &mut cx.kes;
+    match variable.name {
+        "AWS_ACCESS_KEY_ID" => key(variable, "AWS_ACCESS_KEY_ID", &mut settings.id),
+        "AWS_SECRET_ACCESS_KEY" => key(variable, "AWS_SECRET_ACCESS_KEY", &mut settings.secret),
+        "AWS_SESSION_TOKEN" => key(variable, "AWS_SESSION_TOKEN", &mut settings.token),
+        "AWS_REGION" | "AWS_DEFAULT_REGION" => text(variable, &mut settings.region),
+        "AWS_INTERMEDIATE_ROLE_ARN" => text(variable, &mut settings.hop),
+        "AWS_STS_ENDPOINT" => text(variable, &mut settings.sts_endpoint),
+        "AWS_SM_ENDPOINT" => {
+            text(variable, &mut settings.manager_endpoint);
+            variable.warn(NO_EFFECT);
+        }
+        "AWS_SSM_ENDPOINT" => {
+            text(variable, &mut settings.parameter_endpoint);
+            variable.warn(NO_EFFECT);
+        }
+        "INSTANCE_ID" => text(variable, &mut settings.instance),
+        "POLLER_INTERVAL_MILLISECONDS" => poller(variable, settings),
+        "DISABLE_POLLING" => {
+            settings.once = true;
+            variable.warn("delivered once, and again when the entry's configuration changes");
+        }
+        "WATCHED_NAMESPACES" => {
+            let list = variable.value.unwrap_or_default().split(',').map(str::trim);
+            let list: Vec<String> = list
+                .filter(|it| !it.is_empty())
+                .map(str::to_owned)
+                .collect();
+            settings.watched = Some(list).filter(|list| !list.is_empty());
+            variable.warn("objects in other namespaces are not converted");
+        }
+        "ENFORCE_NAMESPACE_ANNOTATIONS"
+        | "ROLE_PERMITTED_ANNOTATION"
+        | "NAMING_PERMITTED_ANNOTATION" => {
+            variable.warn("a rule about which namespace may read what; it ends with the move");
+        }
+        "METRICS_PORT" => variable.warn("set `listen` in [daemon] instead"),
+        "LOG_LEVEL" => variable.warn("use `--log-level` instead"),
+        "AWS_STS_ENDPOINT_TYPE"
+        | "WATCH_TIMEOUT"
+        | "LOG_MESSAGE_KEY"
+        | "LOG_BASE_PID_KEY"
+        | "LOG_BASE_HOSTNAME_KEY"
+        | "USE_HUMAN_READABLE_LOG_LEVELS"
+        | "NODE_ENV" => variable.at.note("nothing here depends on it"),
+        name if is_proxy(name) => variable.warn("set it in the environment of secretsyncd"),
+        _ => variable.warn("left out: `import` does not know what it means for what is delivered"),
+    }
+}
+
+const NO_EFFECT: &str = "it had no effect in KES; here it is used";
+
+fn is_proxy(name: &str) -> bool {
+    matches!(
+        &*name.to_ascii_uppercase(),
+        "HTTP_PROXY" | "HTTPS_PROXY" | "NO_PROXY"
+    )
+}
+
+fn eso(variable: &Variable<'_>, endpoints: &mut Endpoints) {
+    match variable.name {
+        "AWS_SECRETSMANAGER_ENDPOINT" => text(variable, &mut endpoints.manager),
+        "AWS_SSM_ENDPOINT" => text(variable, &mut endpoints.parameters),
+        "AWS_STS_ENDPOINT" => text(variable, &mut endpoints.sts),
+        name if is_proxy(name) => variable.warn("set it in the environment of secretsyncd"),
+        _ => variable.warn("left out: `import` does not know what it means for what is delivered"),
+    }
+}
+
+/// A value that must be written there, and not differ from one that was.
+fn text(variable: &Variable<'_>, place: &mut Option<String>) {
+    let Some(value) = variable.value.filter(|value| !value.is_empty()) else {
+        if variable.secret.is_some() {
+            variable.refuse("its value is in a Secret; give it by the command line");
+        }
+        return;
+    };
+    if place.as_ref().is_some_and(|other| other != value) {
+        variable.refuse(
+            "the input says two different values for this; convert what belongs to each by itself",
+        );
+        return;
+    }
+    *place = Some(value.to_owned());
+}
+
+/// Where a credential is; a credential that stands here is not taken.
+fn key(variable: &Variable<'_>, name: &'static str, place: &mut Option<KeySource>) {
+    if let Some(secret) = &variable.secret {
+        variable.warn(
+            "read from the Secret by the identity of the kubeconfig, which must be allowed to",
+        );
+        *place = Some(secret.clone());
+    } else {
+        variable.warn("a credential stands here and is not taken along: set this variable for secretsyncd, or name a file");
+        *place = Some(KeySource::Env(name));
+    }
+}
+
+fn poller(variable: &Variable<'_>, settings: &mut Settings) {
+    let milliseconds = variable
+        .value
+        .and_then(|value| value.trim().parse::<u64>().ok());
+    let Some(milliseconds) = milliseconds else {
+        variable.refuse("this must be a whole number of milliseconds");
+        return;
+    };
+    match interval::of(milliseconds) {
+        Interval::Exact(text) => settings.interval = Some(text),
+        Interval::Near(text, why) => {
+            variable.warn(format!("it is {text}: {why}"));
+            settings.interval = Some(text);
+        }
+        Interval::Never => variable.refuse("this must be above zero"),
+    }
+}

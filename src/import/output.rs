@@ -1,0 +1,98 @@
+//! What there is to write in the end.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use super::draft::Literals;
+use super::write::{comment, one_line};
+use crate::secret::SecretBytes;
+
+#[derive(Default)]
+pub struct Output {
+    /// Stores and the cluster.
+    pub stores: String,
+    pub parts: Vec<Part>,
+    pub(super) literals: Literals,
+}
+
+/// Entries that belong into one file.
+pub struct Part {
+    pub(super) scope: String,
+    pub text: String,
+}
+
+const HEAD: &str = "Written by `secretsyncd import`. Look it through, then `secretsyncd check`, and `secretsyncd plan` for what would change.";
+
+impl Output {
+    pub fn is_empty(&self) -> bool {
+        self.stores.is_empty() && self.parts.is_empty()
+    }
+
+    /// One configuration; nothing where there is nothing.
+    pub fn whole(&self) -> String {
+        let mut text = String::new();
+        if !self.is_empty() {
+            comment(&mut text, HEAD);
+            text.push('\n');
+            text.push_str(&self.stores);
+            text.extend(self.parts.iter().map(|part| part.text.as_str()));
+        }
+        text.truncate(text.trim_end().len());
+        if !text.is_empty() {
+            text.push('\n');
+        }
+        text
+    }
+
+    /// One file for stores and clusters, and one or more for each namespace, by their names.
+    pub fn files(&self) -> Vec<(String, String)> {
+        let mut files = Vec::new();
+        let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+        if !self.stores.is_empty() {
+            files.push(("stores.toml".to_owned(), headed(&self.stores)));
+        }
+        for part in &self.parts {
+            let count = counts.entry(&part.scope).or_default();
+            *count += 1;
+            let name = match *count {
+                1 => format!("{}.toml", part.scope),
+                count => format!("{}-part{count}.toml", part.scope),
+            };
+            files.push((name, headed(&part.text)));
+        }
+        files
+    }
+
+    /// The file of values that stood in the input, in the format that a file of this name has; nothing where there were
+    /// none.
+    pub fn literals(&self, json: bool) -> Option<SecretBytes> {
+        if self.literals.is_empty() {
+            return None;
+        }
+        let mut text = String::new();
+        for (key, value) in &self.literals {
+            let value = String::from_utf8_lossy(value.expose());
+            if json {
+                let key = serde_json::Value::from(key.as_str());
+                let value = serde_json::Value::from(&*value);
+                let comma = if text.is_empty() { "{\n" } else { ",\n" };
+                let _ = write!(text, "{comma}  {key}: {value}");
+            } else {
+                let _ = writeln!(text, "{} = {}", one_line(key), one_line(&value));
+            }
+        }
+        if json {
+            text.push_str("\n}\n");
+        }
+        Some(SecretBytes::new(text.into_bytes()))
+    }
+}
+
+fn headed(text: &str) -> String {
+    let mut out = String::new();
+    comment(&mut out, HEAD);
+    out.push('\n');
+    out.push_str(text.trim_end());
+    out.push('\n');
+    out
+}

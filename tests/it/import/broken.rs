@@ -1,0 +1,289 @@
+//! Files that are no manifests: each is refused with its place, and the others are converted.
+
+use super::json;
+use crate::support::daemon::Home;
+
+const GOOD: &str = "apiVersion: external-secrets.io/v1
+kind: ExternalSecret
+metadata: {name: good, namespace: app}
+spec:
+  secretStoreRef: {name: elsewhere, kind: ClusterSecretStore}
+  data: [{secretKey: a, remoteRef: {key: a}}]
+";
+
+/// Of one object, what is refused by which sentence.
+fn refused(home: &Home, manifest: &str) -> String {
+    home.write("m.yaml", manifest);
+    let done = home.finish(&["import", "m.yaml", "--store", "elsewhere=ours"]);
+    assert_eq!(
+        (done.code, &*done.stdout),
+        (Some(1), ""),
+        "{manifest}\n{}",
+        done.stderr
+    );
+    done.stderr
+}
+
+#[test]
+fn a_broken_file_is_refused_with_its_place_and_the_others_are_converted() {
+    let home = Home::new();
+    let broken = [
+        ("tabs", format!("{GOOD}\tx: 1\n"), 7, "a tab"),
+        ("twice", format!("{GOOD}kind: Other\n"), 7, "twice"),
+        (
+            "helm",
+            GOOD.replace("name: good", "name: {{ .Release.Name }}"),
+            3,
+            "helm template",
+        ),
+        (
+            "helm-quoted",
+            GOOD.replace("name: good", "name: \"{{ .Release.Name }}\""),
+            3,
+            "helm template",
+        ),
+        (
+            "helm-if",
+            format!("{{{{- if .Values.x }}}}\n{GOOD}{{{{- end }}}}\n"),
+            1,
+            "helm template",
+        ),
+        (
+            "bomb",
+            "a: &a [x]\nb: &b [*a,*a,*a,*a]\nc: [*b,*b,*b,*b]\n".to_owned(),
+            2,
+            "aliases",
+        ),
+        ("deep", "[".repeat(1 << 20), 1, "nests too deep"),
+        ("second", format!("{GOOD}---\na: [\n"), 9, "well-formed"),
+        ("tag", format!("{GOOD}extra: !!binary aGk=\n"), 7, "tag"),
+    ];
+    for (name, text, ..) in &broken {
+        home.write(&format!("all/{name}.yaml"), text);
+    }
+    home.write("all/latin.yaml", b"a: \xe9\n");
+    home.write("all/large.yaml", "# ".repeat((10 << 20) / 2 + 1));
+    home.write("all/deeper/good.yml", GOOD);
+    home.write("all/notes.txt", "not read");
+    let done = home.finish(&[
+        "import",
+        "all",
+        "gone.yaml",
+        "--store",
+        "elsewhere=ours",
+        "--report",
+        "json",
+    ]);
+    assert_eq!(done.code, Some(1));
+    assert!(
+        done.stdout.contains("[secrets.\"app/good\"]"),
+        "{}",
+        done.stdout
+    );
+    let report = json(&done);
+    let objects = report["objects"].as_array().unwrap();
+    let of = |file: &str| objects.iter().find(|it| it["file"] == file).unwrap();
+    for (name, _, line, says) in &broken {
+        let object = of(&format!("all/{name}.yaml"));
+        assert_eq!(
+            (&object["line"], &object["result"]),
+            (&(*line).into(), &"refused".into()),
+            "{object}"
+        );
+        assert!(
+            object["findings"][0]["sentence"]
+                .as_str()
+                .unwrap()
+                .contains(says),
+            "{object}"
+        );
+    }
+    for (file, says) in [
+        ("all/latin.yaml", "UTF-8"),
+        ("all/large.yaml", "10 MiB"),
+        ("gone.yaml", "no such file"),
+    ] {
+        assert!(
+            of(file)["findings"][0]["sentence"]
+                .as_str()
+                .unwrap()
+                .contains(says),
+            "{file}"
+        );
+    }
+    assert_eq!(objects.len(), broken.len() + 4);
+    assert!(
+        report["warnings"][0].as_str().unwrap().contains("1 files"),
+        "{report}"
+    );
+}
+
+#[test]
+fn what_cannot_be_said_here_is_refused_by_name() {
+    let home = Home::new();
+    let with = |target: &str| GOOD.replace("  data:", &format!("  {target}\n  data:"));
+    for (manifest, says) in [
+        (GOOD.replace("elsewhere", "unknown"), "secretStoreRef.name: this store is not in the input"),
+        (GOOD.replace("kind: ClusterSecretStore", "kind: Vault"), "must be SecretStore or ClusterSecretStore"),
+        (GOOD.replace("/v1\n", "/v9\n"), "this version of the API is not known"),
+        (with("syncWindows: {kind: deny}"), "spec.syncWindows: "),
+        (with("refreshInterval: 1d"), "spec.refreshInterval: "),
+        (with("target: {manifest: {kind: ConfigMap}}"), "spec.target.manifest: only Secrets"),
+        (with("target: {template: {templateFrom: [{literal: x}]}}"), "templateFrom: "),
+        (with("target: {template: {metadata: {finalizers: [x]}}}"), "finalizers: "),
+        (with("target: {template: {data: {a: \"{{ if .a }}x{{ end }}\"}}}"), "`{{ if .a }}`"),
+        (with("target: {template: {data: {a: \"{{ .a | trunc 3 }}\"}}}"), "`trunc` is not converted: `{{ .a | trunc 3 }}`"),
+        (with("target: {template: {data: {a: \"{{ .missing }}\"}}}"), "`check` refuses it: template `data.a` asks for the key `missing`"),
+        (with("target: {deletionPolicy: Delete, creationPolicy: Merge}"), "`check` refuses it"),
+        (with("dataFrom: [{sourceRef: {generatorRef: {name: x}}}]"), "generators are not converted"),
+        (GOOD.replace("key: a}", "key: [a]}"), "remoteRef.key: this must be a text"),
+        (GOOD.replace("secretKey: a", "secretKey: on"), "it needs quotes"),
+        (GOOD.replace("key: a}", "key: \"a b\"}"), "`check` refuses it: `key` must be"),
+        (GOOD.replace("ExternalSecret", "PushSecret"), "objects of this `apiVersion` and `kind` are not converted"),
+        (format!("{GOOD}---\n{GOOD}"), "becomes the entry that the object at m.yaml:1:1 becomes"),
+        (
+            format!("{GOOD}---\n{}", with("target: {name: good}").replace("name: good, namespace", "name: other, namespace")),
+            "writes the same Secret",
+        ),
+        (
+            "apiVersion: external-secrets.io/v1\nkind: SecretStore\nmetadata: {name: v, namespace: app}\nspec: {provider: {vault: {server: x}}}\n".to_owned(),
+            "spec.provider.vault: only the provider `aws`",
+        ),
+    ] {
+        home.write("m.yaml", &manifest);
+        let done = home.finish(&["import", "m.yaml", "--store", "elsewhere=ours"]);
+        assert_eq!(done.code, Some(1), "{manifest}");
+        assert_eq!(done.stdout.is_empty(), !manifest.contains("---"), "{manifest}");
+        let said = done.stderr;
+        assert!(said.contains(says), "{says}\n{said}");
+    }
+}
+
+#[test]
+fn kes_code_and_other_backends_are_refused_by_name() {
+    let home = Home::new();
+    let with = |spec: &str| {
+        format!(
+            "apiVersion: kubernetes-client.io/v1\nkind: ExternalSecret\nmetadata: {{name: x, namespace: app}}\nspec:\n  backendType: secretsManager\n  region: us-east-1\n  {spec}\n"
+        )
+    };
+    for (manifest, says) in [
+        (
+            with("data: []").replace("secretsManager", "vault"),
+            "spec.backendType: only secretsManager",
+        ),
+        (with("data: [{key: a}]"), "an item has no `name`"),
+        (
+            with("data: [{key: a, name: a, property: ''}]"),
+            "property: ",
+        ),
+        (
+            with("data: [{key: a, name: a, property: constructor}]"),
+            "property: ",
+        ),
+        (
+            with("data: [{path: /a}]"),
+            "KES knows paths of Parameter Store only",
+        ),
+        (
+            with("template: {metadata: {namespace: y}}"),
+            "namespace: it is not set here",
+        ),
+        (
+            with("template: {metadata: {labels: {a: \"<% x %>\"}}}"),
+            "`<% x %>`",
+        ),
+        (
+            with("template: {metadata: {annotations: {a: \"${data.x}\"}}}"),
+            "`${data.x}`",
+        ),
+        (with("template: {data: {a: '%'}}"), "this is no base64"),
+        (
+            with("template: {data: {a: '<%= data.b %>'}}"),
+            "without lookups",
+        ),
+        (
+            with("template: {binaryData: {}}"),
+            "template.binaryData: this key is not known",
+        ),
+    ] {
+        let said = refused(&home, &manifest);
+        assert!(said.contains(says), "{says}\n{said}");
+    }
+}
+
+/// Keys, names and texts of the input stay within quotes and lines.
+#[test]
+fn nothing_of_the_input_becomes_configuration() {
+    let home = Home::new();
+    let evil = "x\\n[secrets.evil]\\nstore = \\\"y\\\"\\r\\u2028\\u001b[31m";
+    let manifest = format!(
+        "apiVersion: external-secrets.io/v1
+kind: ExternalSecret
+metadata: {{name: good, namespace: app, annotations: {{example.com/a: \"{evil}\"}}}}
+spec:
+  secretStoreRef: {{name: elsewhere, kind: ClusterSecretStore}}
+  target: {{template: {{metadata: {{annotations: {{example.com/b: \"{evil}\"}}}}, data: {{k: \"{{{{ .a }}}}{evil}\"}}}}}}
+  data: [{{secretKey: a, remoteRef: {{key: a}}}}]
+"
+    );
+    home.write("m.yaml", &manifest);
+    let done = home.finish(&["import", "m.yaml", "--store", "elsewhere=ours"]);
+    assert_eq!(done.code, Some(0), "{}", done.stderr);
+    let read: toml::Table = toml::from_str(&done.stdout).unwrap();
+    let secrets = read["secrets"].as_table().unwrap();
+    assert_eq!(
+        secrets.keys().collect::<Vec<_>>(),
+        ["app/good"],
+        "{}",
+        done.stdout
+    );
+    let template = &secrets["app/good"]["template"]["data"]["k"];
+    assert!(
+        template.as_str().unwrap().contains("\n[secrets.evil]\n"),
+        "{template:?}"
+    );
+    assert!(
+        !done.stderr.contains(['\u{1b}', '\u{2028}', '\r']),
+        "{:?}",
+        done.stderr
+    );
+}
+
+/// As whole exports are.
+#[test]
+fn a_large_export_takes_little_memory() {
+    let home = Home::new();
+    let one = |number: usize| {
+        let object = GOOD.replace("name: good", &format!("name: good-{number}"));
+        format!("  -\n    {}\n", object.trim_end().replace('\n', "\n    "))
+    };
+    let mut text = String::from("apiVersion: v1\nkind: List\nitems:\n");
+    let mut count = 0;
+    while text.len() < 1 << 20 {
+        text.push_str(&one(count));
+        count += 1;
+    }
+    home.write("export.yaml", text);
+    let limit = "ulimit -d 204800 && exec \"$@\"";
+    let wrapper = ["/bin/sh", "-c", limit, "sh"];
+    let done = home.finish_through(
+        &wrapper,
+        &[
+            "import",
+            "export.yaml",
+            "--store",
+            "elsewhere=ours",
+            "--out-dir",
+            "out",
+        ],
+    );
+    assert_eq!(
+        done.code,
+        Some(0),
+        "{}",
+        done.stderr.lines().last().unwrap_or_default()
+    );
+    assert!(done.stderr.contains(&format!("objects: {count} converted")));
+    assert!(std::fs::read_dir(home.path("out")).unwrap().count() > 2);
+}
