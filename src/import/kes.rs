@@ -87,8 +87,9 @@ fn served(spec: Map<'_>, namespace: &str, cx: &Context) -> bool {
     });
     if let Some(field) = others {
         field.warn("not converted: INSTANCE_ID says that another KES serves it");
-    } else if let Some(field) =
-        controller.filter(|field| field.text().is_some_and(|id| !id.is_empty()))
+    } else if let Some(field) = controller
+        && !outside
+        && field.text().is_some_and(|id| !id.is_empty())
     {
         field.warn("which KES served it; here every entry is served");
     }

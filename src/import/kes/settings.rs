@@ -351,9 +351,15 @@ fn text(variable: &Variable<'_>, place: &mut Option<String>) {
 /// Where a credential is; a credential that stands here is not taken.
 fn key(variable: &Variable<'_>, name: &'static str, place: &mut Option<KeySource>) {
     if let Some(secret) = &variable.secret {
-        variable.warn(
-            "read from the Secret by the identity of the kubeconfig, which must be allowed to",
-        );
+        if let KeySource::Secret {
+            namespace, name, ..
+        } = secret
+        {
+            let secret = quoted(&format!("{namespace}/{name}"));
+            variable.warn(format_args!(
+                "read from the Secret {secret} by the identity of the kubeconfig, which must be allowed to; see that the namespace is right"
+            ));
+        }
         *place = Some(secret.clone());
     } else {
         variable.warn("a credential stands here and is not taken along: set this variable for secretsyncd, or name a file");

@@ -55,7 +55,7 @@ fn a_broken_file_is_refused_with_its_place_and_the_others_are_converted() {
             "aliases",
         ),
         ("deep", "[".repeat(1 << 20), 1, "nests too deep"),
-        ("second", format!("{GOOD}---\na: [\n"), 9, "well-formed"),
+        ("second", format!("{GOOD}---\na: [\n"), 8, "well-formed"),
         ("tag", format!("{GOOD}extra: !!binary aGk=\n"), 7, "tag"),
     ];
     for (name, text, ..) in &broken {
