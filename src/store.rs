@@ -179,10 +179,7 @@ impl Store {
         match self {
             Self::SecretsManager(store) => store.lane(read, now),
             Self::ParameterStore(store) => store.lane(read, now),
-            Self::File(_) => Lane {
-                operation: StoreOperation::ReadFile,
-                size: 1,
-            },
+            Self::File(store) => store.lane(),
         }
     }
 
@@ -192,10 +189,7 @@ impl Store {
         match self {
             Self::SecretsManager(store) => store.usual_lane(read),
             Self::ParameterStore(store) => store.usual_lane(read),
-            Self::File(_) => Lane {
-                operation: StoreOperation::ReadFile,
-                size: 1,
-            },
+            Self::File(_) => file::FileStore::usual_lane(),
         }
     }
 

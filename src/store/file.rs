@@ -4,21 +4,25 @@
 //! is `not_found` and nothing more.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat, openat2};
 use rustix::io::Errno;
 use tokio::time::Instant;
 use zeroize::Zeroizing;
 
-use super::{Answer, Content, Fetched, Identity, Read};
+use super::{Answer, Content, Fetched, Identity, Lane, Read, alone};
 use crate::config::{self, Source};
 use crate::failure::{Failure, Reason};
-use crate::names::{RemoteKey, StoreName};
+use crate::names::StoreName;
 use crate::report::{Fact, Reporter, RequestCode, StoreOperation};
 use crate::secret::{FingerprintKey, SecretBytes};
 
 /// A store file or value beyond this is refused.
 const SIZE_LIMIT: usize = 16 << 20;
+
+/// So many values are taken from a file that is read and parsed once for all of them.
+const TOGETHER: usize = 200;
 
 #[derive(Debug)]
 pub struct FileStore {
@@ -26,7 +30,19 @@ pub struct FileStore {
     spec: config::FileStore,
     key: FingerprintKey,
     reporter: Reporter,
+    /// Whether it was a directory when it was last looked at: there, each value has a file of its own, and waits for none.
+    apart: AtomicBool,
 }
+
+/// What was found of some reads.
+enum Found {
+    /// In one file, of each of them in their order.
+    Together(Result<Vec<Value>, Failure>),
+    /// In a file of its own; nothing was read where they were more than one.
+    Apart(Option<Value>),
+}
+
+type Value = Result<SecretBytes, Failure>;
 
 impl FileStore {
     pub fn new(
@@ -40,48 +56,71 @@ impl FileStore {
             spec,
             key,
             reporter,
+            apart: AtomicBool::new(false),
+        }
+    }
+
+    pub fn lane(&self) -> Lane {
+        let mut lane = Self::usual_lane();
+        if self.apart.load(Ordering::Relaxed) {
+            lane.size = 1;
+        }
+        lane
+    }
+
+    pub fn usual_lane() -> Lane {
+        Lane {
+            operation: StoreOperation::ReadFile,
+            size: TOGETHER,
         }
     }
 
     pub async fn fetch(&self, reads: Vec<Read>) -> Vec<(Read, Fetched)> {
-        let mut fetched = Vec::with_capacity(reads.len());
-        for read in reads {
-            let result = match &read.source {
-                Source::Value { key, .. } => self.value(key).await,
-                Source::Metadata { .. } | Source::Find(_) => Err(Failure::new(
-                    Reason::Invalid,
-                    "a file store has neither tags nor lists",
-                )),
-            };
-            fetched.push((read, Fetched::Done(result)));
-        }
-        fetched
-    }
-
-    async fn value(&self, key: &RemoteKey) -> Result<Answer, Failure> {
         let started = Instant::now();
         let (name, path) = (self.name.clone(), self.spec.path.clone());
-        let text = key.as_str().to_owned();
-        let value = tokio::task::spawn_blocking(move || value_of((&name, &path), &text))
-            .await
-            .unwrap_or_else(|_| {
-                Err(Failure::new(
-                    Reason::Panic,
-                    "reading the file store panicked",
-                ))
-            });
+        let asked = reads.clone();
+        let found = tokio::task::spawn_blocking(move || look((&name, &path), &asked)).await;
+        let found = found.unwrap_or_else(|_| {
+            let panicked = Failure::new(Reason::Panic, "reading the file store panicked");
+            Found::Together(Err(panicked))
+        });
+        let apart = matches!(found, Found::Apart(_));
+        self.apart.store(apart, Ordering::Relaxed);
+        let values = match found {
+            Found::Together(Ok(values)) => values,
+            Found::Together(Err(failure)) => vec![Err(failure); reads.len()],
+            Found::Apart(Some(value)) => vec![value],
+            Found::Apart(None) => return alone(reads),
+        };
+        self.tell(&values, started);
+        let both = reads.into_iter().zip(values);
+        both.map(|(read, value)| {
+            let answer = self.answer(&read, value);
+            (read, Fetched::Done(answer))
+        })
+        .collect()
+    }
+
+    /// One request, however many values were wanted. It failed where it answered with none.
+    fn tell(&self, values: &[Value], started: Instant) {
+        let answered = values.iter().any(Result::is_ok);
+        let failure = values.iter().find_map(|value| value.as_ref().err());
         self.reporter.record(&Fact::StoreRequest {
             store: &self.name,
             operation: StoreOperation::ReadFile,
-            code: match &value {
-                Ok(_) => RequestCode::Ok,
-                Err(failure) => RequestCode::Failed(failure.reason),
+            code: match failure.filter(|_| !answered) {
+                Some(failure) => RequestCode::Failed(failure.reason),
+                None => RequestCode::Ok,
             },
             took: started.elapsed(),
         });
+    }
+
+    fn answer(&self, read: &Read, value: Value) -> Result<Answer, Failure> {
         let value = value?;
         if value.is_empty() {
             // An empty answer is no proof that something is gone.
+            let key = &read.source;
             return Err(Failure::new(
                 Reason::Malformed,
                 format!("`{key}` in store `{}` is empty", self.name),
@@ -96,10 +135,32 @@ impl FileStore {
     }
 }
 
-fn value_of((store, path): (&StoreName, &Path), key: &str) -> Result<SecretBytes, Failure> {
-    if path.is_dir() {
-        return value_in_directory(path, key);
+fn look((store, path): (&StoreName, &Path), reads: &[Read]) -> Found {
+    if !path.is_dir() {
+        return Found::Together(values_in_file((store, path), reads));
     }
+    let [read] = reads else {
+        return Found::Apart(None);
+    };
+    Found::Apart(Some(
+        key_of(read).and_then(|key| value_in_directory(path, key)),
+    ))
+}
+
+fn key_of(read: &Read) -> Result<&str, Failure> {
+    match &read.source {
+        Source::Value { key, .. } => Ok(key.as_str()),
+        Source::Metadata { .. } | Source::Find(_) => Err(Failure::new(
+            Reason::Invalid,
+            "a file store has neither tags nor lists",
+        )),
+    }
+}
+
+fn values_in_file(
+    (store, path): (&StoreName, &Path),
+    reads: &[Read],
+) -> Result<Vec<Value>, Failure> {
     let file = openat(
         CWD,
         path,
@@ -130,9 +191,9 @@ fn value_of((store, path): (&StoreName, &Path), key: &str) -> Result<SecretBytes
         .extension()
         .is_some_and(|ending| ending.eq_ignore_ascii_case("json"));
     if json {
-        value_in_json(path, text, key)
+        values_in_json(path, text, reads)
     } else {
-        value_in_toml(path, text, key)
+        values_in_toml(path, text, reads)
     }
 }
 
@@ -194,14 +255,16 @@ fn read_all(file: rustix::fd::OwnedFd, path: &Path) -> Result<SecretBytes, Failu
 }
 
 /// A string is its text; anything else is its JSON, so that `property` can look inside.
-fn value_in_toml(path: &Path, text: &str, key: &str) -> Result<SecretBytes, Failure> {
+fn values_in_toml(path: &Path, text: &str, reads: &[Read]) -> Result<Vec<Value>, Failure> {
     let table: toml::Table = toml::from_str(text)
         .map_err(|error: toml::de::Error| syntax(path, "TOML", text, error.span()))?;
-    match table.get(key) {
+    let value = |key: &str| match table.get(key) {
         None => Err(not_found(path, key)),
         Some(toml::Value::String(value)) => Ok(SecretBytes::new(value.clone().into_bytes())),
         Some(value) => Ok(SecretBytes::new(json_of(value).to_string().into_bytes())),
-    }
+    };
+    let values = reads.iter().map(|read| key_of(read).and_then(value));
+    Ok(values.collect())
 }
 
 /// TOML has dates and non-finite floats, JSON has not: those become their text.
@@ -221,7 +284,7 @@ fn json_of(value: &toml::Value) -> serde_json::Value {
     }
 }
 
-fn value_in_json(path: &Path, text: &str, key: &str) -> Result<SecretBytes, Failure> {
+fn values_in_json(path: &Path, text: &str, reads: &[Read]) -> Result<Vec<Value>, Failure> {
     let table: std::collections::BTreeMap<String, &serde_json::value::RawValue> =
         serde_json::from_str(text).map_err(|error| {
             Failure::new(
@@ -235,13 +298,17 @@ fn value_in_json(path: &Path, text: &str, key: &str) -> Result<SecretBytes, Fail
             )
             .with_help("correct the file at that place")
         })?;
-    let raw = table.get(key).ok_or_else(|| not_found(path, key))?.get();
-    if raw.starts_with('"') {
-        // A string that parsed once parses again.
-        let value: String = serde_json::from_str(raw).unwrap_or_default();
-        return Ok(SecretBytes::new(value.into_bytes()));
-    }
-    Ok(SecretBytes::new(raw.as_bytes().to_vec()))
+    let value = |key: &str| {
+        let raw = table.get(key).ok_or_else(|| not_found(path, key))?.get();
+        if raw.starts_with('"') {
+            // A string that parsed once parses again.
+            let value: String = serde_json::from_str(raw).unwrap_or_default();
+            return Ok(SecretBytes::new(value.into_bytes()));
+        }
+        Ok(SecretBytes::new(raw.as_bytes().to_vec()))
+    };
+    let values = reads.iter().map(|read| key_of(read).and_then(value));
+    Ok(values.collect())
 }
 
 fn syntax(path: &Path, what: &str, text: &str, span: Option<std::ops::Range<usize>>) -> Failure {
@@ -289,12 +356,25 @@ fn unreadable(file: &str, errno: Errno) -> Failure {
 mod tests {
     use super::*;
 
-    fn value(path: &Path, key: &str) -> Result<SecretBytes, Failure> {
-        value_of((&StoreName::new("local").unwrap(), path), key)
+    fn wish(key: &str) -> Read {
+        let key = crate::names::RemoteKey::new(key).unwrap();
+        let version = config::Version::Current;
+        Read::new(
+            StoreName::new("local").unwrap(),
+            Source::Value { key, version },
+        )
+    }
+
+    fn value_of(path: &Path, key: &str) -> Value {
+        let store = StoreName::new("local").unwrap();
+        match look((&store, path), &[wish(key)]) {
+            Found::Together(values) => values?.remove(0),
+            Found::Apart(value) => value.unwrap(),
+        }
     }
 
     fn read(path: &Path, key: &str) -> Result<String, Reason> {
-        value(path, key)
+        value_of(path, key)
             .map(|value| String::from_utf8(value.expose().to_vec()).unwrap())
             .map_err(|failure| failure.reason)
     }
@@ -331,11 +411,67 @@ mod tests {
         assert_eq!(read(&dir.path().join("none.toml"), "a"), Err(Reason::Io));
     }
 
+    /// What a group came to: how many got a value and how many were sent away, and which requests that was.
+    async fn group(store: &FileStore, keys: &[&str]) -> (usize, usize) {
+        let fetched = store
+            .fetch(keys.iter().map(|key| wish(key)).collect())
+            .await;
+        let count =
+            |wanted: fn(&Fetched) -> bool| fetched.iter().filter(|(_, it)| wanted(it)).count();
+        assert!(
+            fetched
+                .iter()
+                .map(|(read, _)| read.source.to_string())
+                .eq(keys.iter().copied())
+        );
+        (
+            count(|it| matches!(it, Fetched::Done(Ok(_)))),
+            count(|it| matches!(it, Fetched::Alone)),
+        )
+    }
+
+    #[tokio::test]
+    async fn a_file_is_read_once_for_many_and_in_a_directory_each_goes_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("s");
+        let codes = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+        let heard = std::sync::Arc::clone(&codes);
+        let reporter = Reporter::new(move |fact| {
+            if let Fact::StoreRequest { code, .. } = fact {
+                heard.lock().unwrap().push(*code);
+            }
+        });
+        let told = || std::mem::take(&mut *codes.lock().unwrap());
+        let spec = config::FileStore { path: path.clone() };
+        let name = StoreName::new("local").unwrap();
+        let store = FileStore::new(name, spec, FingerprintKey::new([7; 32]), reporter);
+
+        std::fs::write(&path, "a = '1'\nb = '2'\nempty = ''\n").unwrap();
+        assert_eq!(store.lane().size, TOGETHER);
+        assert_eq!(group(&store, &["a", "none", "b", "empty"]).await, (2, 0));
+        assert_eq!(told(), [RequestCode::Ok]);
+        assert_eq!(group(&store, &["none", "nowhere"]).await, (0, 0));
+        assert_eq!(told(), [RequestCode::Failed(Reason::NotFound)]);
+
+        std::fs::remove_file(&path).unwrap();
+        std::fs::create_dir(&path).unwrap();
+        std::fs::write(path.join("a"), "1").unwrap();
+        assert_eq!(group(&store, &["a", "none"]).await, (0, 2));
+        assert_eq!((told(), store.lane().size), (vec![], 1));
+        assert_eq!(group(&store, &["a"]).await, (1, 0));
+        assert_eq!((told(), store.lane().size), (vec![RequestCode::Ok], 1));
+
+        std::fs::remove_dir_all(&path).unwrap();
+        std::fs::write(&path, "a = '1'\n").unwrap();
+        assert_eq!(group(&store, &["a"]).await, (1, 0));
+        assert_eq!(store.lane().size, TOGETHER);
+    }
+
     #[test]
     fn a_value_typed_as_the_path_of_a_store_is_not_repeated() {
         let dir = tempfile::tempdir().unwrap();
         for typed in ["hunter2", "hunter2.json", &"hunter2".repeat(100)] {
-            let failure = value(&dir.path().join(typed), "a").unwrap_err();
+            let failure = value_of(&dir.path().join(typed), "a").unwrap_err();
             assert_eq!(failure.reason, Reason::Io);
             assert!(!failure.to_string().contains("hunter2"), "{failure}");
             assert!(
@@ -354,7 +490,7 @@ mod tests {
         ] {
             let path = dir.path().join(name);
             std::fs::write(&path, text).unwrap();
-            let failure = value(&path, "marker").unwrap_err();
+            let failure = value_of(&path, "marker").unwrap_err();
             assert_eq!(failure.reason, Reason::Malformed);
             assert!(failure.fact.contains("line 2"), "{}", failure.fact);
             assert!(!failure.fact.contains("hunter2"));
