@@ -27,9 +27,9 @@ pub(super) fn read_included(sources: &mut Sources, problems: &Problems) -> Vec<I
     let mut wanted = BTreeMap::new();
     {
         let main = sources.get(FileId::MAIN);
-        let sound = tree::sound(main);
+        let mut sound = tree::sound(main);
         // Problems of the text are found again, and then reported, when all files are parsed.
-        let (document, _) = tree::parse(&sound, FileId::MAIN);
+        let (document, _) = tree::parse(&mut sound, FileId::MAIN);
         for pattern in patterns(&mut document.table(problems)) {
             let matched = matches(&pattern, &main.dir, problems);
             included.push(Included {

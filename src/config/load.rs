@@ -42,12 +42,12 @@ fn lower_all(
     surroundings: &Surroundings,
     problems: Problems,
 ) -> (Option<Config>, Diagnostics) {
-    let sound: Vec<_> = sources
+    let mut sound: Vec<_> = sources
         .iter()
         .map(|(file, source)| (file, tree::sound(source)))
         .collect();
     let mut documents = Vec::new();
-    for (file, text) in &sound {
+    for (file, text) in &mut sound {
         let (document, syntax) = tree::parse(text, *file);
         for problem in syntax {
             problems.push(problem);
@@ -68,8 +68,8 @@ pub fn find_socket(main: &Path, surroundings: &Surroundings) -> Result<PathBuf, 
         return Err(problems.into_diagnostics(&sources));
     }
     let source = sources.get(FileId::MAIN);
-    let sound = tree::sound(source);
-    let (document, syntax) = tree::parse(&sound, FileId::MAIN);
+    let mut sound = tree::sound(source);
+    let (document, syntax) = tree::parse(&mut sound, FileId::MAIN);
     let broken = !syntax.is_empty();
     for problem in syntax {
         problems.push(problem);

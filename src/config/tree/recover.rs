@@ -5,6 +5,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
+use toml::Spanned;
 use toml::de::{DeTable, DeValue, Error};
 
 use crate::config::source::Source;
@@ -21,10 +22,25 @@ pub(in crate::config) struct Sound<'s> {
     pub(super) text: Cow<'s, str>,
     /// Where something was passed over, and what is wrong there.
     pub(super) passed_over: Vec<(usize, &'static str)>,
+    /// What the parser made of it, where nothing was: a text of thousands of entries is not parsed once more.
+    pub(super) read: Option<(Spanned<DeTable<'s>>, Vec<Error>)>,
 }
 
 /// Blanks what would hide the rest of the document.
 pub(in crate::config) fn sound(source: &Source) -> Sound<'_> {
+    let text = source.text.as_str();
+    let (tree, errors) = DeTable::parse_recoverable(text);
+    if obstacle(source, tree.get_ref(), &errors).is_some() {
+        return blank_obstacles(source);
+    }
+    Sound {
+        text: Cow::Borrowed(text),
+        passed_over: Vec::new(),
+        read: Some((tree, errors)),
+    }
+}
+
+fn blank_obstacles(source: &Source) -> Sound<'_> {
     let mut text = Cow::Borrowed(source.text.as_str());
     let mut passed_over = Vec::new();
     while passed_over.len() < MAX_PASSED_OVER {
@@ -41,7 +57,11 @@ pub(in crate::config) fn sound(source: &Source) -> Sound<'_> {
         text = Cow::Owned(owned);
         passed_over.push((obstacle.at, obstacle.sentence));
     }
-    Sound { text, passed_over }
+    Sound {
+        text,
+        passed_over,
+        read: None,
+    }
 }
 
 struct Obstacle {
