@@ -1,6 +1,7 @@
 //! Runs, and looks at targets: what may begin, and with what is known.
 
 use std::collections::{BTreeMap, HashMap};
+use std::future::poll_fn;
 use std::sync::Arc;
 
 use tokio::time::Instant;
@@ -128,14 +129,18 @@ impl Engine {
         let generation = entry.generation;
         let withheld = entry.withheld(Instant::now());
         let (entry, state) = (Arc::clone(&entry.entry), Arc::clone(&self.state));
-        let span = tracing::error_span!("check", entry = %name);
-        let task = self.tasks.spawn(
-            async move {
-                let which = (&which[..], &withheld);
-                Done::Check(Box::pin(sync::check(&entry, which, &state)).await)
-            }
-            .instrument(span),
-        );
+        let of = name.clone();
+        let task = self.tasks.spawn(async move {
+            let which = (&which[..], &withheld);
+            let mut check = Box::pin(sync::check(&entry, which, &state));
+            // A span while it does something, and none while it waits: thousands may wait for a cluster at a time, and
+            // what keeps the spans has room ever after for the most that there were.
+            let named = poll_fn(|cx| {
+                let span = tracing::error_span!("check", entry = %of);
+                span.in_scope(|| check.as_mut().poll(cx))
+            });
+            Done::Check(named.await)
+        });
         self.running
             .insert(task.id(), Task::Check(name.clone(), generation, look));
     }
