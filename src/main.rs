@@ -1,6 +1,7 @@
 //! Parse, log, run, exit code.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser as _;
 use secretsyncd::cli::Cli;
@@ -18,6 +19,10 @@ static ALLOCATOR: ZeroAlloc<Jemalloc> = ZeroAlloc(Jemalloc);
 /// tokio's 61 an answer lay there for a third of a second on a machine without a core to spare, and was told as late as
 /// that; a look costs a system call.
 const EVENT_INTERVAL: u32 = 4;
+
+/// So long a thread for blocking work waits for more. They take turns, so that with the usual ten seconds a few calls in a
+/// second would keep the hundreds for good that a start makes.
+const IDLE: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
     let exposed = memory::seclude();
@@ -39,6 +44,7 @@ fn main() -> ExitCode {
     memory::bind_early();
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .event_interval(EVENT_INTERVAL)
+        .thread_keep_alive(IDLE)
         .enable_all()
         .build()
     {

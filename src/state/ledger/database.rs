@@ -14,7 +14,7 @@ use crate::state::Remembered;
 use crate::state::directory::{Directory, LEDGER_FILE};
 
 /// Everything is read from memory; the cache only serves commits, and is full after the first of many.
-const CACHE_BYTES: usize = 1 << 20;
+const CACHE_BYTES: usize = 256 << 10;
 
 /// Where redb's file format says which it is, in each of its two commit slots, and the latest that our redb reads.
 const REDB_MAGIC: &[u8] = b"redb\x1a\x0a\xa9\x0d\x0a";
