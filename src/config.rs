@@ -209,12 +209,12 @@ pub struct Entry {
     /// Absent: what was fetched is delivered as it is.
     pub templates: Option<Arc<Templates>>,
     /// The files that hold some of them. Absolute.
-    pub template_files: Vec<PathBuf>,
+    pub template_files: Box<[PathBuf]>,
     /// Those that the configuration names.
     pub targets: Vec<Target>,
     /// More of them, by what namespaces there are. One that `targets` has, too, is as it says there; of two selections
     /// that find one, the first counts.
-    pub selections: Vec<Selection>,
+    pub selections: Box<[Selection]>,
 }
 
 /// How often what is delivered is looked at.
@@ -241,7 +241,7 @@ pub struct KubernetesTarget {
     pub namespace: Namespace,
     pub name: ObjectName,
     /// The Secret's `type`; `Opaque` by default.
-    pub secret_type: String,
+    pub secret_type: Box<str>,
     pub labels: BTreeMap<MetadataKey, LabelValue>,
     pub annotations: BTreeMap<MetadataKey, String>,
     pub creation_policy: CreationPolicy,

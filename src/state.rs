@@ -9,6 +9,7 @@ mod directory;
 mod file_removals;
 mod key;
 mod ledger;
+mod parts;
 mod record;
 mod set_aside;
 
@@ -34,6 +35,7 @@ pub use directory::Holder;
 use directory::{Directory, Lock};
 pub use file_removals::{FileRemoval, FileRemovalAwaited, FileRemovals, Grounds};
 use ledger::{Change, Ledger};
+pub use parts::SecretParts;
 pub use record::{
     Arns, FileAdoption, FileDelivery, FileId, FileIntent, FileRecord, FoundId, Generation, Given,
     Mark, Marks, Placed, SecretId, SecretPart, Temporary, Whose,
@@ -113,7 +115,7 @@ pub struct Configured {
     /// Whatever they write.
     pub entries: HashSet<EntryName>,
     pub files: HashSet<PathBuf>,
-    pub secrets: Arc<HashSet<SecretPart>>,
+    pub secrets: Arc<SecretParts>,
 }
 
 /// The state directory, held until this is dropped; or a copy of what was in it, which takes nothing in.
@@ -304,7 +306,7 @@ impl State {
     /// Says which parts of which Secrets the configuration writes. What is known of every other one no longer proves
     /// anything about what others wrote since, until it is delivered to again. To be said at the start and with every new
     /// configuration. Durable when it returns. Blocks.
-    pub fn keep_only_secrets(&self, parts: Arc<HashSet<SecretPart>>) -> Result<(), Failure> {
+    pub fn keep_only_secrets(&self, parts: Arc<SecretParts>) -> Result<(), Failure> {
         self.ledger.record(Change::OnlySecrets(parts, now()))
     }
 
@@ -338,7 +340,7 @@ impl State {
             .configured
             .read()
             .unwrap_or_else(PoisonError::into_inner);
-        let mut parts = configured.iter().flat_map(|all| &*all.secrets);
+        let mut parts = configured.iter().flat_map(|all| all.secrets.iter());
         parts.any(|other| other.id == part.id && other.entry != part.entry)
     }
 

@@ -151,7 +151,7 @@ impl Chosen {
         for (entry, spec) in &mut config.entries {
             let is_named = names.iter().any(|name| name == entry.as_str());
             unknown.retain(|name| name != entry.as_str());
-            spec.selections.clear();
+            spec.selections = Box::default();
             spec.targets.retain(|target| {
                 let shown = shown(target);
                 let chosen = is_named || names.contains(&shown);

@@ -62,9 +62,9 @@ pub(super) fn entry(
         data: Vec::new(),
         json_format: JsonFormat::Raw,
         templates: None,
-        template_files: Vec::new(),
+        template_files: Box::default(),
         targets: Vec::new(),
-        selections: Vec::new(),
+        selections: Box::default(),
     };
     for (n, source) in sources.into_iter().enumerate() {
         let store = store.clone();
@@ -98,7 +98,7 @@ pub(super) fn secret(at: &str) -> KubernetesTarget {
         cluster: ClusterName::new(cluster).unwrap(),
         namespace: Namespace::new(namespace).unwrap(),
         name: ObjectName::new(name).unwrap(),
-        secret_type: "Opaque".to_owned(),
+        secret_type: "Opaque".into(),
         labels: [].into(),
         annotations: [].into(),
         creation_policy: CreationPolicy::Owner,

@@ -107,13 +107,13 @@ impl Configured {
         state.set_configured(state::Configured {
             entries: self.entries,
             files: self.files,
-            secrets: Arc::new(self.secrets),
+            secrets: Arc::new(self.secrets.into_iter().collect()),
         });
     }
 
     /// Blocks on the disk.
     pub(super) fn tell(self, state: &State) -> Result<(), Failure> {
-        let secrets = Arc::new(self.secrets);
+        let secrets = Arc::new(self.secrets.into_iter().collect());
         state.set_configured(state::Configured {
             entries: self.entries,
             files: self.files.clone(),

@@ -149,7 +149,8 @@ pub(super) struct Engine {
     mode: Mode,
     stores: BTreeMap<StoreName, StoreSlot>,
     entries: BTreeMap<EntryName, EntryState>,
-    reads: HashMap<Read, ReadState>,
+    /// Boxed: a table has room for more than are in it.
+    reads: HashMap<Read, Box<ReadState>>,
     cohorts: Cohorts<(StoreName, Lane), Read>,
     shared: BTreeMap<UpstreamId, Shared>,
     /// What clusters say of themselves, and what of it was heard.

@@ -45,7 +45,7 @@ pub(super) struct EntryState {
     /// What takes the place of `entry` when the work that is under way has ended.
     pub next: Option<Box<Entry>>,
     /// What was last told of each selection; nothing of those that found something.
-    selections_shown: Vec<Option<Condition>>,
+    selections_shown: Box<[Option<Condition>]>,
     /// Whether it is this machine's turn to write its Kubernetes targets.
     pub clusters: Turn,
     /// What its finds match, each by the read that says so.

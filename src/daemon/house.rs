@@ -476,7 +476,7 @@ fn configuration(
         max_stale: Duration::ZERO,
         refresh_policy: RefreshPolicy::Periodic,
         suspended: false,
-        template_files: Vec::new(),
+        template_files: Box::default(),
         ..spec.clone()
     };
     let text = format!("{:?}", (assemble::REVISION, timeless, stores, clusters));

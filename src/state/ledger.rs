@@ -25,7 +25,9 @@ use super::record::{
     Arns, FileAdoption, FileDelivery, FileIntent, FileRecord, FoundId, SecretId, SecretPart,
     Temporary,
 };
-use super::{KnownSecret, LeftBehind, LeftTarget, OpenError, Remember, Remembered, Sameness};
+use super::{
+    KnownSecret, LeftBehind, LeftTarget, OpenError, Remember, Remembered, Sameness, SecretParts,
+};
 use crate::decide::kubernetes::restart::ChangeId;
 use crate::decide::kubernetes::{DeliveredSecret, Gone};
 use crate::failure::Failure;
@@ -63,7 +65,7 @@ pub(super) enum Change {
         Option<(ResourceVersion, ResourceVersion)>,
     ),
     /// No other part is written from then on.
-    OnlySecrets(Arc<HashSet<SecretPart>>, Timestamp),
+    OnlySecrets(Arc<SecretParts>, Timestamp),
     /// Another machine may have written any Secret since.
     DoubtSecrets,
     Found(FoundId, Arns),
@@ -190,7 +192,7 @@ impl Ledger {
         let secrets = records.secrets.iter();
         secrets
             .map(|(part, kept)| KnownSecret {
-                part: part.clone(),
+                part: SecretPart::clone(part),
                 uid: kept.record.uid.clone(),
                 is_left: kept.left_at.is_some(),
             })

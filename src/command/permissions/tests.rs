@@ -171,7 +171,7 @@ fn what_a_selector_may_find_is_allowed_everywhere_but_by_name() {
     let mut config = with([secret("c/app/db")]);
     let selector = crate::selector::Selector::parse("team=a").unwrap();
     let entry = config.entries.values_mut().next().unwrap();
-    entry.selections = vec![Selection::new(selector, like)];
+    entry.selections = [Selection::new(selector, like)].into();
     let everywhere = [
         "* secrets get db: Look",
         "* secrets list *: Follow",

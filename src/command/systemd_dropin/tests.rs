@@ -312,7 +312,7 @@ fn every_file_that_is_read_is_looked_at() {
     });
     let mut template = with_files([&[]]);
     for entry in template.entries.values_mut() {
-        entry.template_files.push("/tmp/j2".into());
+        entry.template_files = ["/tmp/j2".into()].into();
     }
     let cases: [(Config, &[&str]); 7] = [
         (keys(Some(secret("session"))), &["id", "key", "session"]),

@@ -265,7 +265,7 @@ impl Draft {
             data: self.data,
             json_format: self.json_format,
             templates: self.templates.map(Into::into),
-            template_files: self.template_files,
+            template_files: self.template_files.into(),
             targets: kubernetes.chain(files).collect(),
             selections: self.selections.into_iter().map(|it| it.value).collect(),
         };

@@ -241,7 +241,7 @@ fn made_with(
     policy: CreationPolicy,
     (own, defaults): (&KubernetesKeys, &KubernetesKeys),
     delivered: &Keys,
-) -> String {
+) -> Box<str> {
     if let Some(secret_type) = &own.secret_type
         && !policy.may_create()
     {
@@ -259,7 +259,7 @@ fn made_with(
     {
         check_required_keys(cx, secret_type, delivered);
     }
-    secret_type.map_or_else(|| "Opaque".to_owned(), |text| text.value.clone())
+    secret_type.map_or("Opaque", |text| &text.value).into()
 }
 
 /// A default says nothing to targets that cannot have it.

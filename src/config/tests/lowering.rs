@@ -155,7 +155,7 @@ fn entries_and_targets_take_defaults_unless_they_say_otherwise() {
         ("edge", "app", "db")
     );
     assert_eq!(
-        (own.secret_type.as_str(), own.creation_policy, own.adopt),
+        (&*own.secret_type, own.creation_policy, own.adopt),
         ("Opaque", CreationPolicy::Owner, false)
     );
     assert_eq!(own.labels.len(), 1);

@@ -10,7 +10,7 @@ use super::calls::Voice;
 use super::{Engine, Look, Mode, panicked};
 use crate::clock;
 use crate::daemon::entries::{EntryState, Occasion, SoFar, Streak, Wish, Work};
-use crate::daemon::reads::ReadState;
+use crate::daemon::reads::Last;
 use crate::decide::Effect;
 use crate::decide::change::{Change, Version, change};
 use crate::decide::rivals::Rivals;
@@ -356,9 +356,10 @@ impl Engine {
             }
         }
         let reads = &self.reads;
-        let held = seen
-            .iter()
-            .map(|(read, seen)| (read.clone(), shared(reads.get(read), &seen.version)));
+        let held = seen.iter().map(|(read, seen)| {
+            let last = reads.get(read).and_then(|it| it.last.as_ref());
+            (read.clone(), shared(last, &seen.version))
+        });
         // Of what is gone the last version counts on: an older one that comes back is doubted.
         let mut delivered = std::mem::take(&mut target.delivered);
         delivered.retain(|read, _| used.contains(read));
@@ -518,8 +519,7 @@ impl Engine {
 }
 
 /// The version as its read has it, where it is that: it is kept once.
-fn shared(read: Option<&ReadState>, version: &Version) -> Version {
-    let last = read.and_then(|read| read.last.as_ref());
+fn shared(last: Option<&Last>, version: &Version) -> Version {
     let same = last.filter(|last| last.version == *version);
     same.map_or(version, |last| &last.version).clone()
 }

@@ -60,7 +60,7 @@ impl Engine {
         let state = self
             .reads
             .entry(read.clone())
-            .or_insert_with(|| ReadState::new(interval));
+            .or_insert_with(|| Box::new(ReadState::new(interval)));
         state.users.insert(user.clone());
         let failing = state.failing.as_ref().map(silent);
         let shorter = interval < state.interval;

@@ -115,12 +115,16 @@ impl Engine {
         news == News::Resumed
     }
 
+    fn read_states(&self) -> impl Iterator<Item = (&Read, &ReadState)> {
+        self.reads.iter().map(|(read, state)| (read, &**state))
+    }
+
     /// Nothing behind an upstream waits longer for the end of a pause than its own interval.
     fn shortest_interval(&self, id: UpstreamId) -> Duration {
         let behind = |(read, state): (&Read, &ReadState)| {
             (self.upstream(&read.store) == Some(id)).then_some(state.interval)
         };
-        let shortest = self.reads.iter().filter_map(behind).min();
+        let shortest = self.read_states().filter_map(behind).min();
         shortest.unwrap_or(Duration::MAX)
     }
 
@@ -228,7 +232,7 @@ impl Engine {
                 let free = !self.whereabouts.contains_key(read);
                 (here && free && state.last.is_some() && innocent(read)).then(|| read.clone())
             };
-            self.reads.iter().find_map(answered)
+            self.read_states().find_map(answered)
         };
         let first = held().find(|read| innocent(read)).cloned();
         first.or_else(well).or_else(|| held().next().cloned())

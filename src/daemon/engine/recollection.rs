@@ -203,7 +203,7 @@ impl Engine {
         let recalled = ReadState::recalled(bytes, (store, interval), now)?;
         // `once` reads whatever is known.
         if self.mode == Mode::Forever {
-            self.reads.insert(read.clone(), recalled.state);
+            self.reads.insert(read.clone(), Box::new(recalled.state));
         }
         recalled.seat
     }

@@ -156,7 +156,10 @@ impl Engine {
 }
 
 /// What has answered before.
-fn known_to(entry: &EntryState, reads: &HashMap<Read, ReadState>) -> BTreeMap<Read, sync::Proving> {
+fn known_to(
+    entry: &EntryState,
+    reads: &HashMap<Read, Box<ReadState>>,
+) -> BTreeMap<Read, sync::Proving> {
     let known = entry.reads().filter_map(|read| {
         let last = reads.get(read)?.last.as_ref()?;
         let proving = sync::Proving::of(read, &last.version.identity);

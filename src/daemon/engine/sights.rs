@@ -5,6 +5,7 @@
 //! as the run that made them has ended, so nothing is compared before that.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::mem;
 
 use tokio::time::Instant;
 
@@ -42,7 +43,7 @@ type Live = Option<(Uid, ResourceVersion)>;
 pub(super) struct Watched {
     /// Where everything that happens is told of.
     synced: BTreeSet<Scope>,
-    targets: HashMap<SecretId, Vec<(EntryName, usize)>>,
+    targets: BTreeMap<SecretId, Vec<(EntryName, usize)>>,
     /// Seen other than it was delivered.
     suspects: BTreeMap<EntryName, few::Map<SecretId, Live>>,
 }
@@ -103,6 +104,8 @@ impl Engine {
         for entry in self.entries.values() {
             self.watched.add(&entry.entry);
         }
+        // What grows in order has only half of each node in use; what is made in one has all.
+        self.watched.targets = mem::take(&mut self.watched.targets).into_iter().collect();
         let entries = &self.entries;
         let suspects = &mut self.watched.suspects;
         suspects.retain(|name, _| entries.contains_key(name));

@@ -8,7 +8,6 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::{CALL_LIMIT, Done, Due, Engine, Task, no_answer};
-use crate::daemon::reads::ReadState;
 use crate::failure::{Failure, Reason};
 use crate::names::StoreName;
 use crate::report::StoreOperation;
@@ -97,7 +96,7 @@ impl Engine {
         let members = self.cohorts.members(cohort).to_vec();
         let is_due = |read: &Read| {
             let state = self.reads.get(read);
-            state.is_some_and(ReadState::is_routine) && !self.whereabouts.contains_key(read)
+            state.is_some_and(|state| state.is_routine()) && !self.whereabouts.contains_key(read)
         };
         let due: Vec<Read> = members.into_iter().filter(is_due).collect();
         self.expect_traffic(cohort, &due, now);

@@ -155,8 +155,9 @@ impl EntryState {
         if was_nowhere && !remembers && !self.targets.is_empty() {
             self.first_seen = now;
         }
-        self.selections_shown
-            .resize(self.entry.selected.len(), None);
+        let mut shown = std::mem::take(&mut self.selections_shown).into_vec();
+        shown.resize(self.entry.selected.len(), None);
+        self.selections_shown = shown.into();
         aimed
     }
 

@@ -11,7 +11,7 @@ pub(in crate::daemon) fn target(cluster: &str, namespace: &str) -> KubernetesTar
         cluster: ClusterName::new(cluster).unwrap(),
         namespace: Namespace::new(namespace).unwrap(),
         name: ObjectName::new("db").unwrap(),
-        secret_type: "Opaque".to_owned(),
+        secret_type: "Opaque".into(),
         labels: BTreeMap::new(),
         annotations: BTreeMap::new(),
         creation_policy: CreationPolicy::Owner,
@@ -36,7 +36,7 @@ pub(in crate::daemon) fn selecting(selectors: &[&str]) -> config::Entry {
         data: Vec::new(),
         json_format: JsonFormat::Raw,
         templates: None,
-        template_files: Vec::new(),
+        template_files: Box::default(),
         targets: Vec::new(),
         selections: selectors.iter().map(selection).collect(),
     }

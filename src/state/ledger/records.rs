@@ -21,7 +21,7 @@ use crate::state::record::{
     Arns, FileDelivery, FileRecord, FoundId, Kept, SecretId, SecretPart, Writer, arns_from_bytes,
     file_from_bytes, made_from_bytes, secret_from_bytes,
 };
-use crate::state::{Remember, Remembered, Sameness};
+use crate::state::{Remember, Remembered, Sameness, SecretParts};
 
 /// Everything that is asked for while the daemon runs.
 #[derive(Debug, Default)]
@@ -29,11 +29,11 @@ pub(super) struct Records {
     pub(super) files: HashMap<PathBuf, Kept<FileRecord>>,
     /// Those that were made for files.
     pub(super) directories: HashSet<PathBuf>,
-    pub(super) secrets: HashMap<SecretPart, Box<Kept<DeliveredSecret>>>,
+    pub(super) secrets: HashMap<Arc<SecretPart>, Box<Kept<DeliveredSecret>>>,
     alike: Alike,
     pub(super) found: BTreeMap<FoundId, Arns>,
     /// The parts that the present configuration writes; absent until it is said.
-    pub(super) written: Option<Arc<HashSet<SecretPart>>>,
+    pub(super) written: Option<Arc<SecretParts>>,
     /// In what a change makes: the parts that are forgotten with it.
     pub(super) gone_secrets: HashSet<SecretPart>,
     /// The same of files.
@@ -66,7 +66,7 @@ impl Records {
         let part = SecretPart::from_texts(id, entry)?;
         let mut kept = secret_from_bytes(record)?;
         self.alike.share(&mut kept.record);
-        self.secrets.insert(part, Box::new(kept));
+        self.secrets.insert(Arc::new(part), Box::new(kept));
         Ok(())
     }
 
@@ -153,7 +153,7 @@ impl Records {
                 Change::Secret(part, record, now) => {
                     let kept = self.delivered(records, (&part, record), now);
                     records.gone_secrets.remove(&part);
-                    records.secrets.insert(part, Box::new(kept));
+                    records.secrets.insert(self.named(part), Box::new(kept));
                 }
                 Change::SecretGone(part, uid) => self.forget_secret(records, part, &uid),
                 Change::Restarted(part, change, states) => {
@@ -164,7 +164,7 @@ impl Records {
                 Change::OnlySecrets(parts, now) => {
                     let gone = &records.gone_secrets;
                     let all = latest(&self.secrets, &records.secrets);
-                    let all = all.filter(|(part, _)| !gone.contains(*part));
+                    let all = all.filter(|(part, _)| !gone.contains(part.as_ref()));
                     let news: Vec<_> = secrets_under(all, &parts, now).collect();
                     records.secrets.extend(news);
                     records.written = Some(parts);
@@ -182,7 +182,7 @@ impl Records {
     fn doubt_secrets(&self, since: &mut Self) {
         let all = latest(&self.secrets, &since.secrets);
         let news = all.filter(|(_, kept)| !kept.record.left);
-        let news = news.map(|(part, kept)| (part.clone(), Box::new(kept.doubted())));
+        let news = news.map(|(part, kept)| (Arc::clone(part), Box::new(kept.doubted())));
         let news: Vec<_> = news.collect();
         since.secrets.extend(news);
     }
@@ -254,13 +254,20 @@ impl Records {
         since: &Self,
         part: SecretPart,
         (change, states): (&ChangeId, Option<(ResourceVersion, ResourceVersion)>),
-    ) -> Option<(SecretPart, Box<Kept<DeliveredSecret>>)> {
+    ) -> Option<(Arc<SecretPart>, Box<Kept<DeliveredSecret>>)> {
         if since.gone_secrets.contains(&part) {
             return None;
         }
         let known = since.secrets.get(&part).or_else(|| self.secrets.get(&part));
         let next = known?.restarted(change, states)?;
-        Some((part, Box::new(next)))
+        Some((self.named(part), Box::new(next)))
+    }
+
+    /// As the configuration calls it, where it does.
+    fn named(&self, part: SecretPart) -> Arc<SecretPart> {
+        let written = self.written.as_ref();
+        let shared = written.and_then(|parts| parts.shared(&part));
+        shared.unwrap_or_else(|| Arc::new(part))
     }
 
     /// What was just delivered. A late write of what is not configured any more proves no more than an earlier one.
@@ -307,9 +314,9 @@ impl Records {
     }
 
     /// What was read from the disk is called by the names that the configuration has in memory anyway.
-    fn name_alike(&mut self, parts: &HashSet<SecretPart>) {
+    fn name_alike(&mut self, parts: &SecretParts) {
         let all = mem::take(&mut self.secrets).into_iter();
-        let named = all.map(|(part, kept)| (parts.get(&part).cloned().unwrap_or(part), kept));
+        let named = all.map(|(part, kept)| (parts.shared(&part).unwrap_or(part), kept));
         self.secrets = named.collect();
     }
 
@@ -317,7 +324,7 @@ impl Records {
     /// be: a cluster may have two names, and what a part is that was not delivered yet is not known.
     pub(super) fn same_secret(&self, part: &SecretPart, uid: &Uid) -> Option<(SecretId, Sameness)> {
         let lives = self.secrets.iter().find(|(other, kept)| {
-            *other != part && kept.left_at.is_none() && kept.record.uid == *uid
+            ***other != *part && kept.left_at.is_none() && kept.record.uid == *uid
         });
         if let Some((other, _)) = lives {
             return Some((other.id.clone(), Sameness::Certain));
@@ -353,10 +360,10 @@ fn files_under<'a>(
 
 /// The parts of Secrets of which it is news that only `parts` are written.
 fn secrets_under<'a>(
-    secrets: impl Iterator<Item = (&'a SecretPart, &'a Box<Kept<DeliveredSecret>>)>,
-    parts: &HashSet<SecretPart>,
+    secrets: impl Iterator<Item = (&'a Arc<SecretPart>, &'a Box<Kept<DeliveredSecret>>)>,
+    parts: &SecretParts,
     now: Timestamp,
-) -> impl Iterator<Item = (SecretPart, Box<Kept<DeliveredSecret>>)> {
+) -> impl Iterator<Item = (Arc<SecretPart>, Box<Kept<DeliveredSecret>>)> {
     let written: HashSet<&SecretId> = parts.iter().map(|part| &part.id).collect();
     secrets.filter_map(move |(part, kept)| {
         let writer = if parts.contains(part) {
@@ -367,7 +374,7 @@ fn secrets_under<'a>(
             Writer::Nobody
         };
         let next = kept.under(writer, now)?;
-        Some((part.clone(), Box::new(next)))
+        Some((Arc::clone(part), Box::new(next)))
     })
 }
 

@@ -42,7 +42,7 @@ fn target(name: &EntryName, state: &Arc<State>, deletion_policy: DeletionPolicy)
         cluster,
         namespace: Namespace::new("app").unwrap(),
         name: ObjectName::new("db").unwrap(),
-        secret_type: "Opaque".to_owned(),
+        secret_type: "Opaque".into(),
         labels: BTreeMap::new(),
         annotations: BTreeMap::new(),
         creation_policy: CreationPolicy::Owner,

@@ -38,7 +38,7 @@ pub(super) fn render(
     }
     let fingerprint = fingerprint(spec, (&labels, &annotations), payload, key);
     let wanted = Wanted {
-        secret_type: spec.secret_type.clone(),
+        secret_type: spec.secret_type.to_string(),
         data: payload.clone(),
         labels,
         annotations,

@@ -286,7 +286,7 @@ async fn a_merge_target_needs_a_secret_to_be_there() {
 async fn refused(secret_type: &str, values: &[(&str, &[u8])]) -> Option<Reason> {
     let server = Server::start().await;
     let mut spec = spec(CreationPolicy::Owner);
-    secret_type.clone_into(&mut spec.secret_type);
+    spec.secret_type = secret_type.into();
     let rendered = target(&server, spec).render(&content(values));
     rendered.err().map(|failure| failure.reason)
 }

@@ -1,11 +1,10 @@
 //! Orphans: what is listed, and what is taken away.
 
-use std::collections::HashSet;
-
 use tokio::sync::oneshot;
 
 use super::*;
 use crate::daemon::ask::Prune;
+use crate::state::SecretParts;
 use crate::status::{Leftovers, OrphanFate, PruneEnd};
 use crate::target::kubernetes::removal::Removed;
 
@@ -24,7 +23,7 @@ async fn without(play: Play, entries: &[usize], prune: Option<Duration>) -> Play
         let targets = 0..cast.targets.len();
         targets.map(|index| part(&Cast::secret(name, index), name))
     });
-    let parts: HashSet<SecretPart> = parts.collect();
+    let parts: SecretParts = parts.collect();
     play.scene
         .engine
         .state
