@@ -1,8 +1,8 @@
 //! Thousands of watched Secrets: what they cost while nothing happens.
 //!
-//! What is promised of ten thousand is measured by name, with an optimised daemon, from the top of the repository:
-//! `cargo build --release && SECRETSYNCD_TEST_DAEMON=$PWD/target/release/secretsyncd cargo test --test it -- --ignored
-//! --nocapture many::`. A thousand are weighed with every run of the tests: each may add so much and no more.
+//! What is promised of ten thousand is measured by name, with an optimised daemon, as `.ci/run` does from the top of the
+//! repository: `cargo build --release && SECRETSYNCD_TEST_DAEMON=$PWD/target/release/secretsyncd cargo test --test it --
+//! --ignored --nocapture many::`. A thousand are weighed with every run of the tests: each may add so much and no more.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
