@@ -4,6 +4,7 @@
 mod dashboard;
 mod hygiene;
 mod machines;
+mod pipe;
 mod shipped;
 mod world;
 

@@ -4,18 +4,17 @@
 //! What makes a daemon hang or go deaf that still answers is a log that nobody reads: whoever has something to say waits
 //! for that, be it the scheduler or a run.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{ErrorKind, Read as _, Write as _};
+use std::fs;
+use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use rustix::fs::{CWD, FileType, Mode, OFlags, mknodat};
 use rustix::process::Signal;
 
+use super::pipe::Pipe;
 use super::world::World;
 use crate::support::daemon::{Daemon, Home, PATIENCE};
 use crate::support::kubernetes::{Fault, Kubernetes, Rule};
@@ -206,54 +205,6 @@ fn give_back<'a>(port: &mut Port<'a>, home: &'a Home) {
     *port = Port::Daemon {
         _runs: home.start_ready(),
     };
-}
-
-/// Where a daemon writes its log, and nobody reads it as long as there is room.
-struct Pipe(File);
-
-impl Pipe {
-    const NAME: &'static str = "log";
-
-    fn in_home(home: &Home) -> Self {
-        let path = home.path(Self::NAME);
-        let mode = Mode::RUSR | Mode::WUSR;
-        mknodat(CWD, &path, FileType::Fifo, mode, 0).unwrap();
-        // For both: so nobody waits for the other end.
-        let mut open = OpenOptions::new();
-        let nonblock = i32::try_from(OFlags::NONBLOCK.bits()).unwrap();
-        let open = open.read(true).write(true).custom_flags(nonblock);
-        Self(open.open(path).unwrap())
-    }
-
-    /// The daemon of this home, once every entry was tried.
-    fn start<'a>(&self, home: &'a Home) -> Daemon<'a> {
-        self.clear();
-        let mut daemon = home.start_through(&["/bin/sh", "-c", "exec \"$@\" 2>log", "sh"]);
-        daemon.wait_ready(PATIENCE);
-        daemon
-    }
-
-    /// Not a line has room any more.
-    fn stop_up(&self) {
-        for size in [4096, 1] {
-            let full = loop {
-                if let Err(error) = (&self.0).write(&vec![b'\n'; size]) {
-                    break error;
-                }
-            };
-            assert_eq!(full.kind(), ErrorKind::WouldBlock);
-        }
-    }
-
-    /// Whoever waits goes on.
-    fn clear(&self) {
-        let empty = loop {
-            if let Err(error) = (&self.0).read(&mut [0; 4096]) {
-                break error;
-            }
-        };
-        assert_eq!(empty.kind(), ErrorKind::WouldBlock);
-    }
 }
 
 /// Answers everything with a page of something else.
