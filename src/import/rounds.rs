@@ -145,29 +145,37 @@ pub(super) fn stores(objects: &[Object<'_>], cx: &mut Context, (drafts, report):
             continue;
         }
         versions(object);
-        let found = eso::store::read(object, cluster, cx);
+        let (id, known) = eso::store::read(object, cluster, cx);
         let mut row = told(object, Became::Left);
-        if let Some((id, known)) = found {
-            let index = report.rows.len();
-            if let Some(first) = places.get(&id) {
-                row.refuse(format!(
-                    "there are two of this name; the other one is at {first}"
-                ));
-            } else if row.became == Became::Refused {
-                cx.stores
-                    .insert(id.clone(), Known::Refused(object.place.clone()));
-            } else {
-                if let Known::Converted { store, .. } = &known {
-                    row.became = Became::Table(format!("stores.{}", store.name));
-                    drafts
-                        .stores
-                        .insert(store.name.clone(), ((**store).clone(), Some(index)));
-                }
-                cx.stores.insert(id.clone(), known);
+        if let Some(first) = places.get(&id) {
+            row.refuse(format!(
+                "there are two of this name; the other one is at {first}"
+            ));
+        } else if is_taken(&known, drafts) {
+            row.refuse("another store of the input has the name that it would get");
+            cx.stores
+                .insert(id.clone(), Known::Refused(object.place.clone()));
+        } else if row.became == Became::Refused {
+            let refused = Known::Refused(object.place.clone());
+            cx.stores.insert(id.clone(), refused);
+        } else {
+            if let Known::Converted { store, .. } = &known {
+                row.became = Became::Table(format!("stores.{}", store.name));
+                let draft = ((**store).clone(), Some(report.rows.len()));
+                drafts.stores.insert(store.name.clone(), draft);
             }
-            places.entry(id).or_insert_with(|| object.place.clone());
+            cx.stores.insert(id.clone(), known);
         }
+        places.entry(id).or_insert_with(|| object.place.clone());
         report.rows.push(row);
+    }
+}
+
+/// A namespace may be called `cluster`.
+fn is_taken(known: &Known, drafts: &Drafts) -> bool {
+    match known {
+        Known::Converted { store, .. } => drafts.stores.contains_key(&store.name),
+        Known::Mapped { .. } | Known::Refused(_) => false,
     }
 }
 

@@ -14,7 +14,7 @@ pub(in crate::import) fn read(
     object: &Object<'_>,
     cluster: bool,
     cx: &Context,
-) -> Option<(StoreId, Known)> {
+) -> (StoreId, Known) {
     object.metadata().leave();
     super::status(object.map);
     let namespace = if cluster {
@@ -30,7 +30,7 @@ pub(in crate::import) fn read(
     let name = super::super::store_name(scope, object.name);
     let Some(spec) = object.map.map("spec") else {
         object.lacks("spec");
-        return Some((id, Known::Refused(object.place.clone())));
+        return (id, Known::Refused(object.place.clone()));
     };
     let namespaces = conditions(spec);
     if let Some(field) = spec.get("refreshInterval") {
@@ -50,14 +50,14 @@ pub(in crate::import) fn read(
             field.note("a store of yours takes its place, as --store says");
         }
         let name = ours.to_owned();
-        return Some((id, Known::Mapped { name, service }));
+        return (id, Known::Mapped { name, service });
     }
     let aws = provider(spec, object);
     let Some(aws) = aws else {
-        return Some((id, Known::Refused(object.place.clone())));
+        return (id, Known::Refused(object.place.clone()));
     };
     let store = Box::new(store(aws, name, (namespace.as_deref(), cx)));
-    Some((id, Known::Converted { store, namespaces }))
+    (id, Known::Converted { store, namespaces })
 }
 
 fn provider<'t>(spec: Map<'t>, object: &Object<'_>) -> Option<Map<'t>> {

@@ -2,7 +2,7 @@
 
 use sha2::{Digest as _, Sha256};
 
-use super::super::context::{Chosen, Context};
+use super::super::context::{Chosen, Context, Known};
 use super::super::draft::{Auth, Service, Store};
 use super::super::object::Object;
 use super::super::tree::Map;
@@ -37,6 +37,11 @@ pub(super) fn chosen(spec: Map<'_>, object: &Object<'_>, cx: &Context) -> Option
             service,
             prefix: false,
         });
+    }
+    let taken = |known: &Known| matches!(known, Known::Converted { store: other, .. } if other.name == store.name);
+    if cx.stores.values().any(taken) {
+        object.refuse("another store of the input has the name that its store would get");
+        return None;
     }
     let name = store.name.clone();
     cx.made.borrow_mut().insert(name.clone(), store);

@@ -24,10 +24,9 @@ fn refused(home: &Home, manifest: &str) -> String {
     done.stderr
 }
 
-#[test]
-fn a_broken_file_is_refused_with_its_place_and_the_others_are_converted() {
-    let home = Home::new();
-    let broken = [
+/// Name, text, the line that is told, and what of it.
+fn broken_files() -> Vec<(&'static str, String, i32, &'static str)> {
+    vec![
         ("tabs", format!("{GOOD}\tx: 1\n"), 7, "a tab"),
         ("twice", format!("{GOOD}kind: Other\n"), 7, "twice"),
         (
@@ -57,7 +56,13 @@ fn a_broken_file_is_refused_with_its_place_and_the_others_are_converted() {
         ("deep", "[".repeat(1 << 20), 1, "nests too deep"),
         ("second", format!("{GOOD}---\na: [\n"), 8, "well-formed"),
         ("tag", format!("{GOOD}extra: !!binary aGk=\n"), 7, "tag"),
-    ];
+    ]
+}
+
+#[test]
+fn a_broken_file_is_refused_with_its_place_and_the_others_are_converted() {
+    let home = Home::new();
+    let broken = broken_files();
     for (name, text, ..) in &broken {
         home.write(&format!("all/{name}.yaml"), text);
     }
@@ -82,40 +87,22 @@ fn a_broken_file_is_refused_with_its_place_and_the_others_are_converted() {
     );
     let report = json(&done);
     let objects = report["objects"].as_array().unwrap();
-    let of = |file: &str| objects.iter().find(|it| it["file"] == file).unwrap();
+    let told = |file: &str, says: &str| {
+        let object = objects.iter().find(|it| it["file"] == file).unwrap();
+        let sentence = object["findings"][0]["sentence"].as_str().unwrap();
+        assert!(sentence.contains(says), "{object}");
+        assert_eq!(object["result"], "refused", "{object}");
+        object["line"].clone()
+    };
     for (name, _, line, says) in &broken {
-        let object = of(&format!("all/{name}.yaml"));
-        assert_eq!(
-            (&object["line"], &object["result"]),
-            (&(*line).into(), &"refused".into()),
-            "{object}"
-        );
-        assert!(
-            object["findings"][0]["sentence"]
-                .as_str()
-                .unwrap()
-                .contains(says),
-            "{object}"
-        );
+        assert_eq!(told(&format!("all/{name}.yaml"), says), *line, "{name}");
     }
-    for (file, says) in [
-        ("all/latin.yaml", "UTF-8"),
-        ("all/large.yaml", "10 MiB"),
-        ("gone.yaml", "no such file"),
-    ] {
-        assert!(
-            of(file)["findings"][0]["sentence"]
-                .as_str()
-                .unwrap()
-                .contains(says),
-            "{file}"
-        );
-    }
+    told("all/latin.yaml", "UTF-8");
+    told("all/large.yaml", "10 MiB");
+    told("gone.yaml", "no such file");
     assert_eq!(objects.len(), broken.len() + 4);
-    assert!(
-        report["warnings"][0].as_str().unwrap().contains("1 files"),
-        "{report}"
-    );
+    let warning = report["warnings"][0].as_str().unwrap();
+    assert!(warning.contains("1 files"), "{report}");
 }
 
 #[test]

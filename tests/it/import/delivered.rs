@@ -58,16 +58,8 @@ spec:
       fixed: text
 "#;
 
-#[test]
-fn what_is_imported_delivers_what_was_delivered() {
-    let (aws, kubernetes, home) = (SecretsManager::start(), Kubernetes::start(), Home::new());
-    aws.put(
-        "db",
-        r#"{"user":{"name":"ann"},"pw":"cEBzcw==","host":"db1","list":[0,{"h.h":"two"}]}"#,
-    );
-    aws.put("eso/app", r#"{"ONE":"1","TWO":"2"}"#);
-    aws.put("kes/app", r#"{"user":"lost","more":"kept"}"#);
-    aws.put("b64", "aGk=");
+/// With what the manifests become.
+fn configure(home: &Home, aws: &SecretsManager, kubernetes: &Kubernetes) {
     home.write("m.yaml", MANIFESTS);
     let stores = ["--store", "prod=prod", "--store", "kes/us-east-1=prod"];
     let done = home.finish(
@@ -95,21 +87,37 @@ fn what_is_imported_delivers_what_was_delivered() {
         after.to_owned(),
     ];
     home.configure(&tables.concat());
+}
+
+/// Whether a Secret has just this.
+fn is(kubernetes: &Kubernetes, name: &str, expected: &[(&str, &str)]) {
+    let data = kubernetes.data("app", name);
+    let data = data.unwrap_or_else(|| panic!("there is no {name}"));
+    let text = |value: Vec<u8>| String::from_utf8(value).unwrap();
+    let data = data.into_iter().map(|(key, value)| (key, text(value)));
+    let expected = expected.iter();
+    let expected = expected.map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+    assert_eq!(
+        data.collect::<Vec<_>>(),
+        expected.collect::<Vec<_>>(),
+        "{name}"
+    );
+}
+
+#[test]
+fn what_is_imported_delivers_what_was_delivered() {
+    let (aws, kubernetes, home) = (SecretsManager::start(), Kubernetes::start(), Home::new());
+    aws.put(
+        "db",
+        r#"{"user":{"name":"ann"},"pw":"cEBzcw==","host":"db1","list":[0,{"h.h":"two"}]}"#,
+    );
+    aws.put("eso/app", r#"{"ONE":"1","TWO":"2"}"#);
+    aws.put("kes/app", r#"{"user":"lost","more":"kept"}"#);
+    aws.put("b64", "aGk=");
+    configure(&home, &aws, &kubernetes);
     let once = home.once(&[]);
-    assert_eq!(once.code, Some(0), "{}\n{once:?}", done.stdout);
-    let is = |name: &str, expected: &[(&str, &str)]| {
-        let data = kubernetes
-            .data("app", name)
-            .unwrap_or_else(|| panic!("there is no {name}"));
-        let data: Vec<(String, String)> = data
-            .into_iter()
-            .map(|(key, value)| (key, String::from_utf8(value).unwrap()))
-            .collect();
-        let expected = expected
-            .iter()
-            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
-        assert_eq!(data, expected.collect::<Vec<_>>(), "{name}");
-    };
+    assert_eq!(once.code, Some(0), "{once:?}");
+    let is = |name: &str, expected: &[(&str, &str)]| is(&kubernetes, name, expected);
     is(
         "from-eso",
         &[
