@@ -183,17 +183,6 @@ fn chosen(name: &str, service: Service) -> Chosen {
     }
 }
 
-/// Whose bytes JSON is to have, where the configuration can say it.
-pub(super) fn json_format(_origin: Origin) -> Option<&'static str> {
-    None
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Origin {
-    Kes,
-    Eso,
-}
-
 /// A template that was not there yet.
 pub(super) fn template(entry: &mut Entry) -> &mut Template {
     entry.template.get_or_insert_with(Template::default)

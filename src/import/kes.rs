@@ -6,12 +6,11 @@ pub(super) mod settings;
 mod store;
 mod template;
 
-use super::context::{Context, Origin, json_format};
+use super::context::Context;
 use super::draft::{Entry, Target};
 use super::object::Object;
 use super::tree::{Field, Map};
 
-const FORMATS: &str = "KES writes numbers, null and objects out of JSON as JavaScript does, here they keep their spelling: `secretsyncd plan` shows which Secrets would change before anything is written";
 const MISSING: &str = "where a value was no JSON, KES left the key out of the Secret; here the entry fails and the Secret stays as it is";
 const OWNER: &str = "KES's Secrets are deleted with their ExternalSecrets; here an entry that goes leaves its Secret, until `secretsyncd prune`";
 const POLLING: &str = "KES polls every 10s unless POLLER_INTERVAL_MILLISECONDS says otherwise, which costs money: set `refresh_interval` to what you need";
@@ -40,10 +39,7 @@ pub(super) fn read(object: &Object<'_>, cx: &Context) -> Option<Entry> {
     data::read(spec, &mut entry, chosen.service);
     if !entry.data_from.is_empty() || entry.data.iter().any(|it| it.remote.property.is_some()) {
         cx.note(MISSING);
-        entry.json_format = json_format(Origin::Kes);
-        if entry.json_format.is_none() {
-            cx.note(FORMATS);
-        }
+        entry.json_format = Some("kes");
     }
     let mut target = Target {
         namespaces: vec![namespace],

@@ -123,7 +123,10 @@ pub(super) fn entry(out: &mut String, entry: &Entry, cluster: &str) {
     if entry.suspend {
         out.push_str("suspend = true\n");
     }
-    line(out, "json_format", entry.json_format);
+    if entry.json_format.is_some() {
+        out.push_str("# Numbers, null and objects out of JSON are written as the old controller writes them.\n");
+        line(out, "json_format", entry.json_format);
+    }
     if !entry.data.is_empty() {
         out.push_str("data = [\n");
         for it in &entry.data {

@@ -1,6 +1,6 @@
 //! What an `ExternalSecret` and the one inside of a `ClusterExternalSecret` have in common.
 
-use super::super::context::{Context, Origin, json_format};
+use super::super::context::Context;
 use super::super::draft::{Entry, Target};
 use super::super::interval::{self, Interval};
 use super::super::object::Metadata;
@@ -50,10 +50,7 @@ pub(super) fn read(spec: Map<'_>, entry: &mut Entry, at: &Place<'_, '_>) -> Targ
     let formats =
         !entry.data_from.is_empty() || entry.data.iter().any(|it| it.remote.property.is_some());
     if formats {
-        entry.json_format = json_format(Origin::Eso);
-        if entry.json_format.is_none() {
-            at.cx.note(FORMATS);
-        }
+        entry.json_format = Some("eso");
     }
     entry.store = match store {
         Some(store) => store.name,
@@ -68,8 +65,6 @@ pub(super) fn read(spec: Map<'_>, entry: &mut Entry, at: &Place<'_, '_>) -> Targ
     };
     target::read(spec, entry, &usual)
 }
-
-const FORMATS: &str = "numbers keep their spelling here, where ESO writes some anew (`1.0` as `1`): `secretsyncd plan` shows which Secrets would change before anything is written";
 
 fn first_store(entry: &Entry) -> String {
     let from = entry.data_from.iter().find_map(|it| it.store.clone());
