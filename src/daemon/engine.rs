@@ -322,7 +322,10 @@ impl Engine {
                 Some(order) = orders.recv(), if !self.draining => self.ordered(order),
                 Ok(()) = self.pauses.changed() => self.hear_clusters(),
                 Ok(()) = self.lead.office.changed() => self.office_changed(),
-                () = sleep_until(due), if due.is_some() => self.start_due(),
+                () = sleep_until(due), if due.is_some() => {
+                    self.hear_wants();
+                    self.start_due();
+                }
                 _ = heartbeat.tick() => {
                     self.settle_all();
                     self.sum_up();
@@ -330,6 +333,16 @@ impl Engine {
                 }
             }
             self.beat();
+        }
+    }
+
+    /// What is asked for already leaves with the others of its line, not in a call of its own after them.
+    fn hear_wants(&mut self) {
+        for _ in 0..self.wants.len() {
+            let Ok(want) = self.wants.try_recv() else {
+                break;
+            };
+            self.wanted(want);
         }
     }
 
