@@ -311,7 +311,7 @@ async fn no_removal<'s>(state: &'s State, next: &Config) -> RwLockWriteGuard<'s,
         tracing::warn!(
             path = %path.display(), help = "check the disk, or the server of a network file system",
             "a file is being removed by what the configuration was, and its disk does not answer; the new configuration \
-             counts without waiting for that, and an entry that writes the file makes it again"
+             counts without waiting for that, and an entry that writes the file makes it again, once it is not suspended and has values"
         );
     }
     none_begins

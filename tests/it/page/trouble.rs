@@ -82,7 +82,8 @@ fn what_holds_back_many_is_on_top(browser: &Browser) {
         "next asked",
         "check that the endpoint is reachable",
         "The configuration was not reloaded",
-        "secretsyncd check shows every error with its line",
+        "secretsyncd check --config",
+        "shows every error with its line",
     ] {
         assert!(notices.contains(part), "{part}: {notices}");
     }
