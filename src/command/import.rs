@@ -1,6 +1,6 @@
 //! `import`: manifests in, a configuration out, and a report of every key.
 //!
-//! Nothing that is there already is overwritten.
+//! Nothing that is there already is overwritten, and where something cannot be written, no file is left behind.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
@@ -11,6 +11,7 @@ use std::process::ExitCode;
 use super::{FAILED, print, show};
 use crate::cli::{Import, ReportFormat};
 use crate::import::{self, Options, Output};
+use crate::secret::SecretBytes;
 
 pub(super) fn run(wanted: Import) -> ExitCode {
     let literals = match place_of_literals(wanted.literals) {
@@ -38,40 +39,86 @@ pub(super) fn run(wanted: Import) -> ExitCode {
     } else {
         0
     };
-    match write(&output, literals.as_deref(), wanted.out_dir.as_deref()) {
-        Err(why) => failed(&why),
-        Ok(()) if wanted.out_dir.is_some() => ExitCode::from(ended),
-        Ok(()) => {
-            let whole = output.whole();
-            if whole.len() > LARGEST {
-                show("warning: one file of a configuration may have 1 MiB: use `--out-dir`");
-            }
-            print(&whole, ended)
-        }
+    if report.is_empty() {
+        return failed("there is nothing in the input");
+    }
+    let made = match write(&output, literals.as_deref(), wanted.out_dir.as_deref()) {
+        Err(why) => return failed(&why),
+        Ok(made) => made,
+    };
+    if wanted.out_dir.is_some() {
+        return ExitCode::from(ended);
+    }
+    let whole = output.whole();
+    if whole.len() > LARGEST {
+        show("warning: one file of a configuration may have 1 MiB: use `--out-dir`");
+    }
+    let printed = print(&whole, 0);
+    if printed == ExitCode::SUCCESS {
+        ExitCode::from(ended)
+    } else {
+        take_back(&made);
+        printed
     }
 }
 
 /// What a file of a configuration may have.
 const LARGEST: usize = 1 << 20;
 
-/// All files, or none where one of them is there already.
-fn write(output: &Output, literals: Option<&str>, directory: Option<&Path>) -> Result<(), String> {
+/// A file that is not there yet.
+struct New {
+    path: PathBuf,
+    mode: u32,
+    content: SecretBytes,
+}
+
+/// All files, or none where one of them is there already or cannot be written. What was made is in the answer.
+fn write(
+    output: &Output,
+    literals: Option<&str>,
+    directory: Option<&Path>,
+) -> Result<Vec<PathBuf>, String> {
     let files = directory.map(|directory| files(output, directory));
-    let files = files.transpose()?.unwrap_or_default();
-    if let Some(path) = literals.map(Path::new) {
-        let json = path
-            .extension()
-            .is_some_and(|it| it.eq_ignore_ascii_case("json"));
-        if let Some(values) = output.literals(json) {
-            write_new(path, 0o600, values.expose())?;
+    let mut files = files.unwrap_or_default();
+    let directory = directory.filter(|_| !files.is_empty());
+    if let Some(new) = literals.and_then(|path| values(output, Path::new(path))) {
+        let is_taken = |it: &New| std::path::absolute(&it.path).is_ok_and(|it| it == new.path);
+        if files.iter().any(is_taken) {
+            let path = new.path.display();
+            return Err(format!(
+                "{path} is a file of `--out-dir`: name another one with `--literals`"
+            ));
         }
+        files.push(new);
     }
-    if let Some(directory) = directory.filter(|_| !files.is_empty()) {
+    let mut paths = files.iter().map(|file| &file.path);
+    if let Some(path) = paths.find(|path| path.symlink_metadata().is_ok()) {
+        return Err(exists(path));
+    }
+    if let Some(directory) = directory {
         fs::create_dir_all(directory).map_err(|error| unwritten(directory, &error))?;
     }
-    // What a group may write is no configuration.
-    let mut files = files.iter();
-    files.try_for_each(|(path, text)| write_new(path, 0o640, text.as_bytes()))
+    let mut made = Vec::new();
+    for file in &files {
+        if let Err(why) = write_new(file, &mut made) {
+            take_back(&made);
+            return Err(why);
+        }
+    }
+    Ok(made)
+}
+
+/// What this run made and nobody is to find.
+fn take_back(made: &[PathBuf]) {
+    for path in made {
+        if let Err(error) = fs::remove_file(path) {
+            let path = path.display();
+            let kind = error.kind();
+            show(&format!(
+                "warning: {path} is left behind, it could not be removed: {kind}"
+            ));
+        }
+    }
 }
 
 /// As the configuration names it.
@@ -101,28 +148,40 @@ fn exists(path: &Path) -> String {
     )
 }
 
-fn files(output: &Output, directory: &Path) -> Result<Vec<(PathBuf, String)>, String> {
+fn files(output: &Output, directory: &Path) -> Vec<New> {
     let files = output.files().into_iter();
-    let files: Vec<_> = files
-        .map(|(name, text)| (directory.join(name), text))
-        .collect();
-    match files
-        .iter()
-        .find(|(path, _)| path.symlink_metadata().is_ok())
-    {
-        Some((path, _)) => Err(exists(path)),
-        None => Ok(files),
-    }
+    let files = files.map(|(name, text)| New {
+        path: directory.join(name),
+        // What a group may write is no configuration.
+        mode: 0o640,
+        content: SecretBytes::new(text.into_bytes()),
+    });
+    files.collect()
 }
 
-fn write_new(path: &Path, mode: u32, bytes: &[u8]) -> Result<(), String> {
+/// The file of values that stood in the input, where there are any.
+fn values(output: &Output, path: &Path) -> Option<New> {
+    let json = path
+        .extension()
+        .is_some_and(|it| it.eq_ignore_ascii_case("json"));
+    Some(New {
+        path: path.to_owned(),
+        mode: 0o600,
+        content: output.literals(json)?,
+    })
+}
+
+/// `made` gets it as soon as it is there, whole or not.
+fn write_new(new: &New, made: &mut Vec<PathBuf>) -> Result<(), String> {
+    let path = &new.path;
     let file = OpenOptions::new()
         .write(true)
         .create_new(true)
-        .mode(mode)
+        .mode(new.mode)
         .open(path);
     let written = file.and_then(|mut file| {
-        file.write_all(bytes)?;
+        made.push(path.clone());
+        file.write_all(new.content.expose())?;
         file.sync_all()
     });
     written.map_err(|error| {

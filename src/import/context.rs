@@ -37,8 +37,6 @@ pub(super) enum Known {
     /// It is in the output under this name.
     Converted {
         store: Box<Store>,
-        /// Absent: any.
-        namespaces: Option<Vec<String>>,
     },
     /// It exists under this name.
     Mapped {
@@ -46,6 +44,23 @@ pub(super) enum Known {
         service: Service,
     },
     Refused(Place),
+}
+
+/// The namespaces that may use a store of ESO.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Admits {
+    /// It has no conditions.
+    All,
+    Named(Vec<String>),
+    /// By labels or expressions, too.
+    Unknown,
+}
+
+/// The namespaces that an object's Secrets go to.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Reach<'a> {
+    pub namespaces: &'a [String],
+    pub selectors: &'a [String],
 }
 
 /// What a reference to a store leads to.
@@ -61,6 +76,8 @@ pub(super) struct Context {
     pub options: Options,
     pub kes: Settings,
     pub stores: BTreeMap<StoreId, Known>,
+    /// Of the stores in the input, also of those that one of ours takes the place of.
+    pub admits: RefCell<BTreeMap<StoreId, Admits>>,
     /// The role of a service account, by namespace and name.
     pub roles: BTreeMap<(String, String), String>,
     /// `ClusterExternalSecret`s of the input, by name.
@@ -74,6 +91,8 @@ pub(super) struct Context {
 /// The store of values that stood in the input.
 pub(super) const LITERALS: &str = "literals";
 
+const SELECTED: &str = "the store's conditions do not admit every namespace, and which of those that a selector finds they admit cannot be told here; name the namespaces in `namespaces`, without a selector, or take the conditions away";
+
 impl Context {
     pub(super) fn note(&self, sentence: &'static str) {
         self.notes.borrow_mut().insert(sentence);
@@ -83,35 +102,28 @@ impl Context {
         self.options.cluster.as_deref().unwrap_or("default")
     }
 
-    /// Ours for one of theirs, where the command line says so.
+    /// Ours for one of theirs, where the command line says so. A name with its scope says more than one without.
     pub(super) fn mapped(&self, id: &StoreId) -> Option<&str> {
         let scope = id.namespace.as_deref().unwrap_or("cluster");
         let whole = format!("{scope}/{}", id.name);
-        let mut pairs = self.options.stores.iter();
-        let found = pairs.find(|(theirs, _)| *theirs == whole || *theirs == id.name);
+        let stores = &self.options.stores;
+        let named = |name: &String| stores.iter().find(|(theirs, _)| theirs == name);
+        let found = named(&whole).or_else(|| named(&id.name));
         found.map(|(_, ours)| ours.as_str())
     }
 
-    /// The store that a reference in `namespace` names; where it leads nowhere, that is said at `at`.
-    pub(super) fn choose(&self, id: &StoreId, namespaces: &[String], at: &Field) -> Option<Chosen> {
+    /// The store that a reference names; where it leads nowhere, that is said at `at`.
+    pub(super) fn choose(&self, id: &StoreId, reach: Reach<'_>, at: &Field) -> Option<Chosen> {
+        self.found(id, at).filter(|_| self.admitted(id, reach, at))
+    }
+
+    fn found(&self, id: &StoreId, at: &Field) -> Option<Chosen> {
         match self.stores.get(id) {
-            Some(Known::Converted {
-                store,
-                namespaces: open,
-            }) => {
-                let closed = namespaces
-                    .iter()
-                    .any(|it| open.as_ref().is_some_and(|open| !open.contains(it)));
-                if closed {
-                    at.refuse("the store's conditions do not admit this namespace");
-                    return None;
-                }
-                Some(Chosen {
-                    name: store.name.clone(),
-                    service: store.service,
-                    prefix: store.prefix.is_some(),
-                })
-            }
+            Some(Known::Converted { store }) => Some(Chosen {
+                name: store.name.clone(),
+                service: store.service,
+                prefix: store.prefix.is_some(),
+            }),
             Some(Known::Mapped { name, service }) => Some(chosen(name, *service)),
             Some(Known::Refused(place)) => {
                 at.refuse(format!(
@@ -126,6 +138,27 @@ impl Context {
                 }
                 ours.map(|ours| chosen(ours, Service::SecretsManager))
             }
+        }
+    }
+
+    /// Whether ESO let these namespaces use the store, as far as that can be told.
+    fn admitted(&self, id: &StoreId, reach: Reach<'_>, at: &Field) -> bool {
+        let all = self.admits.borrow();
+        let closed = |open: &[String]| reach.namespaces.iter().any(|it| !open.contains(it));
+        match all.get(id) {
+            Some(Admits::Named(_) | Admits::Unknown) if !reach.selectors.is_empty() => {
+                at.refuse(SELECTED);
+                false
+            }
+            Some(Admits::Named(open)) if closed(open) => {
+                at.refuse("the store's conditions do not admit this namespace");
+                false
+            }
+            Some(Admits::Unknown) => {
+                at.warn("whether the store's conditions admit the namespace cannot be told here: look whether ESO delivers there");
+                true
+            }
+            None | Some(Admits::All | Admits::Named(_)) => true,
         }
     }
 

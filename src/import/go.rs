@@ -5,9 +5,11 @@
 
 mod calls;
 mod read;
+mod value;
 
 use self::calls::call;
 use self::read::{Operand, Reader};
+use self::value::{Shape, Source, Value};
 use super::jinja::{self, Converted, Draft, refused};
 
 /// Which of ESO's two engines a template is for.
@@ -43,7 +45,7 @@ pub(super) fn convert(text: &str, of: Of) -> Result<Converted, String> {
             draft.text(before);
             break;
         }
-        let length = action_length(tag).ok_or_else(|| refused(tag, "this has no `}}`"))?;
+        let length = action_length(tag).ok_or("a `{{` in it has no `}}`")?;
         let action = &tag[..length];
         let inner = &action[2..length - 2];
         let (inner, trims_before) = match inner.strip_prefix('-') {
@@ -117,38 +119,13 @@ fn action_of(inner: &str, of: Of, (draft, warnings): Out<'_>) -> Result<(), Stri
     if value.shape == Shape::Json {
         return Err("what this gives is no text".to_owned());
     }
+    match value.source {
+        Source::Constant => return draft.constant(&value.text),
+        Source::Mixed => draft.keep_text(),
+        Source::Lookup | Source::Keys => {}
+    }
     draft.expression(&value.text);
     Ok(())
-}
-
-/// An expression of ours.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Value {
-    text: String,
-    shape: Shape,
-    /// Nothing but one key.
-    is_lookup: bool,
-    literal: Option<String>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Shape {
-    Text,
-    /// The whole of what was in a JSON text.
-    Json,
-    /// Something in there, probably a text; where it is none, rendering says so.
-    Member,
-}
-
-impl Value {
-    fn text(text: impl Into<String>) -> Self {
-        Self {
-            text: text.into(),
-            shape: Shape::Text,
-            is_lookup: false,
-            literal: None,
-        }
-    }
 }
 
 type Warnings<'a> = &'a mut Vec<&'static str>;
@@ -160,7 +137,7 @@ fn evaluate(pipeline: &[Vec<Operand>], of: Of, warnings: Warnings<'_>) -> Result
         piped = Some(value);
     }
     let value = piped.ok_or("there is nothing in it")?;
-    if of == Of::Entry(Engine::V1) && value.is_lookup {
+    if of == Of::Entry(Engine::V1) && value.source == Source::Lookup {
         return Err(
             "engine v1 writes bytes as numbers here: only `.key | toString` is converted"
                 .to_owned(),
@@ -208,12 +185,12 @@ fn engine_v1(
         ([one], None) => operand(one, of, warnings)?,
         (_, _) => return Err("only `.key | toString` is converted of engine v1".to_owned()),
     };
-    if name != "toString" || !subject.is_lookup {
+    if name != "toString" || subject.source != Source::Lookup {
         return Err("only `.key | toString` is converted of engine v1".to_owned());
     }
     warnings.push("`toString` of engine v1 is left out: values are text here");
     Ok(Value {
-        is_lookup: false,
+        source: Source::Keys,
         ..subject
     })
 }
@@ -256,28 +233,25 @@ fn member(value: &Value, step: &str) -> Result<Value, String> {
     };
     Ok(Value {
         shape: Shape::Member,
-        ..Value::text(text)
+        ..Value::text(text, Source::of([value]))
     })
 }
 
 fn looked_up(key: &str) -> Value {
-    Value {
-        is_lookup: true,
-        ..Value::text(jinja::lookup(key))
-    }
+    Value::text(jinja::lookup(key), Source::Lookup)
 }
 
 fn operand(operand: &Operand, of: Of, warnings: Warnings<'_>) -> Result<Value, String> {
     match operand {
         Operand::Text(text) => Ok(Value {
             literal: Some(text.clone()),
-            ..Value::text(jinja::string(text))
+            ..Value::text(jinja::string(text), Source::Constant)
         }),
-        Operand::Number(number) => Ok(Value::text(number.clone())),
+        Operand::Number(number) => Ok(Value::text(number.clone(), Source::Constant)),
         Operand::Dot => Err("`.` as a whole is not converted".to_owned()),
         Operand::Word(name) => call(name, &[], warnings),
         Operand::Field(names) => match (names.as_slice(), of) {
-            ([name], Of::Name) if name == "value" => Ok(Value::text("value")),
+            ([name], Of::Name) if name == "value" => Ok(Value::text("value", Source::Keys)),
             (_, Of::Name) => Err("a `rewrite` knows nothing but `.value`".to_owned()),
             ([name], Of::Entry(_)) => Ok(looked_up(name)),
             (_, Of::Entry(_)) => Err(

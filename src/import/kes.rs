@@ -21,6 +21,11 @@ pub(super) fn read(object: &Object<'_>, cx: &Context) -> Option<Entry> {
     status(object.map);
     let namespace = super::namespace_of(object, cx);
     let spec = spec(object)?;
+    if cx.kes.of == settings::Of::Several {
+        spec.leave_rest("not looked at: the object is refused above");
+        object.refuse(settings::TORN);
+        return None;
+    }
     if !served(spec, &namespace, cx) {
         return None;
     }
@@ -79,7 +84,9 @@ fn served(spec: Map<'_>, namespace: &str, cx: &Context) -> bool {
     let controller = spec.get("controllerId");
     let others = controller.filter(|field| {
         let id = field.text().unwrap_or_default();
-        cx.kes.found && !id.is_empty() && id != cx.kes.instance.as_deref().unwrap_or_default()
+        cx.kes.of != settings::Of::Nobody
+            && !id.is_empty()
+            && id != cx.kes.instance.as_deref().unwrap_or_default()
     });
     if let Some(field) = others {
         field.warn("not converted: INSTANCE_ID says that another KES serves it");

@@ -13,34 +13,48 @@ pub(super) fn convert(text: &str) -> Result<Converted, String> {
     let mut draft = Draft::default();
     let mut rest = text;
     let mut warnings = Vec::new();
-    while let Some(at) = rest.find("<%") {
+    while let Some((at, length)) = next_code(rest) {
         let (before, tag) = rest.split_at(at);
-        piece(&mut draft, before)?;
-        let end = tag
-            .find("%>")
-            .ok_or_else(|| refused(tag, "this has no `%>`"))?;
-        let code = &tag[..end + 2];
-        let inner = tag[2..end]
-            .strip_prefix('=')
-            .ok_or_else(|| refused(code, CODE))?;
-        let expression = expression(inner.trim()).ok_or_else(|| refused(code, CODE))?;
-        draft.expression(&expression);
-        rest = &tag[end + 2..];
+        draft.text(before);
+        let (code, after) = tag.split_at(length);
+        let inner = code
+            .strip_prefix("<%=")
+            .and_then(|it| it.strip_suffix("%>"));
+        let lookup = inner.and_then(|inner| expression(inner.trim()));
+        draft.expression(&lookup.ok_or_else(|| refused(code, CODE))?);
+        rest = after;
         warnings = vec![
             "KES read values as ASCII here and a missing key as nothing; here they are UTF-8 and a missing key is an error",
         ];
     }
-    piece(&mut draft, rest)?;
+    draft.text(rest);
     draft.finish(warnings)
 }
 
-/// `${x}` is code for lodash, too.
-fn piece(draft: &mut Draft, text: &str) -> Result<(), String> {
-    if let Some(at) = text.find("${") {
-        return Err(refused(&text[at..], CODE));
+/// Where it begins, and how long it is.
+fn next_code(text: &str) -> Option<(usize, usize)> {
+    let last = text.rfind("%>").max(text.rfind('}'))?;
+    let mut begins = text[..last].match_indices(['<', '$']);
+    begins.find_map(|(at, _)| Some((at, code_length(&text[at..])?)))
+}
+
+/// Of `<% x %>` and of `${x}`, in which a backslash hides what follows. What does not end is text for lodash, and so may
+/// be a value.
+fn code_length(tag: &str) -> Option<usize> {
+    if let Some(inner) = tag.strip_prefix("<%") {
+        return inner.find("%>").map(|end| end + 4);
     }
-    draft.text(text);
-    Ok(())
+    let mut chars = tag.strip_prefix("${")?.char_indices();
+    while let Some((at, c)) = chars.next() {
+        if c == '}' {
+            return Some(at + 3);
+        }
+        let ends_line = |(_, c): (usize, char)| "\n\r\u{2028}\u{2029}".contains(c);
+        if c == '\\' && chars.next().is_none_or(ends_line) {
+            return None;
+        }
+    }
+    None
 }
 
 fn expression(code: &str) -> Option<String> {
@@ -126,6 +140,29 @@ mod tests {
     }
 
     #[test]
+    fn what_does_not_end_is_text() {
+        for text in [
+            "My Pass${x",
+            "My Pass<%= data.a",
+            "My %> Pass<%",
+            "<%> My Pass",
+            "${My\\} Pass",
+            "${My\\\n} Pass",
+            "$<{My Pass}",
+        ] {
+            let converted = convert(text).unwrap();
+            assert_eq!(converted.literal.as_deref(), Some(text));
+        }
+        let both = convert("My ${Pass <%= data.key %>").unwrap();
+        assert_eq!(both.text, "My ${Pass {{ key }}");
+        assert!(both.keeps_text && !convert("<%= data.a %>:<%= data.b %>").unwrap().keeps_text);
+        // The first end of the first beginning counts.
+        for code in ["My ${Pass <%= data.key %>}", "My <%Pass <%= data.key %>"] {
+            assert_eq!(convert(code).unwrap_err(), CODE);
+        }
+    }
+
+    #[test]
     fn code_is_refused_with_its_text() {
         for theirs in [
             "<% if (x) { %>",
@@ -137,7 +174,6 @@ mod tests {
             "<%= JSON.parse(data.a) %>",
             "<%= data.length %>",
             "<%= Buffer.from(data.a) %>",
-            "<%= data.a",
             "<%%= x %>",
         ] {
             let refused = convert(theirs).unwrap_err();

@@ -56,7 +56,8 @@ impl Output {
             *count += 1;
             let name = match *count {
                 1 => format!("{}.toml", part.scope),
-                count => format!("{}-part{count}.toml", part.scope),
+                // No namespace has a dot in its name, so that none has this file.
+                count => format!("{}.part{count}.toml", part.scope),
             };
             files.push((name, headed(&part.text)));
         }

@@ -52,7 +52,7 @@ pub struct Count {
 #[derive(Debug, Default)]
 pub struct Report {
     pub(super) rows: Vec<Row>,
-    /// What is true of the run, each a warning.
+    /// What is true of everything here, whatever the input says of it: no key's, and no reason to stop.
     pub(super) notes: Vec<String>,
 }
 
@@ -128,10 +128,7 @@ impl Row {
 
 impl Report {
     pub fn count(&self) -> Count {
-        let mut all = Count {
-            warned: self.notes.len(),
-            ..Count::default()
-        };
+        let mut all = Count::default();
         for row in self.rows.iter().map(Row::count) {
             all.exact += row.exact;
             all.noted += row.noted;
@@ -139,6 +136,11 @@ impl Report {
             all.refused += row.refused;
         }
         all
+    }
+
+    /// There was no object at all, of whatever kind.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
     }
 
     fn objects(&self, which: impl Fn(&Became) -> bool) -> usize {
@@ -154,7 +156,7 @@ impl Report {
             }
         }
         for note in &self.notes {
-            let _ = writeln!(out, "warning: {note}");
+            let _ = writeln!(out, "note: {note}");
         }
         let _ = writeln!(
             out,
@@ -175,7 +177,7 @@ impl Report {
         let count = self.count();
         let report = json!({
             "objects": rows,
-            "warnings": self.notes,
+            "notes": self.notes,
             "keys": count_json(count),
         });
         format!("{report:#}\n")

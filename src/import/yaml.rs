@@ -4,12 +4,19 @@
 //! Aliases are refused rather than followed, so that nothing grows; the library's own text, which may quote the file,
 //! is never used.
 
+use std::collections::HashSet;
+use std::hash::{BuildHasher as _, RandomState};
+
 use granit_parser::{Event, Parser, ScalarStyle, Tag};
 
 use super::tree::{Field, Node, Shape};
 
 /// Mappings and lists within one another.
 const DEEPEST: usize = 100;
+
+/// Of more keys than these their hashes are kept: a mapping of hundreds of thousands would take minutes, were each compared
+/// with each.
+const FEW: usize = 32;
 
 /// Why a text is no YAML that can be converted, and where: both counted from 1.
 #[derive(Debug, PartialEq, Eq)]
@@ -37,6 +44,8 @@ enum Open {
         line: u32,
         fields: Vec<Field>,
         key: Option<(Box<str>, u32)>,
+        /// Hashes of the keys, once they are many.
+        seen: HashSet<u64>,
     },
 }
 
@@ -46,6 +55,7 @@ struct Builder<'s> {
     done: Option<Node>,
     /// So many more values may come.
     left: usize,
+    hashes: RandomState,
 }
 
 /// All documents, with `left` less by what they hold.
@@ -61,6 +71,7 @@ pub(super) fn documents(source: &str, left: &mut usize) -> Result<Vec<Document>,
         open: Vec::new(),
         done: None,
         left: *left,
+        hashes: RandomState::new(),
     };
     let mut documents = Vec::new();
     let mut number: u32 = 0;
@@ -87,6 +98,21 @@ pub(super) fn documents(source: &str, left: &mut usize) -> Result<Vec<Document>,
     }
     *left = builder.left;
     Ok(documents)
+}
+
+fn is_there(
+    fields: &[Field],
+    (seen, hashes): (&mut HashSet<u64>, &RandomState),
+    key: &str,
+) -> bool {
+    let among = || fields.iter().any(|field| *field.key == *key);
+    if fields.len() < FEW {
+        return among();
+    }
+    if seen.is_empty() {
+        seen.extend(fields.iter().map(|field| hashes.hash_one(&*field.key)));
+    }
+    !seen.insert(hashes.hash_one(key)) && among()
 }
 
 fn place(number: usize) -> u32 {
@@ -149,6 +175,7 @@ impl Builder<'_> {
                 line: at.0,
                 fields: Vec::new(),
                 key: None,
+                seen: HashSet::new(),
             };
             self.begin(map, (at, tag.as_deref(), "map"))
         } else if matches!(event, Event::SequenceEnd | Event::MappingEnd) {
@@ -159,7 +186,9 @@ impl Builder<'_> {
     }
 
     fn scalar(&mut self, text: &str, plain: bool, at: At) -> Result<(), Broken> {
-        if let Some(Open::Map { fields, key, .. }) = self.open.last_mut()
+        if let Some(Open::Map {
+            fields, key, seen, ..
+        }) = self.open.last_mut()
             && key.is_none()
         {
             let lower = text.to_ascii_lowercase();
@@ -171,7 +200,7 @@ impl Builder<'_> {
             {
                 return broken(at, "Kubernetes takes this key for no text: it needs quotes");
             }
-            if fields.iter().any(|field| *field.key == *text) {
+            if is_there(fields, (seen, &self.hashes), text) {
                 let fact = if self.is_template(at) {
                     "this looks like a Helm template; render it first with `helm template`"
                 } else {

@@ -3,6 +3,8 @@
 mod accounted;
 mod broken;
 mod delivered;
+mod settings;
+mod values;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -156,15 +158,43 @@ fn values_go_to_their_own_file_or_nowhere() {
     }
 }
 
-#[test]
-fn what_the_input_does_not_say_is_supplied_or_refused() {
-    let home = Home::new();
-    let manifest = "apiVersion: kubernetes-client.io/v1
+/// It says neither namespace nor region.
+const NAMELESS: &str = "apiVersion: kubernetes-client.io/v1
 kind: ExternalSecret
 metadata: {name: db}
 spec: {backendType: secretsManager, data: [{key: a, name: a}]}
 ";
-    home.write("m.yaml", manifest);
+
+#[test]
+fn only_what_is_warned_of_a_key_is_an_error_with_strict() {
+    let home = Home::new();
+    home.write("m.yaml", NAMELESS);
+    let supplied = ["--namespace", "app", "--region", "eu-west-1"];
+    let done = home.finish(&[&["import", "m.yaml"][..], &supplied].concat());
+    // What is true of every entry is no reason to stop; a key's warning is, with `--strict`, and the output is the same.
+    let strict = home.finish(&[&["import", "m.yaml", "--strict"][..], &supplied].concat());
+    assert!(strict.stderr.contains("note: "), "{}", strict.stderr);
+    assert_eq!((strict.code, &strict.stdout), (Some(0), &done.stdout));
+    home.write(
+        "w.yaml",
+        NAMELESS.replace("{backendType", "{vaultRole: x, backendType"),
+    );
+    for (more, code) in [
+        (&["import", "w.yaml"][..], 0),
+        (&["import", "w.yaml", "--strict"], 1),
+    ] {
+        let warned = home.finish(&[more, &supplied].concat());
+        assert_eq!(warned.code, Some(code), "{}", warned.stderr);
+        assert!(warned.stdout.contains("[secrets.\"app/db\"]"));
+    }
+    let nothing = home.finish(&["import", "/dev/null"]);
+    assert!(nothing.code == Some(1) && nothing.stderr.contains("nothing in the input"));
+}
+
+#[test]
+fn what_the_input_does_not_say_is_supplied_or_refused() {
+    let home = Home::new();
+    home.write("m.yaml", NAMELESS);
     let done = home.finish(&["import", "m.yaml"]);
     assert_eq!((done.code, &*done.stdout), (Some(1), ""), "{}", done.stderr);
     assert!(done.stderr.contains("--namespace"), "{}", done.stderr);
@@ -181,9 +211,6 @@ spec: {backendType: secretsManager, data: [{key: a, name: a}]}
         done.stdout.contains("[secrets.\"app/db\"]")
             && done.stdout.contains("[stores.\"kes/eu-west-1\".")
     );
-    // Warnings are errors with `--strict`, and the output is the same.
-    let strict = home.finish(&[&["import", "m.yaml", "--strict"][..], &supplied].concat());
-    assert_eq!((strict.code, strict.stdout), (Some(1), done.stdout));
     let mapped = home.finish(
         &[
             &["import", "m.yaml", "--store", "kes/eu-west-1=ours"][..],

@@ -1,6 +1,6 @@
 //! `ClusterExternalSecret`: one entry, a Secret in many namespaces.
 
-use super::super::context::Context;
+use super::super::context::{Context, Reach};
 use super::super::draft::{Entry, Target};
 use super::super::object::Object;
 use super::super::texts;
@@ -37,7 +37,10 @@ pub(in crate::import) fn read(object: &Object<'_>, cx: &Context) -> Option<Entry
         cx,
         version: object.version,
         namespace: None,
-        namespaces: &namespaces,
+        reach: Reach {
+            namespaces: &namespaces,
+            selectors: &selectors,
+        },
         secret: name,
         copied: &copied,
     };

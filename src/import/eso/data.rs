@@ -320,7 +320,6 @@ fn merge(field: &Field) -> Option<Rewrite> {
     );
     let policies = [("Strict", "strict"), ("IgnoreNotFound", "ignore_not_found")];
     let priority_policy = choice("priorityPolicy", &policies);
-    field.warn("numbers keep their spelling here, in ESO they are written anew");
     Some(Rewrite::Merge {
         into: map
             .text("into")

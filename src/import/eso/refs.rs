@@ -1,6 +1,6 @@
 //! References to stores.
 
-use super::super::context::{Chosen, Context, StoreId};
+use super::super::context::{Chosen, Context, Reach, StoreId};
 use super::super::tree::{Field, Map};
 
 /// Where a reference stands.
@@ -9,8 +9,7 @@ pub(super) struct Scope<'a> {
     pub cx: &'a Context,
     /// Of the object that refers; absent: of the whole cluster.
     pub namespace: Option<&'a str>,
-    /// Where its Secrets are, as far as that is known.
-    pub namespaces: &'a [String],
+    pub reach: Reach<'a>,
 }
 
 /// `secretStoreRef`, or `storeRef` of one item.
@@ -39,7 +38,7 @@ pub(super) fn chosen(field: &Field, scope: Scope<'_>) -> Option<Chosen> {
     let name = name.to_owned();
     scope
         .cx
-        .choose(&StoreId { namespace, name }, scope.namespaces, at)
+        .choose(&StoreId { namespace, name }, scope.reach, at)
 }
 
 /// `sourceRef` of one item: the outer `None` when it is refused.

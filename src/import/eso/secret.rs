@@ -1,6 +1,6 @@
 //! `ExternalSecret`.
 
-use super::super::context::Context;
+use super::super::context::{Context, Reach};
 use super::super::draft::Entry;
 use super::super::object::Object;
 use super::super::tree::{Field, Map};
@@ -29,7 +29,10 @@ pub(in crate::import) fn read(object: &Object<'_>, cx: &Context) -> Option<Entry
         cx,
         version: object.version,
         namespace: Some(&namespace),
-        namespaces: &namespaces,
+        reach: Reach {
+            namespaces: &namespaces,
+            selectors: &[],
+        },
         secret: object.name,
         copied: &metadata,
     };

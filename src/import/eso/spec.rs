@@ -1,6 +1,6 @@
 //! What an `ExternalSecret` and the one inside of a `ClusterExternalSecret` have in common.
 
-use super::super::context::Context;
+use super::super::context::{Context, Reach};
 use super::super::draft::{Entry, Target};
 use super::super::interval::{self, Interval};
 use super::super::object::Metadata;
@@ -16,7 +16,7 @@ pub(super) struct Place<'a, 't> {
     pub version: &'a str,
     /// Of the object; absent: of the whole cluster.
     pub namespace: Option<&'a str>,
-    pub namespaces: &'a [String],
+    pub reach: Reach<'a>,
     /// The name of the Secret unless the spec says.
     pub secret: &'a str,
     pub copied: &'a Metadata<'t>,
@@ -31,7 +31,7 @@ pub(super) fn read(spec: Map<'_>, entry: &mut Entry, at: &Place<'_, '_>) -> Targ
     let scope = Scope {
         cx: at.cx,
         namespace: at.namespace,
-        namespaces: at.namespaces,
+        reach: at.reach,
     };
     let reference = spec.get("secretStoreRef");
     let store = reference.and_then(|field| refs::chosen(field, scope));

@@ -1,6 +1,6 @@
 //! `SecretStore` and `ClusterSecretStore`, of AWS.
 
-use super::super::context::{Context, Known, StoreId};
+use super::super::context::{Admits, Context, Known, StoreId};
 use super::super::draft::{Service, Store};
 use super::super::object::Object;
 use super::super::texts;
@@ -32,7 +32,9 @@ pub(in crate::import) fn read(
         object.lacks("spec");
         return (id, Known::Refused(object.place.clone()));
     };
-    let namespaces = conditions(spec);
+    let admits = conditions(spec);
+    // Of two of one name the first one counts.
+    cx.admits.borrow_mut().entry(id.clone()).or_insert(admits);
     if let Some(field) = spec.get("refreshInterval") {
         field.note("how often ESO looks at the store itself");
     }
@@ -57,7 +59,7 @@ pub(in crate::import) fn read(
         return (id, Known::Refused(object.place.clone()));
     };
     let store = Box::new(store(aws, name, (namespace.as_deref(), cx)));
-    (id, Known::Converted { store, namespaces })
+    (id, Known::Converted { store })
 }
 
 fn provider<'t>(spec: Map<'t>, object: &Object<'_>) -> Option<Map<'t>> {
@@ -136,11 +138,18 @@ fn region(aws: Map<'_>, cx: &Context) -> Option<String> {
     supplied
 }
 
-/// The namespaces that may use the store, where that can be told by name.
-fn conditions(spec: Map<'_>) -> Option<Vec<String>> {
-    let field = spec.get("conditions")?;
+/// One of them has to admit a namespace; one that says nothing admits none.
+fn conditions(spec: Map<'_>) -> Admits {
+    let Some(field) = spec.get("conditions") else {
+        return Admits::All;
+    };
+    let conditions = field.maps();
+    field.warn(ACCESS);
+    if conditions.is_empty() {
+        return Admits::All;
+    }
     let mut named = Some(Vec::new());
-    for condition in field.maps() {
+    for condition in conditions {
         for inner in condition.fields() {
             match &*inner.key {
                 "namespaces" => {
@@ -157,8 +166,7 @@ fn conditions(spec: Map<'_>) -> Option<Vec<String>> {
             }
         }
     }
-    field.warn(ACCESS);
-    named.filter(|named| !named.is_empty())
+    named.map_or(Admits::Unknown, Admits::Named)
 }
 
 /// The first key of a list of mappings, for what is said of all.

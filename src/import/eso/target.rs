@@ -119,9 +119,11 @@ fn copy(metadata: &Metadata<'_>, target: &mut Target) {
         };
         for (field, text) in texts {
             if is_tools(&field.key) {
-                field.warn("not copied to the Secret, as ESO does: it is another tool's");
+                field.warn(
+                    "ESO copies it to the Secret; here it is left out, since it is another tool's",
+                );
             } else {
-                field.warn("copied to the Secret, as ESO does without a template");
+                field.exact();
                 copied.insert(field.key.to_string(), (*text).to_owned());
             }
         }

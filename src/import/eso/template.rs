@@ -3,7 +3,7 @@
 use super::super::context;
 use super::super::draft::{Entry, Target};
 use super::super::go::{self, Engine, Of};
-use super::super::jinja::Converted;
+use super::super::jinja::{Converted, TEXT_STANDS};
 use super::super::tree::{Field, Map};
 use super::target::Usual;
 
@@ -99,6 +99,9 @@ fn one(
 ) {
     let key = field.key.to_string();
     let Some(literal) = converted.literal.filter(|text| !text.is_empty()) else {
+        if converted.keeps_text {
+            field.warn(TEXT_STANDS);
+        }
         context::template(entry).data.insert(key, converted.text);
         return;
     };

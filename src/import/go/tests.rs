@@ -50,7 +50,7 @@ fn what_is_converted_renders_as_in_eso() {
             "{{ .user | replace \"p\" \"q\" | trimPrefix \"a\" | trimSuffix \"q\" }}",
             "q",
         ),
-        ("{{ .empty | default \"none\" }}", "none"),
+        ("{{ .empty | default .user }}", "app"),
         ("{{ `{{ .x }}` }} {{ \"{{\" }}", "{{ .x }} {{"),
         ("{ {{ .user }} } {% {# }}", "{ app } {% {# }}"),
         ("{\"a\":\"{{.user}}\"}{{ .data }}", "{\"a\":\"app\"}d"),
@@ -81,17 +81,16 @@ fn the_rest_is_refused_with_its_text() {
         "{{ randAlphaNum 8 }}",
         "{{ printf \"%d\" .a }}",
         "{{ printf \"%s\" .a .b }}",
-        "{{ .a",
-        "{{ \"\\x41\" }}",
         "{{ (.a }}",
         "{{ .a | pemToPkcs12 }}",
         "{{ }}",
         "{{ .a\"b\" }}",
     ] {
         let why = convert(theirs, V2).unwrap_err();
-        let quoted = theirs.get(..7).unwrap_or(theirs);
+        let quoted = theirs.get(..5).unwrap_or(theirs);
         assert!(why.contains(quoted), "{theirs}: {why}");
     }
+    assert!(convert("{{ \"\\x41\" }}", V2).is_err());
     let bomb = format!("{{{{ {} }}}}", "(".repeat(100_000));
     assert!(convert(&bomb, V2).is_err());
 }
@@ -130,4 +129,76 @@ fn what_asks_nothing_is_a_literal() {
     );
     assert_eq!(convert("{{ .a }}", V2).unwrap().literal, None);
     assert_eq!(convert("{{ .a | upper }}", V2).unwrap().literal, None);
+}
+
+/// Whatever functions make of it.
+#[test]
+fn what_is_made_of_text_alone_is_a_literal() {
+    for (theirs, value) in [
+        ("{{ \"My Pass\" | b64enc }}", "TXkgUGFzcw=="),
+        ("{{ \"My Pass\" | quote }}!", "\"My Pass\"!"),
+        (
+            "{{ printf \"%s, %s\" \"My Pass\" (`Two` | upper) }}",
+            "My Pass, TWO",
+        ),
+        ("{{ printf \"My Pass\" }}", "My Pass"),
+        ("{{ \"\" | default \"My Pass\" | lower }}", "my pass"),
+        (
+            "{{ (\"{\\\"a\\\":\\\"My Pass\\\"}\" | fromJson).a }}",
+            "My Pass",
+        ),
+        ("{{ 4711 }}", "4711"),
+    ] {
+        let converted = convert(theirs, V2).unwrap();
+        assert_eq!(converted.literal.as_deref(), Some(value), "{theirs}");
+        assert!(!converted.keeps_text, "{theirs}");
+    }
+    let line = convert("{{ htpasswd \"Ann B\" \"My Pass\" }}", V2).unwrap();
+    assert!(line.literal.unwrap().starts_with("Ann B:$2"));
+    let binary = convert("{{ \"/w==\" | b64dec }}", V2).unwrap_err();
+    assert!(
+        binary.contains("cannot be computed") && !binary.contains("/w"),
+        "{binary}"
+    );
+}
+
+#[test]
+fn a_value_beside_a_lookup_is_refused_unquoted_and_text_is_told() {
+    for theirs in [
+        "{{ .a | default \"My Pass\" }}",
+        "{{ .a | default 4711 }}",
+        "{{ .a | default (\"My Pass\" | lower) }}",
+        "{{ htpasswd .a \"My Pass\" }}",
+        "{{ printf \"%s:%s\" .a \"My Pass\" }}",
+        "{{ \"My Pass\" | printf \"%s:%s\" .a }}",
+        "{{ \"My Pass\" | trimPrefix .a }}",
+    ] {
+        let why = convert(theirs, V2).unwrap_err();
+        assert!(why.contains("a value stands here"), "{theirs}: {why}");
+        assert!(!why.contains("Pass"), "{why}");
+    }
+    for unquoted in [
+        "x{{My Pass",
+        "{{ .a | unknown \"My Pass\" }}",
+        "{{ .a '\"' \"My Pass\" '\"' }}",
+        "{{/* it's \" */ \"My Pass\" \"}}",
+        "{{My Pass {{ .a }}",
+    ] {
+        let why = convert(unquoted, V2).unwrap_err();
+        assert!(!why.contains("Pass"), "{why}");
+    }
+    for (theirs, keeps) in [
+        ("{{ printf \"My %s\" .a }}", true),
+        ("{{ .a | replace \"x\" \"My Pass\" | b64enc }}", true),
+        ("{{ htpasswd \"Ann B\" .a }}", true),
+        ("{{ \"My Pass\" | b64enc }}:{{ .a }}", true),
+        ("My Pass {{ .a }}", true),
+        (
+            "{{ .a }}:{{ printf \"%s:%s\" .a .b | replace \"-\" \"_\" | indent 2 }}",
+            false,
+        ),
+        ("{{ .a | default \"\" }}", false),
+    ] {
+        assert_eq!(convert(theirs, V2).unwrap().keeps_text, keeps, "{theirs}");
+    }
 }

@@ -13,8 +13,9 @@ use super::super::words::quoted;
 
 #[derive(Clone, Debug, Default)]
 pub(in crate::import) struct Settings {
-    /// Whether there were any of KES.
-    pub found: bool,
+    pub of: Of,
+    /// Of the Deployment that was read.
+    environment: Option<Environment>,
     pub region: Option<String>,
     pub interval: Option<String>,
     /// Nothing is polled.
@@ -32,6 +33,19 @@ pub(in crate::import) struct Settings {
     secret: Option<KeySource>,
     token: Option<KeySource>,
 }
+
+/// Whose these are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::import) enum Of {
+    #[default]
+    Nobody,
+    OneKes,
+    /// Nobody can say which of them an object was served by.
+    Several,
+}
+
+/// Names, values, and whether they are elsewhere; in order.
+type Environment = Vec<(String, Option<String>, bool)>;
 
 #[derive(Clone, Debug, Default)]
 struct Endpoints {
@@ -99,12 +113,18 @@ pub(in crate::import) fn of_deployment(object: &Object<'_>, cx: &mut Context) ->
         }
         any = true;
         let namespace = object.namespace.unwrap_or("default");
-        if let Some(env) = container.get("env") {
-            for map in env.maps() {
-                if let Some(variable) = listed(map, env, namespace) {
-                    take(&variable, whose, cx);
-                }
-            }
+        let env = container.get("env");
+        let maps = env.map(|env| (env, env.maps()));
+        let variables = maps.into_iter().flat_map(|(env, maps)| {
+            let maps = maps.into_iter();
+            maps.filter_map(move |map| listed(map, env, namespace))
+        });
+        let variables: Vec<Variable<'_>> = variables.collect();
+        if whose == Whose::Kes && is_another(&variables, cx) {
+            object.refuse(TORN);
+        }
+        for variable in &variables {
+            take(variable, whose, cx);
         }
         if let Some(field) = container.get("envFrom") {
             field.warn_whole("what these variables are is not in the Deployment; give their values by the command line");
@@ -117,6 +137,25 @@ pub(in crate::import) fn of_deployment(object: &Object<'_>, cx: &mut Context) ->
         finish(cx);
     }
     any
+}
+
+pub(super) const TORN: &str =
+    "the input has settings of more than one KES; convert what belongs to each by itself";
+
+/// Whether a Deployment before this one had other settings.
+fn is_another(variables: &[Variable<'_>], cx: &mut Context) -> bool {
+    let own = variables.iter().map(|it| {
+        let value = it.value.map(str::to_owned);
+        (it.name.to_owned(), value, it.secret.is_some())
+    });
+    let mut own: Environment = own.collect();
+    own.sort();
+    let before = cx.kes.environment.get_or_insert_with(|| own.clone());
+    let another = *before != own;
+    if another {
+        cx.kes.of = Of::Several;
+    }
+    another
 }
 
 fn containers(map: Map<'_>) -> Option<&Field> {
@@ -261,37 +300,44 @@ fn take(variable: &Variable<'_>, whose: Whose, cx: &mut Context) {
         eso(variable, &mut cx.kes.eso);
         return;
     }
-    cx.kes.found = true;
     let settings = &mut cx.kes;
-    match variable.name {
-        "AWS_ACCESS_KEY_ID" => key(variable, "AWS_ACCESS_KEY_ID", &mut settings.id),
-        "AWS_SECRET_ACCESS_KEY" => key(variable, "AWS_SECRET_ACCESS_KEY", &mut settings.secret),
-        "AWS_SESSION_TOKEN" => key(variable, "AWS_SESSION_TOKEN", &mut settings.token),
+    if settings.of == Of::Nobody {
+        settings.of = Of::OneKes;
+    }
+    let agreed = match variable.name {
+        "POLLER_INTERVAL_MILLISECONDS" => poller(variable, &mut settings.interval),
+        "WATCHED_NAMESPACES" => watched(variable, &mut settings.watched),
         "AWS_REGION" | "AWS_DEFAULT_REGION" => text(variable, &mut settings.region),
         "AWS_INTERMEDIATE_ROLE_ARN" => text(variable, &mut settings.hop),
         "AWS_STS_ENDPOINT" => text(variable, &mut settings.sts_endpoint),
         "AWS_SM_ENDPOINT" => {
-            text(variable, &mut settings.manager_endpoint);
             variable.warn(NO_EFFECT);
+            text(variable, &mut settings.manager_endpoint)
         }
         "AWS_SSM_ENDPOINT" => {
-            text(variable, &mut settings.parameter_endpoint);
             variable.warn(NO_EFFECT);
+            text(variable, &mut settings.parameter_endpoint)
         }
         "INSTANCE_ID" => text(variable, &mut settings.instance),
-        "POLLER_INTERVAL_MILLISECONDS" => poller(variable, settings),
+        _ => {
+            others(variable, settings);
+            true
+        }
+    };
+    if !agreed {
+        settings.of = Of::Several;
+    }
+}
+
+/// What is no text that two could say differently.
+fn others(variable: &Variable<'_>, settings: &mut Settings) {
+    match variable.name {
+        "AWS_ACCESS_KEY_ID" => key(variable, "AWS_ACCESS_KEY_ID", &mut settings.id),
+        "AWS_SECRET_ACCESS_KEY" => key(variable, "AWS_SECRET_ACCESS_KEY", &mut settings.secret),
+        "AWS_SESSION_TOKEN" => key(variable, "AWS_SESSION_TOKEN", &mut settings.token),
         "DISABLE_POLLING" => {
             settings.once = true;
             variable.warn("delivered once, and again when the entry's configuration changes");
-        }
-        "WATCHED_NAMESPACES" => {
-            let list = variable.value.unwrap_or_default().split(',').map(str::trim);
-            let list: Vec<String> = list
-                .filter(|it| !it.is_empty())
-                .map(str::to_owned)
-                .collect();
-            settings.watched = Some(list).filter(|list| !list.is_empty());
-            variable.warn("objects in other namespaces are not converted");
         }
         "ENFORCE_NAMESPACE_ANNOTATIONS"
         | "ROLE_PERMITTED_ANNOTATION"
@@ -322,30 +368,52 @@ fn is_proxy(name: &str) -> bool {
 }
 
 fn eso(variable: &Variable<'_>, endpoints: &mut Endpoints) {
-    match variable.name {
-        "AWS_SECRETSMANAGER_ENDPOINT" => text(variable, &mut endpoints.manager),
-        "AWS_SSM_ENDPOINT" => text(variable, &mut endpoints.parameters),
-        "AWS_STS_ENDPOINT" => text(variable, &mut endpoints.sts),
-        name if is_proxy(name) => variable.warn("set it in the environment of secretsyncd"),
-        _ => variable.warn("left out: `import` does not know what it means for what is delivered"),
-    }
+    let place = match variable.name {
+        "AWS_SECRETSMANAGER_ENDPOINT" => &mut endpoints.manager,
+        "AWS_SSM_ENDPOINT" => &mut endpoints.parameters,
+        "AWS_STS_ENDPOINT" => &mut endpoints.sts,
+        name if is_proxy(name) => {
+            return variable.warn("set it in the environment of secretsyncd");
+        }
+        _ => {
+            return variable
+                .warn("left out: `import` does not know what it means for what is delivered");
+        }
+    };
+    text(variable, place);
 }
 
-/// A value that must be written there, and not differ from one that was.
-fn text(variable: &Variable<'_>, place: &mut Option<String>) {
+/// A value that must be written there. Whether none before it was another.
+fn text(variable: &Variable<'_>, place: &mut Option<String>) -> bool {
     let Some(value) = variable.value.filter(|value| !value.is_empty()) else {
         if variable.secret.is_some() {
             variable.refuse("its value is in a Secret; give it by the command line");
         }
-        return;
+        return true;
     };
-    if place.as_ref().is_some_and(|other| other != value) {
+    put(variable, value.to_owned(), place)
+}
+
+fn put<T: PartialEq>(variable: &Variable<'_>, value: T, place: &mut Option<T>) -> bool {
+    let agrees = place.as_ref().is_none_or(|other| *other == value);
+    if agrees {
+        *place = Some(value);
+    } else {
         variable.refuse(
             "the input says two different values for this; convert what belongs to each by itself",
         );
-        return;
     }
-    *place = Some(value.to_owned());
+    agrees
+}
+
+fn watched(variable: &Variable<'_>, place: &mut Option<Vec<String>>) -> bool {
+    let list = variable.value.unwrap_or_default().split(',').map(str::trim);
+    let list: Vec<String> = list
+        .filter(|it| !it.is_empty())
+        .map(str::to_owned)
+        .collect();
+    variable.warn("objects in other namespaces are not converted");
+    list.is_empty() || put(variable, list, place)
 }
 
 /// Where a credential is; a credential that stands here is not taken.
@@ -367,20 +435,23 @@ fn key(variable: &Variable<'_>, name: &'static str, place: &mut Option<KeySource
     }
 }
 
-fn poller(variable: &Variable<'_>, settings: &mut Settings) {
+fn poller(variable: &Variable<'_>, place: &mut Option<String>) -> bool {
     let milliseconds = variable
         .value
         .and_then(|value| value.trim().parse::<u64>().ok());
     let Some(milliseconds) = milliseconds else {
         variable.refuse("this must be a whole number of milliseconds");
-        return;
+        return true;
     };
     match interval::of(milliseconds) {
-        Interval::Exact(text) => settings.interval = Some(text),
+        Interval::Exact(text) => put(variable, text, place),
         Interval::Near(text, why) => {
             variable.warn(format!("it is {text}: {why}"));
-            settings.interval = Some(text);
+            put(variable, text, place)
         }
-        Interval::Never => variable.refuse("this must be above zero"),
+        Interval::Never => {
+            variable.refuse("this must be above zero");
+            true
+        }
     }
 }

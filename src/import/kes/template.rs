@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::super::context::{self, Context};
 use super::super::draft::{Entry, Target};
-use super::super::jinja::Converted;
+use super::super::jinja::{Converted, TEXT_STANDS};
 use super::super::lodash;
 use super::super::tree::{Field, Map};
 
@@ -102,10 +102,7 @@ fn under(field: &Field, text: &str, entry: &mut Entry, cx: &Context) {
         return;
     }
     if text.contains("<%") || text.contains("${") {
-        field.refuse(super::super::jinja::refused(
-            text,
-            "only values without lookups are converted here",
-        ));
+        field.refuse("only values without lookups are converted here");
         return;
     }
     let Ok(value) = STANDARD.decode(text) else {
@@ -126,6 +123,9 @@ fn over(field: &Field, text: &str, entry: &mut Entry, cx: &Context) {
     };
     let key = field.key.to_string();
     let Some(literal) = converted.literal else {
+        if converted.keeps_text {
+            field.warn(TEXT_STANDS);
+        }
         context::template(entry).data.insert(key, converted.text);
         return;
     };

@@ -1,5 +1,8 @@
 //! Files that are no manifests: each is refused with its place, and the others are converted.
 
+mod together;
+mod written;
+
 use super::json;
 use crate::support::daemon::Home;
 
@@ -101,7 +104,7 @@ fn a_broken_file_is_refused_with_its_place_and_the_others_are_converted() {
     told("all/large.yaml", "10 MiB");
     told("gone.yaml", "no such file");
     assert_eq!(objects.len(), broken.len() + 4);
-    let warning = report["warnings"][0].as_str().unwrap();
+    let warning = report["notes"][0].as_str().unwrap();
     assert!(warning.contains("1 files"), "{report}");
 }
 
