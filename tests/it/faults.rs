@@ -7,7 +7,7 @@ use std::fs::{self, Permissions};
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStderr, Command, Stdio};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
@@ -363,7 +363,11 @@ fn a_full_and_a_read_only_file_system() {
 }
 
 /// Gives errors in the system's place, or makes it hang, while it is attached.
-struct Injected(Child);
+struct Injected {
+    strace: Child,
+    /// It speaks of each thread that is made, and ends where nobody could hear it.
+    _said: BufReader<ChildStderr>,
+}
 
 impl Injected {
     /// For this call, wherever it names the place; why not, where that cannot be done here.
@@ -388,11 +392,13 @@ impl Injected {
             .stderr(Stdio::piped())
             .spawn()
             .map_err(|error| error.to_string())?;
+        let mut speaks = BufReader::new(strace.stderr.take().unwrap());
         let mut said = String::new();
-        BufReader::new(strace.stderr.take().unwrap())
-            .read_line(&mut said)
-            .unwrap();
-        let injected = Self(strace);
+        speaks.read_line(&mut said).unwrap();
+        let injected = Self {
+            strace,
+            _said: speaks,
+        };
         if said.contains("attached") {
             Ok(injected)
         } else {
@@ -405,8 +411,8 @@ impl Injected {
 impl Drop for Injected {
     fn drop(&mut self) {
         // It may have ended.
-        let _ = kill_process(Pid::from_child(&self.0), Signal::TERM);
-        let _ = self.0.wait();
+        let _ = kill_process(Pid::from_child(&self.strace), Signal::TERM);
+        let _ = self.strace.wait();
     }
 }
 
