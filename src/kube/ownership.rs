@@ -69,7 +69,7 @@ impl Ownership {
 }
 
 /// One that came from the server goes back as it came, less the names that it has lost.
-fn entry(manager: &Manager) -> Value {
+pub(super) fn entry(manager: &Manager) -> Value {
     if manager.raw.is_null() {
         return made_here(manager);
     }

@@ -15,7 +15,37 @@ pub enum Resource {
     StatefulSet,
     DaemonSet,
     Lease,
+    Pod,
     SelfSubjectAccessReview,
+    ExternalSecret(ExternalSecretApi),
+}
+
+/// The APIs that have, or had, an `ExternalSecret`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ExternalSecretApi {
+    /// Of Kubernetes External Secrets.
+    KesV1,
+    /// Of External Secrets Operator, from release 0.16 on.
+    EsoV1,
+    EsoV1Beta1,
+    EsoV1Alpha1,
+}
+
+impl ExternalSecretApi {
+    pub fn group(self) -> &'static str {
+        match self {
+            Self::KesV1 => "kubernetes-client.io",
+            Self::EsoV1 | Self::EsoV1Beta1 | Self::EsoV1Alpha1 => "external-secrets.io",
+        }
+    }
+
+    pub fn version(self) -> &'static str {
+        match self {
+            Self::KesV1 | Self::EsoV1 => "v1",
+            Self::EsoV1Beta1 => "v1beta1",
+            Self::EsoV1Alpha1 => "v1alpha1",
+        }
+    }
 }
 
 impl Resource {
@@ -27,6 +57,8 @@ impl Resource {
             Self::StatefulSet => "StatefulSet",
             Self::DaemonSet => "DaemonSet",
             Self::Lease => "Lease",
+            Self::Pod => "Pod",
+            Self::ExternalSecret(_) => "ExternalSecret",
             Self::SelfSubjectAccessReview => "SelfSubjectAccessReview",
         }
     }
@@ -40,6 +72,8 @@ impl Resource {
             Self::StatefulSet => "statefulsets",
             Self::DaemonSet => "daemonsets",
             Self::Lease => "leases",
+            Self::Pod => "pods",
+            Self::ExternalSecret(_) => "externalsecrets",
             Self::SelfSubjectAccessReview => "selfsubjectaccessreviews",
         }
     }
@@ -47,18 +81,34 @@ impl Resource {
     /// The API group; empty for the core group.
     pub fn group(self) -> &'static str {
         match self {
-            Self::Secret | Self::Namespace => "",
+            Self::Secret | Self::Namespace | Self::Pod => "",
+            Self::ExternalSecret(api) => api.group(),
             Self::Deployment | Self::StatefulSet | Self::DaemonSet => "apps",
             Self::Lease => "coordination.k8s.io",
             Self::SelfSubjectAccessReview => "authorization.k8s.io",
         }
     }
 
-    /// `apiVersion` of its objects. All of these are at `v1`.
+    pub fn version(self) -> &'static str {
+        match self {
+            Self::ExternalSecret(api) => api.version(),
+            Self::Secret
+            | Self::Namespace
+            | Self::Deployment
+            | Self::StatefulSet
+            | Self::DaemonSet
+            | Self::Lease
+            | Self::Pod
+            | Self::SelfSubjectAccessReview => "v1",
+        }
+    }
+
+    /// `apiVersion` of its objects.
     pub fn api_version(self) -> String {
+        let version = self.version();
         match self.group() {
-            "" => "v1".to_owned(),
-            group => format!("{group}/v1"),
+            "" => version.to_owned(),
+            group => format!("{group}/{version}"),
         }
     }
 }
@@ -110,9 +160,10 @@ impl<'a> Place<'a> {
         let mut url = server.clone();
         if let Ok(mut path) = url.path_segments_mut() {
             path.pop_if_empty();
+            let version = self.resource().version();
             match self.resource().group() {
-                "" => path.extend(["api", "v1"]),
-                group => path.extend(["apis", group, "v1"]),
+                "" => path.extend(["api", version]),
+                group => path.extend(["apis", group, version]),
             };
             if let Some(namespace) = self.namespace() {
                 path.extend(["namespaces", namespace.as_str()]);
@@ -179,6 +230,13 @@ mod tests {
                 "/apis/coordination.k8s.io/v1/namespaces/app/leases",
             ),
             (Place::All(Resource::Namespace, None), "/api/v1/namespaces"),
+            (
+                Place::All(
+                    Resource::ExternalSecret(ExternalSecretApi::EsoV1Beta1),
+                    Some(&namespace),
+                ),
+                "/apis/external-secrets.io/v1beta1/namespaces/app/externalsecrets",
+            ),
             (
                 Place::All(Resource::SelfSubjectAccessReview, None),
                 "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews",

@@ -47,6 +47,12 @@ impl FieldManager {
         Self::of_attempt(u128::from_be_bytes(std::array::from_fn(|i| hash[i])))
     }
 
+    /// In whose name a Secret is taken over from a controller. What it changes, an update owns until the entry's own apply
+    /// does.
+    pub fn adopting() -> Self {
+        Self::new(&["adopt"])
+    }
+
     fn of_attempt(attempt: u128) -> Self {
         Self(format!("{ATTEMPT_PREFIX}{attempt:0ATTEMPT_DIGITS$X}").into())
     }
@@ -135,6 +141,11 @@ impl Manager {
     /// True for what `manager` wrote when it made the Secret, and did not make its own yet.
     pub fn made_for(&self, manager: &FieldManager) -> bool {
         self.operation == Operation::Update && self.name == manager.for_making().as_str()
+    }
+
+    /// True for what taking the Secret over changed.
+    pub fn took_over(&self) -> bool {
+        self.operation == Operation::Update && self.name == FieldManager::adopting().as_str()
     }
 
     /// True for what an attempt of an older release left: it applied, so what it met may have been somebody else's.

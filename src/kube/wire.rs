@@ -12,6 +12,7 @@ use serde::de::{self, Deserializer, IgnoredAny, Visitor};
 
 use super::place::Asked;
 use super::secret::{Controller, LiveMetadata, LiveSecret, Manager, Operation};
+use super::ties::{Owner, Ties};
 use crate::names::{ResourceVersion, SecretKey, Uid};
 use crate::secret::SecretBytes;
 
@@ -26,6 +27,11 @@ const ODD_KEY: Malformed = Malformed("answered with a key that Kubernetes does n
 
 /// A Secret with its values.
 pub(super) fn secret(body: &[u8], asked: Asked<'_>) -> Result<LiveSecret, Malformed> {
+    tied(body, asked).map(|(secret, _)| secret)
+}
+
+/// The same, and what holds it.
+pub(super) fn tied(body: &[u8], asked: Asked<'_>) -> Result<(LiveSecret, Ties), Malformed> {
     let object: Object = serde_json::from_slice(body).map_err(|_| NOT_AN_OBJECT)?;
     let Object {
         kind,
@@ -45,7 +51,12 @@ pub(super) fn secret(body: &[u8], asked: Asked<'_>) -> Result<LiveSecret, Malfor
         .map(|(key, Decoded(value))| Ok((SecretKey::new(key).map_err(|_| ODD_KEY)?, value)))
         .collect::<Result<_, Malformed>>()?;
     let annotations = metadata.annotations.unwrap_or_default();
-    Ok(LiveSecret {
+    let ties = Ties {
+        owners: metadata.owner_references.unwrap_or_default(),
+        finalizers: metadata.finalizers.unwrap_or_default(),
+    };
+    let controller = ties.owners.iter().find(|owner| owner.controller);
+    let secret = LiveSecret {
         uid: seen.uid,
         resource_version: seen.resource_version,
         // The API server fills this in; an absent one means its default.
@@ -59,15 +70,14 @@ pub(super) fn secret(body: &[u8], asked: Asked<'_>) -> Result<LiveSecret, Malfor
             .into_iter()
             .filter_map(ManagedFields::manager)
             .collect(),
-        controller: metadata
-            .owner_references
-            .unwrap_or_default()
-            .into_iter()
-            .find(|owner| owner.controller == Some(true))
-            .map(OwnerReference::controller),
+        controller: controller.map(|owner| Controller {
+            kind: owner.kind.clone(),
+            group: owner.group.clone(),
+        }),
         immutable: immutable.unwrap_or(false),
         deleting: seen.deleting,
-    })
+    };
+    Ok((secret, ties))
 }
 
 /// A Secret without its values.
@@ -127,7 +137,8 @@ struct Metadata {
     deletion_timestamp: Option<IgnoredAny>,
     labels: Option<BTreeMap<String, String>>,
     annotations: Option<BTreeMap<String, Text>>,
-    owner_references: Option<Vec<OwnerReference>>,
+    owner_references: Option<Vec<Owner>>,
+    finalizers: Option<Vec<String>>,
     managed_fields: Option<Vec<ManagedFields>>,
 }
 
@@ -142,27 +153,6 @@ impl Metadata {
                 .map_err(|_| UNNAMED_STATE)?,
             deleting: self.deletion_timestamp.is_some(),
         })
-    }
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct OwnerReference {
-    kind: String,
-    api_version: String,
-    controller: Option<bool>,
-}
-
-impl OwnerReference {
-    fn controller(self) -> Controller {
-        let group = match self.api_version.split_once('/') {
-            Some((group, _)) => group.to_owned(),
-            None => String::new(),
-        };
-        Controller {
-            kind: self.kind,
-            group,
-        }
     }
 }
 

@@ -1,0 +1,221 @@
+//! The objects that other controllers make Secrets from, as far as taking a Secret over from them needs to know them.
+
+use reqwest::Method;
+use reqwest::header::HeaderValue;
+use serde::Deserialize;
+use serde_json::Value;
+use zeroize::Zeroizing;
+
+use super::client::{Client, Question, Run, Sent, WHOLE};
+use super::place::{Asked, ExternalSecretApi, Place, Resource};
+use super::secret::FieldManager;
+use super::ties::Owner;
+use super::wire::{self, Malformed};
+use crate::failure::Failure;
+use crate::names::{Namespace, ObjectName, ResourceVersion, Uid};
+use crate::report::ClusterVerb;
+
+const MERGE_PATCH: HeaderValue = HeaderValue::from_static("application/merge-patch+json");
+/// Objects in one answer, which is read up to 4 MiB.
+const PAGE: usize = 50;
+/// Of a namespace that never comes to an end.
+const PAGES: usize = 200;
+
+const NOT_A_LIST: Malformed = Malformed("answered with something that is not a list");
+const ENDLESS: Malformed = Malformed("lists without coming to an end");
+const ANOTHER: Malformed = Malformed("answered with something else than the ExternalSecret");
+
+/// An `ExternalSecret`, of whichever controller.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExternalSecret {
+    pub api: ExternalSecretApi,
+    pub name: ObjectName,
+    pub uid: Uid,
+    pub resource_version: ResourceVersion,
+    /// The Secret that it makes, in its own namespace.
+    pub target: ObjectName,
+    /// Who made it, and would make it anew as it was.
+    pub owners: Vec<Owner>,
+    pub ways: Ways,
+}
+
+/// What of an `ExternalSecret` says whether its controller still has a hand on the Secret. The rest of its `spec` is not
+/// kept: a template may hold values. Texts of the server, not checked for anything.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ways {
+    /// `spec.controllerId`, of KES.
+    pub controller_id: Option<String>,
+    /// `spec.target.creationPolicy`, of ESO.
+    pub creation_policy: Option<String>,
+    /// `spec.target.deletionPolicy`, of ESO.
+    pub deletion_policy: Option<String>,
+}
+
+impl Client {
+    /// All of a namespace, in whichever version they are served; none where there is no such kind.
+    pub async fn external_secrets(
+        &self,
+        namespace: &Namespace,
+        versions: &[ExternalSecretApi],
+    ) -> Result<Vec<ExternalSecret>, Failure> {
+        for &api in versions {
+            if let Some(found) = self.of_version(namespace, api).await? {
+                return Ok(found);
+            }
+        }
+        Ok(Vec::new())
+    }
+
+    /// `None`: it is not served.
+    async fn of_version(
+        &self,
+        namespace: &Namespace,
+        api: ExternalSecretApi,
+    ) -> Result<Option<Vec<ExternalSecret>>, Failure> {
+        let place = Place::All(Resource::ExternalSecret(api), Some(namespace));
+        let items: Option<Vec<Item>> = self.all_of(place, (WHOLE, None)).await?;
+        let read = |item: Item| item.read(api);
+        Ok(items.map(|items| items.into_iter().filter_map(read).collect()))
+    }
+
+    /// Page after page; `None` where there is no such collection.
+    pub(super) async fn all_of<T: for<'de> Deserialize<'de>>(
+        &self,
+        place: Place<'_>,
+        (accept, selector): (HeaderValue, Option<&str>),
+    ) -> Result<Option<Vec<T>>, Failure> {
+        let about = self.about(ClusterVerb::List, place);
+        let (mut all, mut token) = (Vec::new(), None);
+        for _ in 0..PAGES {
+            let mut question = Question::get(accept.clone());
+            question.query.push(("limit", PAGE.to_string()));
+            question
+                .query
+                .extend(selector.map(|it| ("labelSelector", it.to_owned())));
+            question.query.extend(token.map(|it| ("continue", it)));
+            let answer = self.ask(about, question).await?;
+            match answer.code {
+                200 => {}
+                // Of a collection, the API server says that only where it does not serve it.
+                404 => return Ok(None),
+                _ => return Err(about.refused(&answer.refusal())),
+            }
+            let page: List<T> =
+                serde_json::from_slice(&answer.body).map_err(|_| about.malformed(NOT_A_LIST))?;
+            all.extend(page.items.unwrap_or_default());
+            token = page.metadata.next.filter(|token| !token.is_empty());
+            if token.is_none() {
+                return Ok(Some(all));
+            }
+        }
+        Err(about.malformed(ENDLESS))
+    }
+
+    /// Merges this into the `spec` of exactly that state of the object.
+    pub async fn change_spec(
+        &self,
+        namespace: &Namespace,
+        object: &ExternalSecret,
+        (spec, run): (&Value, Run),
+    ) -> Result<(), Failure> {
+        let asked = Asked {
+            resource: Resource::ExternalSecret(object.api),
+            namespace,
+            name: &object.name,
+        };
+        let about = self.about(ClusterVerb::Patch, Place::One(asked));
+        let patch = serde_json::json!({
+            "metadata": {"uid": object.uid.as_str(), "resourceVersion": object.resource_version.as_str()},
+            "spec": spec,
+        });
+        let sent = Sent {
+            content_type: MERGE_PATCH,
+            body: Zeroizing::new(patch.to_string().into_bytes()),
+        };
+        let question = Question::write(Method::PATCH, (&FieldManager::new(&[]), run), sent);
+        let answer = self.ask(about, question).await?;
+        if answer.code == 200 {
+            wire::metadata(&answer.body, asked).map_err(|_| about.malformed(ANOTHER))?;
+            return Ok(());
+        }
+        Err(about.refused(&answer.refusal()))
+    }
+}
+
+#[derive(Deserialize)]
+struct List<T> {
+    metadata: ListMetadata,
+    items: Option<Vec<T>>,
+}
+
+#[derive(Deserialize)]
+struct ListMetadata {
+    #[serde(rename = "continue")]
+    next: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Item {
+    metadata: Metadata,
+    #[serde(default)]
+    spec: Value,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Metadata {
+    name: String,
+    uid: String,
+    resource_version: String,
+    owner_references: Option<Vec<Owner>>,
+}
+
+impl Item {
+    /// `None` for what could make no Secret.
+    fn read(self, api: ExternalSecretApi) -> Option<ExternalSecret> {
+        let Self { metadata, spec } = self;
+        let name = ObjectName::new(metadata.name).ok()?;
+        let text = |path| Some(spec.pointer(path)?.as_str()?.to_owned());
+        // That of KES is always called as itself.
+        let target = match api {
+            ExternalSecretApi::KesV1 => None,
+            ExternalSecretApi::EsoV1
+            | ExternalSecretApi::EsoV1Beta1
+            | ExternalSecretApi::EsoV1Alpha1 => text("/target/name"),
+        };
+        let target = target.filter(|it| !it.is_empty());
+        Some(ExternalSecret {
+            api,
+            target: match target {
+                Some(target) => ObjectName::new(target).ok()?,
+                None => name.clone(),
+            },
+            name,
+            uid: Uid::new(metadata.uid).ok()?,
+            resource_version: ResourceVersion::new(metadata.resource_version).ok()?,
+            owners: metadata.owner_references.unwrap_or_default(),
+            ways: Ways {
+                controller_id: text("/controllerId"),
+                creation_policy: text("/target/creationPolicy"),
+                deletion_policy: text("/target/deletionPolicy"),
+            },
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_external_secret_of_eso_may_call_its_secret_otherwise() {
+        let item = |name: &str| -> Item {
+            let target = serde_json::json!({"metadata": {"name": name, "uid": "u", "resourceVersion": "1"}, "spec": {"target": {"name": "b"}}});
+            serde_json::from_value(target).unwrap()
+        };
+        let target = |api| item("a").read(api).unwrap().target.to_string();
+        assert_eq!(target(ExternalSecretApi::EsoV1), "b");
+        assert_eq!(target(ExternalSecretApi::KesV1), "a");
+        assert_eq!(item("A b").read(ExternalSecretApi::EsoV1), None);
+    }
+}
