@@ -4,6 +4,7 @@
 //! ours when the API server or our ledger proves that one. Whatever is not proven is left alone or refused, unless
 //! `adopt` says to take it; what a controller or another instance holds is never taken.
 
+pub mod adoption;
 pub mod against;
 mod changes;
 mod fields;

@@ -33,6 +33,13 @@ pub(super) fn needed(
     let mut others = Vec::new();
     let mut changes = false;
     for manager in &live.managers {
+        // What was taken away from others stays beside it for the way back: that is wanted by no apply.
+        if manager.took_over() && wanted.policy.is_whole() {
+            let rest = divided(wanted, manager, &mut ours);
+            changes |= rest != *manager;
+            others.extend(Some(rest).filter(|rest| !is_empty(rest)));
+            continue;
+        }
         if !ends(manager) && !manager.is(&wanted.manager) {
             others.push(manager.clone());
             continue;

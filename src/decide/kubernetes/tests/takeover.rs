@@ -66,6 +66,35 @@ fn a_making_that_broke_off_becomes_ours_as_if_it_had_been_applied() {
     }
 }
 
+/// Bug: the first delivery took the way back along, since what the taking over had changed was all made our apply's.
+#[test]
+fn after_adopt_our_apply_has_what_is_wanted_and_the_way_back_stays_beside_it() {
+    let wanted = wanted(Owner);
+    let mut live = applied(&wanted);
+    let back = "secretsyncd/adopted-from";
+    live.annotations
+        .insert(back.into(), SecretBytes::new(b"{}".to_vec()));
+    // What a patch changes is its own manager's, whatever its `managedFields` say.
+    let mut changed = Manager {
+        name: FieldManager::adopting().as_str().to_owned(),
+        labels: std::mem::take(&mut live.managers[0].labels),
+        annotations: std::mem::take(&mut live.managers[0].annotations),
+        ..Manager::default()
+    };
+    changed.annotations.insert(back.to_owned());
+    live.managers.push(changed);
+    let after = taken(&wanted, &live, Known::default()).unwrap();
+    let by = |name: &str| {
+        let mut managers = after.managers.iter();
+        managers.find(|m| m.name == name).unwrap().clone()
+    };
+    let rest = by(FieldManager::adopting().as_str());
+    assert_eq!((rest.labels.len(), rest.annotations.len()), (0, 1));
+    assert!(rest.annotations.contains(back));
+    assert_eq!(by("secretsyncd").labels.len(), wanted.labels.len());
+    assert!(unchanged(&wanted, &after, None));
+}
+
 #[test]
 fn a_making_proves_nothing_without_our_annotations_or_for_another_entry() {
     let owner = wanted(Owner);

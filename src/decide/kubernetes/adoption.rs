@@ -1,0 +1,259 @@
+//! Whether a Secret that Kubernetes External Secrets or External Secrets Operator keeps may become ours. Pure.
+//!
+//! The Secret and its bytes stay as they are; what ties it to the old controller goes, all of it at once or nothing: its
+//! owner, so that no garbage collector takes the Secret along, the marks by which ESO finds what to delete, and what Argo
+//! CD would prune it by once it has no owner. Nothing is taken from under a finalizer or another controller.
+
+mod patch;
+pub mod quiet;
+
+use std::fmt;
+
+use crate::decide::changes::Delta;
+use crate::failure::{Failure, Reason};
+use crate::kube::{ExternalSecretApi, LiveSecret, Owner, Ties};
+use crate::names::SecretKey;
+
+use super::ownership::ESO_PREFIX;
+use super::{Wanted, usable, writable};
+
+/// What was taken away, as JSON, for whoever wants it back.
+pub const ADOPTED_FROM: &str = "secretsyncd/adopted-from";
+const KIND: &str = "ExternalSecret";
+const ARGO_PREFIX: &str = "argocd.argoproj.io/";
+/// By this label Argo CD tracks, unless it was told otherwise; Helm has it, too.
+const INSTANCE_LABEL: &str = "app.kubernetes.io/instance";
+const SYNC_OPTIONS: &str = "argocd.argoproj.io/sync-options";
+
+/// Who keeps a Secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Keeper {
+    Kes,
+    Eso,
+}
+
+impl Keeper {
+    /// In which versions its objects may be served, the newest first.
+    pub fn versions(self) -> &'static [ExternalSecretApi] {
+        match self {
+            Self::Kes => &[ExternalSecretApi::KesV1],
+            Self::Eso => &[
+                ExternalSecretApi::EsoV1,
+                ExternalSecretApi::EsoV1Beta1,
+                ExternalSecretApi::EsoV1Alpha1,
+            ],
+        }
+    }
+
+    pub fn of(api: ExternalSecretApi) -> Self {
+        match api {
+            ExternalSecretApi::KesV1 => Self::Kes,
+            ExternalSecretApi::EsoV1
+            | ExternalSecretApi::EsoV1Beta1
+            | ExternalSecretApi::EsoV1Alpha1 => Self::Eso,
+        }
+    }
+
+    /// What its pods have as their `app.kubernetes.io/name`, by its own Helm chart.
+    pub fn app(self) -> &'static str {
+        match self {
+            Self::Kes => "kubernetes-external-secrets",
+            Self::Eso => "external-secrets",
+        }
+    }
+
+    /// As `kubectl` names its objects, whatever else is called so.
+    pub fn resource(self) -> &'static str {
+        match self {
+            Self::Kes => "externalsecrets.kubernetes-client.io",
+            Self::Eso => "externalsecrets.external-secrets.io",
+        }
+    }
+
+    /// Of an owner that is one of its objects.
+    fn owning(owner: &Owner) -> Option<Self> {
+        let keeper = match &*owner.group {
+            "kubernetes-client.io" => Self::Kes,
+            "external-secrets.io" => Self::Eso,
+            _ => return None,
+        };
+        (owner.kind == KIND).then_some(keeper)
+    }
+}
+
+impl fmt::Display for Keeper {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Kes => "Kubernetes External Secrets",
+            Self::Eso => "External Secrets Operator",
+        })
+    }
+}
+
+/// Whether the content may be another one afterwards.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Content {
+    AsItIs,
+    MayChange,
+}
+
+/// What is taken over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Taking {
+    pub from: Keeper,
+    /// What goes of its owners. None where the old controller gave it up itself and left its marks.
+    pub owners: Vec<Owner>,
+    /// Owners that stay, none of them a controller: when they go, it goes with the last one.
+    pub kept: Vec<Owner>,
+    /// What the next delivery changes, by name; empty where the bytes are the same.
+    pub content: Delta,
+    /// The names of what goes.
+    pub labels: Vec<String>,
+    pub annotations: Vec<String>,
+    /// Argo CD may track it by a label that Helm sets, too: that stays, and Argo CD is told not to prune.
+    pub keep_from_pruning: bool,
+}
+
+/// What taking it over would be; `None` where neither of them keeps it.
+pub fn adoption(
+    wanted: &Wanted,
+    (live, ties): (&LiveSecret, &Ties),
+    content: Content,
+) -> Result<Option<Taking>, Failure> {
+    let (owners, kept): (Vec<&Owner>, Vec<&Owner>) = ties
+        .owners
+        .iter()
+        .partition(|it| Keeper::owning(it).is_some());
+    let Some(from) = keeper(live, &owners) else {
+        return Ok(None);
+    };
+    if live.deleting {
+        return Err(refused("is being deleted", "wait until it is gone"));
+    }
+    alone(wanted, &kept, ties)?;
+    writable(wanted)?;
+    usable(wanted)?;
+    let delta = delta(wanted, live);
+    fits(wanted, live, (&delta, content))?;
+    let is_mark = |key: &&String| key.starts_with(ESO_PREFIX) || key.starts_with(ARGO_PREFIX);
+    Ok(Some(Taking {
+        from,
+        owners: owners.into_iter().cloned().collect(),
+        kept: kept.into_iter().cloned().collect(),
+        content: delta,
+        labels: live.labels.keys().filter(is_mark).cloned().collect(),
+        annotations: live.annotations.keys().filter(is_mark).cloned().collect(),
+        keep_from_pruning: live.labels.contains_key(INSTANCE_LABEL),
+    }))
+}
+
+/// Who keeps a Secret, whatever is wanted of it.
+pub fn keeper_of(live: &LiveSecret, ties: &Ties) -> Option<Keeper> {
+    let owners: Vec<&Owner> = ties.owners.iter().collect();
+    keeper(live, &owners)
+}
+
+/// By its owners, else by the marks that only ESO leaves.
+fn keeper(live: &LiveSecret, owners: &[&Owner]) -> Option<Keeper> {
+    let controllers = owners.iter().filter(|owner| owner.controller);
+    let mut all = controllers.chain(owners);
+    if let Some(keeper) = all.find_map(|owner| Keeper::owning(owner)) {
+        return Some(keeper);
+    }
+    let mut marks = live.labels.keys().chain(live.annotations.keys());
+    marks
+        .any(|key| key.starts_with(ESO_PREFIX))
+        .then_some(Keeper::Eso)
+}
+
+/// Whatever else has a say in it would go on having it.
+fn alone(wanted: &Wanted, kept: &[&Owner], ties: &Ties) -> Result<(), Failure> {
+    if !wanted.policy.is_whole() {
+        return Err(refused(
+            "is to be written under a merge policy, which takes nothing over",
+            "set `creation_policy = \"owner\"` or \"orphan\"",
+        ));
+    }
+    if kept.iter().any(|owner| owner.controller) {
+        return Err(refused(
+            "has a controller that is neither Kubernetes External Secrets nor External Secrets Operator",
+            "choose another name for the target; what a controller owns is never taken over",
+        ));
+    }
+    if !ties.finalizers.is_empty() {
+        return Err(refused(
+            "has finalizers, so somebody else has a say in it",
+            "find out who set them; once they are out of its `metadata.finalizers` it can be taken over",
+        ));
+    }
+    Ok(())
+}
+
+fn fits(
+    wanted: &Wanted,
+    live: &LiveSecret,
+    (delta, content): (&Delta, Content),
+) -> Result<(), Failure> {
+    if wanted.secret_type != live.secret_type {
+        return Err(refused(
+            "has another type than the target, and Kubernetes never changes one",
+            "set `type` of the target to that of the Secret",
+        ));
+    }
+    if delta.is_empty() {
+        return Ok(());
+    }
+    if live.immutable {
+        return Err(refused(
+            "is immutable, and its content is not what would be written",
+            "correct the entry, or deliver under another name",
+        ));
+    }
+    match content {
+        Content::MayChange => Ok(()),
+        Content::AsItIs => Err(refused(
+            &format!(
+                "holds other content than would be written: keys {}",
+                names(delta)
+            ),
+            "correct the entry (`json_format`, `template`), or accept the changes by `--accept-changes`",
+        )),
+    }
+}
+
+/// `+added ~changed -removed`.
+fn names(delta: &Delta) -> String {
+    let parts = [
+        ('+', &delta.added),
+        ('~', &delta.changed),
+        ('-', &delta.removed),
+    ];
+    let signed = parts
+        .iter()
+        .flat_map(|(sign, names)| names.iter().map(move |name| format!("{sign}{name}")));
+    signed.collect::<Vec<_>>().join(" ")
+}
+
+fn delta(wanted: &Wanted, live: &LiveSecret) -> Delta {
+    let mut delta = Delta::default();
+    for (key, value) in wanted.data.iter() {
+        match live.data.get(key) {
+            None => delta.added.push(key.to_string()),
+            Some(there) if there != value => delta.changed.push(key.to_string()),
+            Some(_) => {}
+        }
+    }
+    let gone = live
+        .data
+        .keys()
+        .filter(|key| wanted.data.get(key).is_none());
+    delta.removed = gone.map(SecretKey::to_string).collect();
+    delta
+}
+
+fn refused(fact: &str, help: &'static str) -> Failure {
+    Failure::new(Reason::Conflict, format!("the Secret {fact}")).with_help(help)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,396 @@
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::quiet::{CANARY, Canary, is_left_alone, maker, restless, rests, spec_of_rest};
+use super::*;
+use crate::config::CreationPolicy;
+use crate::decide::kubernetes::tests::{applied, wanted as wanted_under};
+use crate::kube::{ExternalSecret, Metadata, Ways};
+use crate::names::{ObjectName, ResourceVersion, Uid};
+use crate::secret::SecretBytes;
+
+const CREATED_BY: &str = "reconcile.external-secrets.io/created-by";
+const DATA_HASH: &str = "reconcile.external-secrets.io/data-hash";
+
+fn wanted() -> Wanted {
+    wanted_under(CreationPolicy::Owner)
+}
+
+fn owner(group: &str, kind: &str, controller: bool) -> Owner {
+    let uid = "es-uid";
+    Owner {
+        group: group.to_owned(),
+        kind: kind.to_owned(),
+        name: "db".to_owned(),
+        uid: uid.to_owned(),
+        controller,
+        raw: json!({ "apiVersion": format!("{group}/v1"), "kind": kind, "name": "db", "uid": uid, "controller": controller }),
+    }
+}
+
+fn kes() -> Owner {
+    owner("kubernetes-client.io", KIND, true)
+}
+
+fn eso() -> Owner {
+    owner("external-secrets.io", KIND, true)
+}
+
+fn owned_by(owners: impl IntoIterator<Item = Owner>) -> Ties {
+    Ties {
+        owners: owners.into_iter().collect(),
+        finalizers: Vec::new(),
+    }
+}
+
+fn bytes(text: &str) -> SecretBytes {
+    SecretBytes::new(text.as_bytes().to_vec())
+}
+
+fn key(name: &str) -> SecretKey {
+    SecretKey::new(name).unwrap()
+}
+
+/// The content that is wanted, as another controller wrote it.
+fn theirs() -> LiveSecret {
+    let mut live = applied(&wanted());
+    live.labels.clear();
+    live.annotations.clear();
+    live.managers.clear();
+    live
+}
+
+fn judged(live: &LiveSecret, ties: &Ties, content: Content) -> Result<Option<Taking>, Failure> {
+    adoption(&wanted(), (live, ties), content)
+}
+
+fn taken(live: &LiveSecret, ties: &Ties, content: Content) -> Taking {
+    judged(live, ties, content).unwrap().unwrap()
+}
+
+fn refusal(live: &LiveSecret, ties: &Ties) -> String {
+    let refused = judged(live, ties, Content::AsItIs).unwrap_err();
+    assert_eq!(refused.reason, Reason::Conflict);
+    refused.fact.clone()
+}
+
+fn patch(taking: &Taking, live: &LiveSecret) -> Metadata {
+    taking.patch(&wanted(), live)
+}
+
+fn kept(patch: &Metadata) -> Value {
+    let kept = patch.annotations[ADOPTED_FROM].as_ref().unwrap();
+    serde_json::from_str(kept).unwrap()
+}
+
+#[test]
+fn of_kes_only_the_owner_goes_and_nothing_is_said_of_the_content() {
+    let live = theirs();
+    let taking = taken(&live, &owned_by([kes()]), Content::AsItIs);
+    assert_eq!(taking.from, Keeper::Kes);
+    let patch = patch(&taking, &live);
+    assert_eq!(
+        (patch.uid.as_str(), patch.resource_version.as_str()),
+        ("u-1", "7")
+    );
+    assert_eq!(patch.owners, Some(Vec::new()));
+    let marks = wanted();
+    let marks = marks.labels.iter();
+    let labels: BTreeMap<_, _> = marks
+        .map(|(key, value)| (key.to_string(), Some(value.to_string())))
+        .collect();
+    assert_eq!(patch.labels, labels);
+    let names: Vec<&str> = patch.annotations.keys().map(String::as_str).collect();
+    let ours = [
+        "secretsyncd/adopted-from",
+        "secretsyncd/adopting",
+        "secretsyncd/entry",
+        "secretsyncd/instance",
+    ];
+    assert_eq!(names, ours);
+    let way_back = json!({ "metadata": {
+        "ownerReferences": [kes().raw], "labels": {}, "annotations": {},
+    }});
+    assert_eq!(kept(&patch), way_back);
+    let managers = patch.managers.unwrap();
+    let [ours] = &managers[..] else {
+        panic!("{managers:?}");
+    };
+    assert!(ours.is(&wanted().manager) && ours.data.len() == live.data.len());
+}
+
+#[test]
+fn of_eso_its_marks_and_what_argo_tracks_by_go_in_the_same_request() {
+    let mut live = theirs();
+    for (name, value) in [
+        (CREATED_BY, "hash"),
+        ("reconcile.external-secrets.io/managed", "true"),
+        ("argocd.argoproj.io/instance", "app"),
+        (INSTANCE_LABEL, "app"),
+        ("team", "a"),
+    ] {
+        live.labels.insert(name.into(), value.into());
+    }
+    for (name, value) in [
+        (DATA_HASH, "hash"),
+        ("argocd.argoproj.io/tracking-id", "id"),
+        ("note", "theirs"),
+    ] {
+        live.annotations.insert(name.into(), bytes(value));
+    }
+    let taking = taken(&live, &owned_by([eso()]), Content::AsItIs);
+    assert_eq!(taking.from, Keeper::Eso);
+    let patch = patch(&taking, &live);
+    for gone in [
+        CREATED_BY,
+        "reconcile.external-secrets.io/managed",
+        "argocd.argoproj.io/instance",
+    ] {
+        assert_eq!(patch.labels.get(gone), Some(&None), "{gone}");
+    }
+    for gone in [DATA_HASH, "argocd.argoproj.io/tracking-id"] {
+        assert_eq!(patch.annotations.get(gone), Some(&None), "{gone}");
+    }
+    assert_eq!(patch.labels.get("team"), None);
+    assert_eq!(patch.labels.get(INSTANCE_LABEL), None);
+    assert_eq!(patch.annotations.get("note"), None);
+    let options = patch.annotations[SYNC_OPTIONS].as_deref();
+    assert_eq!(options, Some("Prune=false"));
+    let kept = kept(&patch);
+    assert_eq!(kept["metadata"]["ownerReferences"], json!([eso().raw]));
+    assert_eq!(kept["metadata"]["labels"][CREATED_BY], "hash");
+    assert_eq!(kept["metadata"]["labels"].get("team"), None);
+    let annotations = &kept["metadata"]["annotations"];
+    assert_eq!(annotations["argocd.argoproj.io/tracking-id"], "id");
+    assert_eq!(annotations.get(DATA_HASH), None, "a hash of the values");
+}
+
+#[test]
+fn a_stale_mark_without_an_owner_goes_and_the_first_way_back_stays() {
+    let mut live = theirs();
+    live.labels.insert(CREATED_BY.into(), "hash".into());
+    let taking = taken(&live, &Ties::default(), Content::AsItIs);
+    assert_eq!((taking.from, &taking.owners[..]), (Keeper::Eso, &[][..]));
+    let first = patch(&taking, &live);
+    assert_eq!(first.labels.get(CREATED_BY), Some(&None));
+    assert_eq!(first.owners, None);
+    assert!(first.annotations.contains_key(ADOPTED_FROM));
+    live.annotations.insert(ADOPTED_FROM.into(), bytes("{}"));
+    let again = patch(&taking, &live);
+    assert!(!again.annotations.contains_key(ADOPTED_FROM));
+}
+
+#[test]
+fn every_external_secret_goes_from_the_owners_and_everybody_else_stays() {
+    let live = theirs();
+    let other = owner("apps", "Deployment", false);
+    let half = owner("external-secrets.io", KIND, false);
+    let ties = owned_by([other.clone(), kes(), half]);
+    let taking = taken(&live, &ties, Content::AsItIs);
+    assert_eq!((taking.from, taking.owners.len()), (Keeper::Kes, 2));
+    assert_eq!(taking.kept, [other.clone()]);
+    assert_eq!(patch(&taking, &live).owners, Some(vec![other.raw]));
+}
+
+#[test]
+fn whoever_else_has_a_say_in_it_keeps_it() {
+    let live = theirs();
+    let mut marked = theirs();
+    marked.labels.insert(CREATED_BY.into(), "hash".into());
+    let held = Ties {
+        finalizers: vec!["example.com/hold".to_owned()],
+        ..owned_by([kes()])
+    };
+    let deployment = owned_by([owner("apps", "Deployment", true)]);
+    assert!(refusal(&live, &held).contains("finalizers"));
+    assert!(refusal(&marked, &deployment).contains("a controller that is neither"));
+    let push = owned_by([owner("external-secrets.io", "PushSecret", true)]);
+    for nobody_elses in [deployment, push, Ties::default()] {
+        let judged = judged(&live, &nobody_elses, Content::AsItIs);
+        assert_eq!(judged, Ok(None), "{nobody_elses:?}");
+    }
+}
+
+#[test]
+fn what_is_deleted_merged_into_or_of_another_type_is_refused() {
+    let deleting = LiveSecret {
+        deleting: true,
+        ..theirs()
+    };
+    assert!(refusal(&deleting, &owned_by([kes()])).contains("being deleted"));
+    let odd = LiveSecret {
+        secret_type: "example.com/odd".into(),
+        ..theirs()
+    };
+    assert!(refusal(&odd, &owned_by([kes()])).contains("another type"));
+    let merged = wanted_under(CreationPolicy::Merge);
+    let refused = adoption(&merged, (&theirs(), &owned_by([kes()])), Content::MayChange);
+    assert!(refused.unwrap_err().fact.contains("merge policy"));
+}
+
+#[test]
+fn other_bytes_are_refused_unless_they_are_accepted_and_never_in_what_is_immutable() {
+    let mut live = theirs();
+    live.data.insert(key("a"), bytes("hunter2"));
+    live.data.insert(key("old"), bytes("hunter2"));
+    let ties = owned_by([eso()]);
+    let fact = refusal(&live, &ties);
+    assert!(
+        fact.contains("other content") && fact.contains("~a -old"),
+        "{fact}"
+    );
+    let taking = taken(&live, &ties, Content::MayChange);
+    assert_eq!(taking.content.changed, ["a"]);
+    // What is to go must be ours first, or the delivery after it would leave it.
+    let managers = patch(&taking, &live).managers.unwrap();
+    assert!(managers.last().unwrap().data.contains("old"));
+    assert!(!format!("{taking:?}").contains("hunter2"));
+    let immutable = LiveSecret {
+        immutable: true,
+        ..live
+    };
+    let refused = judged(&immutable, &ties, Content::MayChange).unwrap_err();
+    assert!(refused.fact.contains("immutable"), "{refused}");
+    let same = LiveSecret {
+        immutable: true,
+        ..theirs()
+    };
+    assert!(judged(&same, &ties, Content::AsItIs).unwrap().is_some());
+}
+
+#[test]
+fn others_keep_the_labels_that_they_wrote_and_lose_the_data() {
+    let mut live = theirs();
+    let manager = |name: &str, data: &[&str], labels: &[&str]| crate::kube::Manager {
+        name: name.to_owned(),
+        data: data.iter().map(ToString::to_string).collect(),
+        labels: labels.iter().map(ToString::to_string).collect(),
+        ..crate::kube::Manager::default()
+    };
+    live.labels.insert(CREATED_BY.into(), "hash".into());
+    live.managers = vec![
+        manager("external-secrets", &["a"], &[CREATED_BY]),
+        manager("kubectl-label", &[], &["team"]),
+        manager("kubectl-edit", &["a"], &["secretsyncd/managed"]),
+    ];
+    let taking = taken(&live, &owned_by([eso()]), Content::AsItIs);
+    let managers = patch(&taking, &live).managers.unwrap();
+    let names: Vec<&str> = managers.iter().map(|it| it.name.as_str()).collect();
+    assert_eq!(names, ["kubectl-label", "secretsyncd"]);
+    assert_eq!(managers[0], live.managers[1]);
+}
+
+fn object(api: ExternalSecretApi, ways: Ways) -> ExternalSecret {
+    ExternalSecret {
+        api,
+        name: ObjectName::new("db").unwrap(),
+        uid: Uid::new("es-uid").unwrap(),
+        resource_version: ResourceVersion::new("3").unwrap(),
+        target: ObjectName::new("db").unwrap(),
+        owners: Vec::new(),
+        ways,
+    }
+}
+
+fn says(text: &str) -> Option<String> {
+    Some(text.to_owned())
+}
+
+#[test]
+fn an_external_secret_rests_only_once_it_says_what_we_would_make_it_say() {
+    let kes = |id: Option<String>| {
+        object(
+            ExternalSecretApi::KesV1,
+            Ways {
+                controller_id: id,
+                ..Ways::default()
+            },
+        )
+    };
+    let told = spec_of_rest(Keeper::Kes)["controllerId"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    assert!(rests(&kes(Some(told))));
+    assert!(!rests(&kes(None)) && !rests(&kes(says("team-a"))));
+    let eso = |creation: Option<String>, deletion: Option<String>| {
+        let ways = Ways {
+            creation_policy: creation,
+            deletion_policy: deletion,
+            ..Ways::default()
+        };
+        object(ExternalSecretApi::EsoV1, ways)
+    };
+    assert!(rests(&eso(says("Orphan"), says("Retain"))) && rests(&eso(says("Orphan"), None)));
+    assert!(!rests(&eso(says("Orphan"), says("Delete"))));
+    assert!(!rests(&eso(None, None)) && !rests(&eso(says("Owner"), says("Retain"))));
+}
+
+#[test]
+fn without_a_pod_of_its_controller_it_rests_too_and_where_none_can_be_counted_it_does_not() {
+    let objects = [object(ExternalSecretApi::KesV1, Ways::default())];
+    let awake = |pods: Option<usize>| restless(&objects, |_| pods).count();
+    assert_eq!((awake(Some(0)), awake(Some(1)), awake(None)), (0, 1, 1));
+    let other = |keeper| (keeper == Keeper::Eso).then_some(0);
+    assert_eq!(
+        restless(&objects, other).count(),
+        1,
+        "pods of the other one"
+    );
+}
+
+#[test]
+fn what_a_controller_makes_is_known_by_it() {
+    let mut made = object(ExternalSecretApi::EsoV1, Ways::default());
+    assert_eq!(maker(&made), None);
+    made.owners = vec![owner("external-secrets.io", "ClusterExternalSecret", true)];
+    assert_eq!(maker(&made), Some("ClusterExternalSecret"));
+}
+
+#[test]
+fn the_mark_stands_only_as_long_as_nobody_wipes_it() {
+    let mut live = theirs();
+    live.annotations.insert(DATA_HASH.into(), bytes("hash"));
+    let (canary, patch) = Canary::new(&live);
+    assert_eq!(patch.annotations[DATA_HASH], Some(String::new()));
+    assert_eq!((&patch.owners, &patch.managers), (&None, &None));
+    assert!(canary.stands(&live, Keeper::Eso).is_err(), "not set yet");
+    live.annotations.insert(CANARY.into(), bytes("7"));
+    live.annotations.insert(DATA_HASH.into(), bytes(""));
+    assert_eq!(canary.stands(&live, Keeper::Eso), Ok(()));
+    let lift = canary.lift();
+    assert_eq!(lift.annotations[CANARY], None);
+    assert_eq!(lift.annotations[DATA_HASH].as_deref(), Some("hash"));
+    let restored = {
+        let mut live = live.clone();
+        live.annotations.insert(DATA_HASH.into(), bytes("hash"));
+        live
+    };
+    let refused = canary.stands(&restored, Keeper::Eso).unwrap_err();
+    assert!(refused.fact.contains("still at work"), "{refused}");
+    let anew = LiveSecret {
+        uid: Uid::new("u-2").unwrap(),
+        ..live.clone()
+    };
+    assert!(canary.stands(&anew, Keeper::Eso).is_err());
+    live.annotations.remove(CANARY);
+    assert!(canary.stands(&live, Keeper::Kes).is_err());
+}
+
+#[test]
+fn what_was_taken_over_is_left_alone_only_while_it_is_ours_and_nobody_elses() {
+    let wanted = wanted();
+    let live = applied(&wanted);
+    let uid = live.uid.clone();
+    let check = |live: LiveSecret, ties: Ties| is_left_alone(&wanted, Some(&(live, ties)), &uid);
+    assert_eq!(check(live.clone(), Ties::default()), Ok(()));
+    assert!(is_left_alone(&wanted, None, &uid).is_err());
+    assert!(check(live.clone(), owned_by([eso()])).is_err());
+    let mut marked = live.clone();
+    marked.labels.insert(CREATED_BY.into(), "hash".into());
+    assert!(check(marked, Ties::default()).is_err());
+    let mut bare = live;
+    bare.annotations.clear();
+    assert!(check(bare, Ties::default()).is_err());
+}
