@@ -2,9 +2,11 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::config;
 use crate::logging::{Format, Level};
 use crate::names::{ClusterName, EntryName, Namespace, ObjectName, StoreName};
 
@@ -86,15 +88,9 @@ pub enum Command {
     Sync(SyncWhich),
     /// List what others wrote where entries are to deliver, and what would change if they took it over.
     ///
-    /// Key names are shown, never values. Nothing that is no plain file is taken over.
-    Adopt {
-        /// Take it over, as it is found then, and deliver at once.
-        #[arg(long)]
-        apply: bool,
-        /// Only at these targets, or those of these entries.
-        #[arg(value_name = "NAME")]
-        names: Vec<String>,
-    },
+    /// Files, and Secrets that Kubernetes External Secrets or External Secrets Operator keep. Key names are shown, never
+    /// values. Nothing that is no plain file is taken over, and no Secret that its old controller has a hand on.
+    Adopt(Adopt),
     /// List the targets that were delivered to and that no entry writes any more.
     ///
     /// And the deletions that are held.
@@ -142,6 +138,30 @@ pub enum Command {
     /// Print the manual page, for packages.
     #[command(hide = true)]
     Man,
+}
+
+/// What `adopt` takes over, and how.
+#[derive(Debug, Args)]
+pub struct Adopt {
+    /// Take it over, as it is found then, and deliver at once.
+    #[arg(long)]
+    pub apply: bool,
+    /// A Secret that is named and not there is no mistake: the next delivery makes it.
+    #[arg(long)]
+    pub create: bool,
+    /// Take over Secrets that hold other content than would be written, too; the next delivery writes it.
+    #[arg(long)]
+    pub accept_changes: bool,
+    /// Change the ExternalSecrets so that the old controller lets go of what they make, then take it over.
+    #[arg(long, requires = "apply")]
+    pub quiesce: bool,
+    /// For how long an old controller may write nothing before a Secret is taken over, and again after it. Longer than its
+    /// interval: KES polls every 10 s unless it was told otherwise.
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration)]
+    pub watch: Duration,
+    /// Only at these targets, or those of these entries.
+    #[arg(value_name = "NAME")]
+    pub names: Vec<String>,
 }
 
 #[derive(Debug, Args)]
@@ -262,7 +282,7 @@ pub fn call(command: &str, config: &Path) -> String {
 }
 
 /// A text as a shell reads it; `None` for what spoils a line.
-fn word(text: &str) -> Option<String> {
+pub fn word(text: &str) -> Option<String> {
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+,:=@%".contains(c);
     if text.chars().any(char::is_control) {
         None
@@ -295,6 +315,10 @@ fn same_store(text: &str) -> Result<(String, StoreName), String> {
         return Err("expected NAME=OURS".to_owned());
     }
     Ok((theirs.to_owned(), store_name(ours)?))
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    config::parse_duration(text).map_err(|hint| format!("expected a duration such as 30s: {hint}"))
 }
 
 /// Users and groups are called whatever an identity provider likes.

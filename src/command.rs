@@ -62,14 +62,7 @@ pub async fn execute(cli: Cli) -> ExitCode {
         }
         Command::Status { json } => status::run(&cli.config, json).await,
         Command::Sync(which) => sync::run(&cli.config, asked_for(which)).await,
-        Command::Adopt { apply, names } => {
-            let apply = if apply {
-                adopt::Wish::Apply
-            } else {
-                adopt::Wish::Look
-            };
-            adopt::run(&cli.config, names, apply).await
-        }
+        Command::Adopt(wish) => adopt::run(&cli.config, &wish).await,
         Command::Prune { apply, names } => {
             prune::run(&cli.config, asked_to_prune(apply, names)).await
         }

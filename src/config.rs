@@ -38,6 +38,7 @@ pub use self::diagnostic::{Diagnostic, Diagnostics, Severity};
 pub use self::include::Included;
 pub use self::leader::{Leader, LeaderTiming};
 pub use self::load::{Loaded, find_socket, judge, load};
+pub use self::lower::parse_duration;
 pub use self::remote::{
     BulkSource, DataFrom, DataItem, Find, NamePattern, OnMissing, Source, Version,
 };

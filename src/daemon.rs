@@ -38,7 +38,7 @@ use self::engine::{Engine, Mode};
 use self::house::House;
 pub(crate) use self::house::{aws, client};
 use self::leading::Leading;
-pub use self::planning::{Beside, Pair, Plan, Planned, Unchosen, compare, plan};
+pub use self::planning::{Begun, Beside, Pair, Plan, Planned, Unchosen, compare, plan, taking};
 use self::reloading::{Listening, Plans, Reloading};
 use self::territory::selected_in;
 use crate::aws::Aws;

@@ -13,6 +13,7 @@ mod pace;
 pub mod plan;
 mod rollout;
 mod selected;
+pub mod taking;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;

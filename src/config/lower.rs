@@ -40,6 +40,7 @@ use std::path::PathBuf;
 
 use self::needs::Needs;
 pub(super) use self::scalar::absolute;
+pub use self::scalar::parse_duration;
 use self::sections::{Named, Sections};
 use super::problems::{At, Place, Problem, Problems, Shown};
 use super::source::{FileId, Sources};

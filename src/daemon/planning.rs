@@ -5,6 +5,7 @@
 
 mod comparing;
 mod counter;
+mod taking;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::comparing::{Beside, Pair, Unchosen, compare};
 use self::counter::Counter;
+pub use self::taking::{Begun, taking};
 use super::configured::Configured;
 use super::entries::{EntryState, Rest};
 use super::house::{House, Supplied, Supply};

@@ -1,5 +1,5 @@
-//! Taking over what others wrote at the targets of an entry, because a person says so. Nothing is written by that: the
-//! next run may.
+//! Taking over files that others wrote at the targets of an entry, because a person says so. Nothing is written by that:
+//! the next run may.
 
 use futures_util::future::join_all;
 
@@ -9,12 +9,15 @@ use crate::failure::{Failure, Reason};
 use crate::target::Target;
 use crate::target::file::Adopted;
 
-/// The targets of the entry that go by one of these names, of an entry or a target. Without names, those that can be
-/// taken over at all: nothing happens to what is suspended.
+/// The files of the entry that go by one of these names, of an entry or a target. Without names, all of them: nothing
+/// happens to what is suspended.
 pub fn chosen(entry: &Entry, names: &[String]) -> Vec<usize> {
     let is_chosen = |target: &Target| {
+        if !matches!(target, Target::File(_)) {
+            return false;
+        }
         if names.is_empty() {
-            return !entry.suspended && matches!(target, Target::File(_));
+            return !entry.suspended;
         }
         let shown = target.to_string();
         names
@@ -32,24 +35,18 @@ pub async fn adopt(entry: &Entry, which: &[usize]) -> Vec<(usize, Result<Adopted
         let adopted = match &entry.targets[index] {
             _ if entry.suspended => Err(suspended(entry)),
             Target::File(target) => in_time(target.take_over()).await,
-            Target::Kubernetes(..) => Err(not_yet()),
+            // Whoever asks takes a Secret over without us.
+            Target::Kubernetes(..) => Ok(Adopted::Ours),
         };
         (index, adopted)
     });
     join_all(work).await
 }
 
-fn suspended(entry: &Entry) -> Failure {
+pub fn suspended(entry: &Entry) -> Failure {
     let fact = format!(
         "the entry `{}` is suspended, so nothing is done",
         entry.name
     );
     Failure::new(Reason::Invalid, fact).with_help("take `suspend = true` out of its table first")
-}
-
-/// What is said of a Secret that is to be taken over.
-pub fn not_yet() -> Failure {
-    let fact = "this release takes over files only by command, no Secrets";
-    Failure::new(Reason::Invalid, fact)
-        .with_help("set `adopt = true` in the target's table, and take it out again afterwards")
 }

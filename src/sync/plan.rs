@@ -5,6 +5,7 @@
 
 pub mod against;
 mod gates;
+pub mod prepared;
 
 use futures_util::future::join_all;
 

@@ -246,7 +246,7 @@ fn links_directories_and_what_others_may_redirect_are_refused() {
 }
 
 #[test]
-fn of_secrets_it_is_said_that_they_are_not_taken_over_yet() {
+fn a_secret_that_nobody_keeps_is_named_only_where_it_was_asked_for() {
     let stage = Stage::new(&["a"]);
     let kubernetes = Kubernetes::start();
     let text = stage.home.read_text("secretsyncd.toml").unwrap();
@@ -259,11 +259,18 @@ fn of_secrets_it_is_said_that_they_are_not_taken_over_yet() {
     for arguments in [&["main/app/a"][..], &["a"], &["--apply", "main/app/a"]] {
         let done = stage.adopt(arguments);
         assert_eq!(done.code, Some(1), "{done:?}");
-        assert!(
-            done.stderr.contains("error: main/app/a, for a: "),
-            "{done:?}"
-        );
+        let all = done.stdout.clone() + &done.stderr;
+        assert!(all.contains("there is no such Secret"), "{done:?}");
     }
+    let done = stage.adopt(&["main/app/a", "--create"]);
+    assert_eq!(done.code, Some(0), "{done:?}");
+    assert!(done.stdout.starts_with("create "), "{done:?}");
+    let elses = stage.adopt(&["main/app/a", "nobody"]);
+    assert_eq!(elses.code, Some(64), "{elses:?}");
+    kubernetes.put_data("helm", "app", "a", &[("value", THEIRS)]);
+    let done = stage.adopt(&["main/app/a"]);
+    assert_eq!(done.code, Some(1), "{done:?}");
+    assert!(done.stdout.contains("conflict"), "{done:?}");
     assert_eq!(stage.holds("a"), theirs());
-    assert!(kubernetes.log().0.is_empty());
+    assert_eq!(kubernetes.log().write_count(), 0);
 }

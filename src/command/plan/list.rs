@@ -10,7 +10,7 @@ use crate::sync::{Selected, Standing};
 
 /// The word that a line begins with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Word {
+pub(in crate::command) enum Word {
     Create,
     Update,
     Adopt,
@@ -69,6 +69,21 @@ pub(in crate::command) struct Row {
 }
 
 impl Row {
+    pub(in crate::command) fn new(
+        word: Word,
+        (target, entry): (String, &EntryName),
+        what: String,
+        failures: Vec<Failure>,
+    ) -> Self {
+        Self {
+            word,
+            target,
+            entry: entry.to_string(),
+            what,
+            failures,
+        }
+    }
+
     pub(in crate::command) fn is_bad(&self) -> bool {
         match self.word {
             Word::Conflict | Word::Error => true,
@@ -177,7 +192,7 @@ fn word_of(step: &Step) -> Word {
     }
 }
 
-fn word_for(failure: &Failure) -> Word {
+pub(in crate::command) fn word_for(failure: &Failure) -> Word {
     if failure.reason == Reason::Conflict {
         Word::Conflict
     } else {
@@ -227,7 +242,7 @@ fn what(step: &Step) -> String {
 }
 
 /// `+added ~changed -removed`.
-fn names(delta: &Delta) -> String {
+pub(in crate::command) fn names(delta: &Delta) -> String {
     let signed = |sign: char, names: &[String]| -> Vec<String> {
         names.iter().map(|name| format!("{sign}{name}")).collect()
     };

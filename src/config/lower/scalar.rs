@@ -31,7 +31,8 @@ pub(super) fn duration(value: Value<'_>) -> Option<At<Duration>> {
     }
 }
 
-fn parse_duration(text: &str) -> Result<Duration, &'static str> {
+/// `30s`, `1h30m`; an error is what to write instead.
+pub fn parse_duration(text: &str) -> Result<Duration, &'static str> {
     if text.len() > 64 {
         return Err("units are h, m, s, ms");
     }

@@ -1,10 +1,11 @@
 //! What one target would get beside another Secret of its cluster. Both are read, and nothing is written.
 
+use super::prepared::prepared;
 use crate::decide::kubernetes::against::{Compared, against};
 use crate::failure::{Failure, Reason};
 use crate::names::{Namespace, ObjectName};
-use crate::sync::deliver::{self, Staged, Work};
-use crate::sync::{Run, read_all, whole, work};
+use crate::sync::Run;
+use crate::target::Target;
 
 /// A target beside a Secret.
 #[derive(Debug)]
@@ -22,36 +23,18 @@ pub async fn compare(
     number: usize,
     (namespace, name): (&Namespace, &ObjectName),
 ) -> Result<Comparison, Vec<Failure>> {
-    let answers = read_all(run).await;
-    let answers = answers.map_err(|not_read| {
-        let failed = not_read.failed.into_iter();
-        failed.map(|(_, failure)| failure).collect::<Vec<_>>()
-    })?;
-    let (answers, plan, contents) = whole(run, answers)
-        .await
-        .map_err(|(_, failure)| vec![failure])?;
-    drop(answers);
-    let entry = &*run.entry;
-    let notes: Vec<Failure> = plan.why().cloned().into_iter().collect();
-    let content = work(&[number], &plan, &contents)
-        .into_iter()
-        .find_map(|(_, work)| match work {
-            Work::Write(content) => Some(content),
-            Work::Remove | Work::StayAway => None,
-        });
-    let content = content.ok_or_else(|| {
-        let stays = plan.stays.iter().find(|(stays, _)| *stays == number);
-        let why = stays.map(|(_, why)| why.clone()).or(plan.why().cloned());
-        vec![why.unwrap_or_else(nothing)]
-    })?;
     let one = |failure| vec![failure];
-    let target = &entry.targets[number];
-    let content = deliver::resolved(entry, target, content, &run.state).await;
-    let content = content.map_err(one)?;
-    let Staged::Kubernetes(target, _, wanted) = deliver::render(target, &content).map_err(one)?
+    let prepared = prepared(run, &[number]).await?;
+    let mut wanted = prepared.wanted.into_iter().map(|(_, wanted)| wanted);
+    let (Target::Kubernetes(target, _), Some(wanted)) = (&run.entry.targets[number], wanted.next())
     else {
-        return Err(one(nothing()));
+        return Ok(Comparison {
+            compared: Vec::new(),
+            live_type: String::new(),
+            notes: prepared.notes,
+        });
     };
+    let wanted = wanted.map_err(one)?;
     let client = target.client();
     let live = client.get_secret(namespace, name).await.map_err(one)?;
     let live = live.ok_or_else(|| {
@@ -65,13 +48,6 @@ pub async fn compare(
     Ok(Comparison {
         compared: against(&wanted, &live),
         live_type: live.secret_type,
-        notes,
+        notes: prepared.notes,
     })
-}
-
-fn nothing() -> Failure {
-    Failure::new(
-        Reason::Invalid,
-        "nothing would be written to this target now, so there is nothing to compare",
-    )
 }

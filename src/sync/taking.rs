@@ -1,0 +1,218 @@
+//! Taking Secrets over from the controllers that keep them, step by step. Every step leaves the Secret where it is, with
+//! the same bytes; before the one that counts nothing is another's, after it everything is ours, so that a crash anywhere
+//! between leaves a safe state and a second try goes on from it.
+//!
+//! It needs no ledger: what the API server says of the Secret afterwards proves that it is ours.
+
+mod hands;
+mod surroundings;
+
+pub use self::hands::{End, Farewell, Hand, Hands, Insight, Made, Pause, Wish};
+
+use crate::decide::kubernetes::Wanted;
+use crate::decide::kubernetes::adoption::quiet::{Canary, is_left_alone};
+use crate::decide::kubernetes::adoption::{Content, Keeper, Taking, adoption, keeper_of};
+use crate::failure::{Failure, Reason};
+use crate::kube::{ApplyError, FieldManager, LiveSecret, Metadata, Run as How, Tenure, Ties};
+use crate::names::{EntryName, Uid};
+use crate::state::{SecretId, State};
+use crate::sync::Entry;
+use crate::sync::deliver::{JUDGEMENTS, JudgedSecret, in_time, overtaken};
+use crate::target::Target;
+use crate::target::kubernetes::KubernetesTarget;
+
+/// A Secret that one entry is to write.
+#[derive(Debug)]
+pub struct Seat {
+    pub entry: EntryName,
+    pub id: SecretId,
+    target: KubernetesTarget,
+}
+
+/// What is there and kept by an old controller.
+#[derive(Debug)]
+pub(super) struct Kept {
+    pub(super) taking: Taking,
+    live: LiveSecret,
+}
+
+#[derive(Debug)]
+pub(super) enum Found {
+    Absent,
+    /// Nothing stands in the way of an ordinary delivery.
+    Ours,
+    Kept(Box<Kept>),
+}
+
+impl Seat {
+    /// `None` for a file.
+    pub fn of(entry: &Entry, target: &Target) -> Option<Self> {
+        let Target::Kubernetes(target, id) = target else {
+            return None;
+        };
+        Some(Self {
+            entry: entry.name.clone(),
+            id: id.clone(),
+            // A person asked for it: whoever leads sees what came of it in the Secret.
+            target: target.under(&Tenure::always()),
+        })
+    }
+
+    pub fn place(&self) -> String {
+        format!("{}/{}", self.id.namespace, self.id.name)
+    }
+
+    async fn observe(&self) -> Result<Option<(LiveSecret, Ties)>, Failure> {
+        let (namespace, name) = (&self.id.namespace, &self.id.name);
+        in_time(self.target.client().get_tied(namespace, name)).await
+    }
+
+    /// Who keeps it, before anything is known of what we would write.
+    pub async fn keeper(&self) -> Result<Presence, Failure> {
+        let seen = self.observe().await?;
+        Ok(match seen {
+            None => Presence::Absent,
+            Some((live, ties)) => match keeper_of(&live, &ties) {
+                Some(keeper) => Presence::Kept(keeper),
+                None => Presence::Other,
+            },
+        })
+    }
+
+    pub(super) async fn look(
+        &self,
+        (wanted, content): (&Wanted, Content),
+        (entry, state): (&Entry, &State),
+    ) -> Result<Found, Failure> {
+        let Some((live, ties)) = self.observe().await? else {
+            return Ok(Found::Absent);
+        };
+        if let Some(taking) = adoption(wanted, (&live, &ties), content)? {
+            return Ok(Found::Kept(Box::new(Kept { taking, live })));
+        }
+        let judged = JudgedSecret::of(&self.target, &self.id, (wanted, entry), state);
+        in_time(judged).await.map(|_| Found::Ours)
+    }
+
+    /// Asks the API server for the very patch that would take it over, admission included; nothing is kept of it.
+    pub(super) async fn rehearse(&self, wanted: &Wanted, kept: &Kept) -> Result<(), Failure> {
+        let patch = kept.taking.patch(wanted, &kept.live);
+        // Somebody may have written in between, which says nothing against it.
+        self.change(&patch, How::Dry).await.map(drop)
+    }
+
+    /// Puts a mark on it that an old controller which is at work would wipe.
+    pub(super) async fn mark(&self, from: Keeper) -> Result<Canary, Failure> {
+        for _ in 0..JUDGEMENTS {
+            let (live, ties) = self.observe().await?.ok_or_else(gone)?;
+            if keeper_of(&live, &ties).is_none() {
+                return Err(let_go(from));
+            }
+            let (mut canary, patch) = Canary::new(&live);
+            if let Some(version) = self.change(&patch, How::Real).await? {
+                canary.resource_version = version;
+                return Ok(canary);
+            }
+        }
+        Err(overtaken())
+    }
+
+    /// Takes the mark off where it still is. What is wrong with that was said of something graver already.
+    pub(super) async fn unmark(&self, canary: &Canary) {
+        for _ in 0..JUDGEMENTS {
+            let Ok(Some((live, _))) = self.observe().await else {
+                return;
+            };
+            let mut now = canary.clone();
+            now.resource_version = live.resource_version.clone();
+            if live.uid != canary.uid || !now.is_on(&live) {
+                return;
+            }
+            match self.change(&now.lift(), How::Real).await {
+                Ok(None) => {}
+                Ok(Some(_)) | Err(_) => return,
+            }
+        }
+    }
+
+    /// The one request that makes it ours, where the mark stands and what was judged still holds.
+    pub(super) async fn take(
+        &self,
+        (wanted, content): (&Wanted, Content),
+        (canary, from): (&Canary, Keeper),
+    ) -> Result<Kept, Failure> {
+        for _ in 0..JUDGEMENTS {
+            let (live, ties) = self.observe().await?.ok_or_else(gone)?;
+            canary.stands(&live, from)?;
+            let taking = adoption(wanted, (&live, &ties), content)?;
+            let taking = taking.ok_or_else(|| let_go(from))?;
+            let patch = taking.patch(wanted, &live);
+            if self.change(&patch, How::Real).await?.is_some() {
+                return Ok(Kept { taking, live });
+            }
+        }
+        Err(overtaken())
+    }
+
+    /// Whether the old controller has left it alone since.
+    pub(super) async fn verify(&self, wanted: &Wanted, uid: &Uid) -> Result<(), Failure> {
+        let seen = self.observe().await?;
+        is_left_alone(wanted, seen.as_ref(), uid)
+    }
+
+    /// `None`: it is no longer in the state that the patch is for.
+    async fn change(
+        &self,
+        patch: &Metadata,
+        how: How,
+    ) -> Result<Option<crate::names::ResourceVersion>, Failure> {
+        let place = (&self.id.namespace, &self.id.name);
+        let client = self.target.client();
+        let manager = FieldManager::adopting();
+        let changed = async { Ok(client.change_metadata(place, patch, (&manager, how)).await) };
+        match in_time(changed).await? {
+            Ok(applied) => Ok(Some(applied.resource_version)),
+            Err(ApplyError::Raced) => Ok(None),
+            Err(ApplyError::Failed(failure)) => Err(denied(failure)),
+            Err(ApplyError::Fields(..)) => Err(Failure::new(
+                Reason::Invalid,
+                "the API server does not accept the patch that would take the Secret over (422)",
+            )
+            .with_help("an admission policy of the cluster may refuse it: see its audit log")),
+        }
+    }
+}
+
+/// What is in a place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Presence {
+    Absent,
+    Kept(Keeper),
+    Other,
+}
+
+/// RBAC's own advice knows nothing of owners.
+fn denied(failure: Failure) -> Failure {
+    if failure.reason != Reason::TargetDenied {
+        return failure;
+    }
+    failure.with_help(
+        "grant `patch` on this Secret; where the cluster has `OwnerReferencesPermissionEnforcement` (OpenShift has), an \
+         owner is taken away only by whoever may `delete` the Secret: grant that, too, for as long as the adoption takes",
+    )
+}
+
+fn gone() -> Failure {
+    Failure::new(
+        Reason::TargetMissing,
+        "the Secret is gone; taking over never makes one anew",
+    )
+    .with_help("see what deleted it; the next delivery of the entry makes it")
+}
+
+fn let_go(from: Keeper) -> Failure {
+    let fact = format!("{from} has let go of the Secret meanwhile");
+    Failure::new(Reason::Conflict, fact).with_help(
+        "run `adopt` again; a Secret without a controller is taken by `adopt = true` on its target",
+    )
+}
