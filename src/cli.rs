@@ -146,22 +146,36 @@ pub struct Adopt {
     /// Take it over, as it is found then, and deliver at once.
     #[arg(long)]
     pub apply: bool,
+    #[command(flatten)]
+    pub content: Accepted,
+    #[command(flatten)]
+    pub quiet: Quiet,
+    /// Only at these targets, or those of these entries.
+    #[arg(value_name = "NAME")]
+    pub names: Vec<String>,
+}
+
+/// What of a Secret may be other than it should.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct Accepted {
     /// A Secret that is named and not there is no mistake: the next delivery makes it.
     #[arg(long)]
     pub create: bool,
     /// Take over Secrets that hold other content than would be written, too; the next delivery writes it.
     #[arg(long)]
     pub accept_changes: bool,
-    /// Change the ExternalSecrets so that the old controller lets go of what they make, then take it over.
+}
+
+/// How an old controller is made sure of.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct Quiet {
+    /// Change each `ExternalSecret` so that the old controller lets go of what it makes, then take that over.
     #[arg(long, requires = "apply")]
     pub quiesce: bool,
     /// For how long an old controller may write nothing before a Secret is taken over, and again after it. Longer than its
     /// interval: KES polls every 10 s unless it was told otherwise.
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration)]
     pub watch: Duration,
-    /// Only at these targets, or those of these entries.
-    #[arg(value_name = "NAME")]
-    pub names: Vec<String>,
 }
 
 #[derive(Debug, Args)]

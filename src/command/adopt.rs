@@ -59,7 +59,9 @@ async fn apply(config: Config, wish: &Adopt) -> Result<ExitCode, ExitCode> {
     let files = !done.taken.is_empty();
     let hands = &mut begun.hands;
     hands
-        .take(secrets::how(wish), |pause| words::pause(pause, wish.watch))
+        .take(secrets::how(wish), |pause| {
+            words::pause(pause, wish.quiet.watch);
+        })
         .await;
     done.said += &words::taken(hands);
     done.errors += &words::refused(hands);
@@ -90,7 +92,7 @@ async fn apply(config: Config, wish: &Adopt) -> Result<ExitCode, ExitCode> {
             }
         }
     }
-    let (farewells, returned) = secrets::verify(hands, wish.watch).await;
+    let (farewells, returned) = secrets::verify(hands, wish.quiet.watch).await;
     well &= returned.is_empty();
     show(&returned);
     Ok(print(&(told + &farewells), if well { 0 } else { FAILED }))
@@ -124,14 +126,13 @@ fn outcome(mut entries: Vec<EntryStatus>) -> String {
 /// Names that neither files nor Secrets go by.
 fn known(files: &[String], secrets: &[String]) -> Result<(), ExitCode> {
     let unknown = files.iter().filter(|name| secrets.contains(name));
-    let lines: String = unknown
-        .map(|name| {
-            format!(
-                "error: there is no entry and no target `{name}`\n  help: `secretsyncd plan` lists both, each target as it \
-                 is named here\n"
-            )
-        })
-        .collect();
+    let lines = unknown.map(|name| {
+        format!(
+            "error: there is no entry and no target `{name}`\n  help: `secretsyncd plan` lists both, each target as it is \
+             named here\n"
+        )
+    });
+    let lines = lines.collect::<Vec<_>>().concat();
     if lines.is_empty() {
         return Ok(());
     }

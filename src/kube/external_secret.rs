@@ -49,6 +49,8 @@ pub struct Ways {
     pub creation_policy: Option<String>,
     /// `spec.target.deletionPolicy`, of ESO.
     pub deletion_policy: Option<String>,
+    /// `spec.refreshInterval`, of ESO.
+    pub refresh_interval: Option<String>,
 }
 
 impl Client {
@@ -198,6 +200,7 @@ impl Item {
                 controller_id: text("/controllerId"),
                 creation_policy: text("/target/creationPolicy"),
                 deletion_policy: text("/target/deletionPolicy"),
+                refresh_interval: text("/refreshInterval"),
             },
         })
     }

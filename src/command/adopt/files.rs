@@ -97,22 +97,26 @@ pub(super) async fn apply(config: &Config, chosen: Chosen) -> Result<Done, ExitC
 }
 
 fn told(adoption: &Adoption) -> Done {
-    let mut done = Done::default();
+    let (mut said, mut errors, mut taken) = (Vec::new(), Vec::new(), Vec::new());
     for AdoptedTarget { target, entry, end } in &adoption.targets {
         match end {
             AdoptEnd::Taken => {
-                done.said += &format!("taken over: {target}, for {entry}\n");
-                done.taken.extend(EntryName::new(entry.as_str()));
+                said.push(format!("taken over: {target}, for {entry}\n"));
+                taken.extend(EntryName::new(entry.as_str()));
             }
             AdoptEnd::Ours | AdoptEnd::Absent => {}
             AdoptEnd::Refused(trouble) => {
                 let why = (&*trouble.message, &*trouble.help);
-                done.errors += &refusal((target, entry), why);
+                errors.push(refusal((target, entry), why));
             }
         }
     }
-    done.taken.dedup();
-    done
+    taken.dedup();
+    Done {
+        said: said.concat(),
+        errors: errors.concat(),
+        taken,
+    }
 }
 
 #[cfg(test)]

@@ -19,14 +19,14 @@ pub(super) async fn begin(config: Config, wish: &Adopt) -> Result<Begun, ExitCod
 
 pub(super) fn how(wish: &Adopt) -> Wish {
     Wish {
-        content: if wish.accept_changes {
+        content: if wish.content.accept_changes {
             Content::MayChange
         } else {
             Content::AsItIs
         },
-        create: wish.create,
-        quiesce: wish.quiesce,
-        window: wish.watch,
+        create: wish.content.create,
+        quiesce: wish.quiet.quiesce,
+        window: wish.quiet.watch,
     }
 }
 

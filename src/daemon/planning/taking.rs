@@ -102,19 +102,19 @@ async fn of_entry(
         .iter()
         .enumerate()
         .filter_map(|(number, target)| {
-            let named = is_named(&target.to_string());
-            let chosen = named || (names.is_empty() && !entry.suspended);
+            let is_asked_for = is_named(&target.to_string());
+            let chosen = is_asked_for || (names.is_empty() && !entry.suspended);
             let seat = Seat::of(entry, target).filter(|_| chosen)?;
-            Some((number, seat, named))
+            Some((number, seat, is_asked_for))
         });
-    let hands = join_all(seats.map(async |(number, seat, named)| {
+    let hands = join_all(seats.map(async |(number, seat, is_asked_for)| {
         let keeper = seat.keeper().await;
         let mut hand = Hand::new(seat);
         match keeper {
             _ if entry.suspended => hand.refuse(suspended(entry)),
             Err(failure) => hand.refuse(failure),
             Ok(Presence::Kept(_)) => {}
-            Ok(Presence::Absent | Presence::Other) if named => {}
+            Ok(Presence::Absent | Presence::Other) if is_asked_for => {}
             Ok(Presence::Absent | Presence::Other) => return None,
         }
         Some((number, hand))

@@ -32,13 +32,12 @@ pub async fn prepared(run: &Run, numbers: &[usize]) -> Result<Prepared, Vec<Fail
             Work::Write(content) if *at == number => Some(*content),
             Work::Write(_) | Work::Remove | Work::StayAway => None,
         });
-        let made = match content {
-            Some(content) => made((run, number), content).await,
-            None => {
-                let stays = plan.stays.iter().find(|(stays, _)| *stays == number);
-                let why = stays.map(|(_, why)| why.clone());
-                Err(why.or(plan.why().cloned()).unwrap_or_else(nothing))
-            }
+        let made = if let Some(content) = content {
+            made((run, number), content).await
+        } else {
+            let stays = plan.stays.iter().find(|(stays, _)| *stays == number);
+            let why = stays.map(|(_, why)| why.clone());
+            Err(why.or(plan.why().cloned()).unwrap_or_else(nothing))
         };
         wanted.push((number, made));
     }

@@ -34,23 +34,26 @@ pub fn spec_of_rest(keeper: Keeper) -> Value {
 pub fn spec_before(object: &ExternalSecret) -> Value {
     match Keeper::of(object.api) {
         Keeper::Kes => json!({ "controllerId": object.ways.controller_id }),
-        Keeper::Eso => json!({ "target": {
-            "creationPolicy": object.ways.creation_policy,
-            "deletionPolicy": object.ways.deletion_policy,
-        }}),
+        Keeper::Eso => json!({
+            "refreshInterval": object.ways.refresh_interval,
+            "target": {
+                "creationPolicy": object.ways.creation_policy,
+                "deletionPolicy": object.ways.deletion_policy,
+            },
+        }),
     }
 }
 
 /// Whether it says that its controller lets go of the Secret.
 pub fn rests(object: &ExternalSecret) -> bool {
     let ways = &object.ways;
-    let says = |text: &Option<String>, wish: &str| text.as_deref() == Some(wish);
+    let is = |text: &Option<String>, wish: &str| text.as_deref() == Some(wish);
     match Keeper::of(object.api) {
-        Keeper::Kes => says(&ways.controller_id, NOBODY),
+        Keeper::Kes => is(&ways.controller_id, NOBODY),
         // Without a word, what is not there at the provider stays here.
         Keeper::Eso => {
-            let stays = ways.deletion_policy.is_none() || says(&ways.deletion_policy, "Retain");
-            says(&ways.creation_policy, "Orphan") && stays
+            let stays = ways.deletion_policy.is_none() || is(&ways.deletion_policy, "Retain");
+            is(&ways.creation_policy, "Orphan") && stays
         }
     }
 }
@@ -135,10 +138,10 @@ impl Canary {
 }
 
 /// What is not known to rest, of those that make this Secret.
-pub fn restless<'o>(
-    objects: &'o [ExternalSecret],
+pub fn restless(
+    objects: &[ExternalSecret],
     pods: impl Fn(Keeper) -> Option<usize>,
-) -> impl Iterator<Item = &'o ExternalSecret> {
+) -> impl Iterator<Item = &ExternalSecret> {
     let awake =
         move |object: &&ExternalSecret| !rests(object) && pods(Keeper::of(object.api)) != Some(0);
     objects.iter().filter(awake)
