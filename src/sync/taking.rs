@@ -4,10 +4,12 @@
 //!
 //! It needs no ledger: what the API server says of the Secret afterwards proves that it is ours.
 
+mod hand;
 mod hands;
 mod surroundings;
 
-pub use self::hands::{End, Farewell, Hand, Hands, Insight, Made, Pause, Wish};
+pub use self::hand::{End, Hand, Insight, Made, Wish};
+pub use self::hands::{Farewell, Hands, Pause};
 
 use crate::decide::kubernetes::Wanted;
 use crate::decide::kubernetes::adoption::quiet::{Canary, is_left_alone};

@@ -1,101 +1,17 @@
-//! All Secrets that are to be taken over, together: each has its own end, and what waiting there is is waited once.
-
-use std::collections::BTreeMap;
-use std::time::Duration;
+//! All Secrets that are to be taken over, together: each comes to its own end, and what waiting there is is waited once.
 
 use futures_util::future::join_all;
-use serde_json::Value;
 
+use super::hand::{End, Hand, Insight, Made, Way, Wish};
 use super::surroundings::Surroundings;
-use super::{Found, Kept, Seat};
-use crate::decide::kubernetes::Wanted;
-use crate::decide::kubernetes::adoption::quiet::{
-    Canary, maker, restless, spec_before, spec_of_rest,
-};
-use crate::decide::kubernetes::adoption::{Content, Keeper, Taking};
+use super::{Kept, Seat};
+use crate::decide::kubernetes::adoption::Keeper;
+use crate::decide::kubernetes::adoption::quiet::{maker, spec_before, spec_of_rest};
 use crate::failure::{Failure, Reason};
 use crate::kube::{ExternalSecret, Run as How};
 use crate::logging::AUDIT;
-use crate::names::Uid;
 use crate::report::TargetKind;
-use crate::state::State;
-use crate::sync::Entry;
 use crate::sync::deliver::in_time;
-
-/// How it is to be done.
-#[derive(Clone, Copy, Debug)]
-pub struct Wish {
-    pub content: Content,
-    /// A Secret that is not there is no mistake.
-    pub create: bool,
-    /// The old controllers are told to let go.
-    pub quiesce: bool,
-    /// For how long an old controller that is at work may write nothing.
-    pub window: Duration,
-}
-
-/// One Secret on its way.
-#[derive(Debug)]
-pub struct Hand {
-    pub seat: Seat,
-    /// Absent once it has come to an end.
-    way: Option<Way>,
-    end: Option<End>,
-    /// What was told to let go, as it was before.
-    quiesced: Vec<ExternalSecret>,
-}
-
-#[derive(Debug)]
-struct Way {
-    wanted: Wanted,
-    kept: Kept,
-    makers: Vec<ExternalSecret>,
-    pods: BTreeMap<Keeper, usize>,
-    canary: Option<Canary>,
-}
-
-/// What came of one Secret.
-#[derive(Debug)]
-pub enum End {
-    /// An ordinary delivery writes it.
-    Ours,
-    /// An ordinary delivery makes it.
-    Absent,
-    Refused(Failure),
-    /// What taking it over would be.
-    Would(Box<Insight>),
-    Taken(Box<Made>),
-    /// It was taken over, and was not left alone after it.
-    Returned(Failure),
-}
-
-/// What is known before.
-#[derive(Debug)]
-pub struct Insight {
-    pub taking: Taking,
-    pub makers: Vec<ExternalSecret>,
-    /// Those of them that are not known to rest.
-    pub restless: Vec<ExternalSecret>,
-    /// Pods of the old controllers, where we may count them.
-    pub pods: BTreeMap<Keeper, usize>,
-}
-
-#[derive(Debug)]
-pub struct Made {
-    pub taking: Taking,
-    pub makers: Vec<ExternalSecret>,
-    pub uid: Uid,
-    /// A merge patch.
-    pub way_back: Value,
-    wanted: Wanted,
-}
-
-/// What is to be said of a Secret some time after it was taken over.
-#[derive(Debug)]
-pub struct Farewell {
-    /// Secrets whose owner still is one of the objects that made this one.
-    pub remaining: Result<Vec<String>, Failure>,
-}
 
 #[derive(Debug)]
 pub struct Hands {
@@ -113,84 +29,11 @@ pub enum Pause {
     Verifying,
 }
 
-impl Hand {
-    pub fn new(seat: Seat) -> Self {
-        Self {
-            seat,
-            way: None,
-            end: None,
-            quiesced: Vec::new(),
-        }
-    }
-
-    /// What was told to let go, as it was before.
-    pub fn quiesced(&self) -> &[ExternalSecret] {
-        &self.quiesced
-    }
-
-    pub fn refuse(&mut self, failure: Failure) {
-        self.way = None;
-        self.end = Some(End::Refused(failure));
-    }
-
-    pub fn end(&self) -> Option<&End> {
-        self.end.as_ref()
-    }
-
-    /// First look, with what its entry would write.
-    pub async fn begin(&mut self, wanted: Wanted, wish: Wish, (entry, state): (&Entry, &State)) {
-        let found = self
-            .seat
-            .look((&wanted, wish.content), (entry, state))
-            .await;
-        match found {
-            Err(failure) => self.refuse(failure),
-            Ok(Found::Absent) if wish.create => self.end = Some(End::Absent),
-            Ok(Found::Absent) => self.refuse(absent()),
-            Ok(Found::Ours) => self.end = Some(End::Ours),
-            Ok(Found::Kept(kept)) => match self.seat.rehearse(&wanted, &kept).await {
-                Err(failure) => self.refuse(failure),
-                Ok(()) => {
-                    self.way = Some(Way {
-                        wanted,
-                        kept: *kept,
-                        makers: Vec::new(),
-                        pods: BTreeMap::new(),
-                        canary: None,
-                    });
-                }
-            },
-        }
-    }
-
-    /// One step, unless it has come to an end.
-    async fn step(
-        &mut self,
-        step: impl AsyncFnOnce(&Seat, &mut Way) -> Result<Option<End>, Failure>,
-    ) {
-        let Some(way) = &mut self.way else {
-            return;
-        };
-        let stepped = step(&self.seat, way).await;
-        if let (Err(_), Some(canary)) = (&stepped, &way.canary) {
-            self.seat.unmark(canary).await;
-        }
-        match stepped {
-            Ok(None) => {}
-            Ok(Some(end)) => {
-                self.way = None;
-                self.end = Some(end);
-            }
-            Err(failure) => self.refuse(failure),
-        }
-    }
-}
-
-impl Way {
-    fn restless(&self) -> Vec<ExternalSecret> {
-        let pods = |keeper| self.pods.get(&keeper).copied();
-        restless(&self.makers, pods).cloned().collect()
-    }
+/// What is to be said of a Secret some time after it was taken over.
+#[derive(Debug)]
+pub struct Farewell {
+    /// Secrets whose owner still is one of the objects that made this one.
+    pub remaining: Result<Vec<String>, Failure>,
 }
 
 impl Hands {
@@ -379,11 +222,5 @@ fn awake(object: &ExternalSecret) -> Failure {
     Failure::new(Reason::Conflict, fact).with_help(
         "make it let go by the command that `adopt` without `--apply` prints, or let `--quiesce` do it; or scale the \
          controller to 0",
-    )
-}
-
-fn absent() -> Failure {
-    Failure::new(Reason::TargetMissing, "there is no such Secret").with_help(
-        "check cluster, namespace and name of the target; with `--create` the next delivery makes it",
     )
 }
