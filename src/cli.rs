@@ -296,7 +296,7 @@ pub fn call(command: &str, config: &Path) -> String {
 }
 
 /// A text as a shell reads it; `None` for what spoils a line.
-pub fn word(text: &str) -> Option<String> {
+fn word(text: &str) -> Option<String> {
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+,:=@%".contains(c);
     if text.chars().any(char::is_control) {
         None

@@ -55,7 +55,7 @@ async fn apply(config: Config, wish: &Adopt) -> Result<ExitCode, ExitCode> {
     let chosen = files::Chosen::of(config.clone(), &wish.names);
     let mut begun = secrets::begin(config.clone(), wish).await?;
     known(&chosen.unknown, &begun.unknown)?;
-    let mut done = files::apply(&config, chosen).await?;
+    let mut done = files::apply(&config, chosen).await;
     let files = !done.taken.is_empty();
     let hands = &mut begun.hands;
     hands

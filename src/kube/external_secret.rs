@@ -1,8 +1,11 @@
 //! The objects that other controllers make Secrets from, as far as taking a Secret over from them needs to know them.
 
+use std::collections::BTreeMap;
+
 use reqwest::Method;
 use reqwest::header::HeaderValue;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::Value;
 use zeroize::Zeroizing;
 
@@ -12,7 +15,7 @@ use super::secret::FieldManager;
 use super::ties::Owner;
 use super::wire::{self, Malformed};
 use crate::failure::Failure;
-use crate::names::{Namespace, ObjectName, ResourceVersion, Uid};
+use crate::names::{Namespace, ObjectName, Uid};
 use crate::report::ClusterVerb;
 
 const MERGE_PATCH: HeaderValue = HeaderValue::from_static("application/merge-patch+json");
@@ -31,12 +34,20 @@ pub struct ExternalSecret {
     pub api: ExternalSecretApi,
     pub name: ObjectName,
     pub uid: Uid,
-    pub resource_version: ResourceVersion,
     /// The Secret that it makes, in its own namespace.
     pub target: ObjectName,
     /// Who made it, and would make it anew as it was.
     pub owners: Vec<Owner>,
+    /// What keeps it as something else has it, a repository or a release.
+    pub tracker: Option<Tracker>,
     pub ways: Ways,
+}
+
+/// Who puts back what is changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tracker {
+    ArgoCd,
+    Flux,
 }
 
 /// What of an `ExternalSecret` says whether its controller still has a hand on the Secret. The rest of its `spec` is not
@@ -54,38 +65,23 @@ pub struct Ways {
 }
 
 impl Client {
-    /// All of a namespace, in whichever version they are served; none where there is no such kind.
+    /// All of a namespace, in a version that is served.
     pub async fn external_secrets(
         &self,
         namespace: &Namespace,
-        versions: &[ExternalSecretApi],
-    ) -> Result<Vec<ExternalSecret>, Failure> {
-        for &api in versions {
-            if let Some(found) = self.of_version(namespace, api).await? {
-                return Ok(found);
-            }
-        }
-        Ok(Vec::new())
-    }
-
-    /// `None`: it is not served.
-    async fn of_version(
-        &self,
-        namespace: &Namespace,
         api: ExternalSecretApi,
-    ) -> Result<Option<Vec<ExternalSecret>>, Failure> {
+    ) -> Result<Vec<ExternalSecret>, Failure> {
         let place = Place::All(Resource::ExternalSecret(api), Some(namespace));
-        let items: Option<Vec<Item>> = self.all_of(place, (WHOLE, None)).await?;
-        let read = |item: Item| item.read(api);
-        Ok(items.map(|items| items.into_iter().filter_map(read).collect()))
+        let items: Vec<Item> = self.all_of(place, (WHOLE, None)).await?;
+        Ok(items.into_iter().filter_map(|it| it.read(api)).collect())
     }
 
-    /// Page after page; `None` where there is no such collection.
+    /// Page after page. What does not answer as a list is no empty one.
     pub(super) async fn all_of<T: for<'de> Deserialize<'de>>(
         &self,
         place: Place<'_>,
         (accept, selector): (HeaderValue, Option<&str>),
-    ) -> Result<Option<Vec<T>>, Failure> {
+    ) -> Result<Vec<T>, Failure> {
         let about = self.about(ClusterVerb::List, place);
         let (mut all, mut token) = (Vec::new(), None);
         for _ in 0..PAGES {
@@ -96,24 +92,24 @@ impl Client {
                 .extend(selector.map(|it| ("labelSelector", it.to_owned())));
             question.query.extend(token.map(|it| ("continue", it)));
             let answer = self.ask(about, question).await?;
-            match answer.code {
-                200 => {}
-                // Of a collection, the API server says that only where it does not serve it.
-                404 => return Ok(None),
-                _ => return Err(about.refused(&answer.refusal())),
+            if answer.code != 200 {
+                return Err(about.refused(&answer.refusal()));
             }
             let page: List<T> =
                 serde_json::from_slice(&answer.body).map_err(|_| about.malformed(NOT_A_LIST))?;
-            all.extend(page.items.unwrap_or_default());
+            if !page.kind.ends_with("List") {
+                return Err(about.malformed(NOT_A_LIST));
+            }
+            all.extend(page.items);
             token = page.metadata.next.filter(|token| !token.is_empty());
             if token.is_none() {
-                return Ok(Some(all));
+                return Ok(all);
             }
         }
         Err(about.malformed(ENDLESS))
     }
 
-    /// Merges this into the `spec` of exactly that state of the object.
+    /// Merges this into the `spec` of that life of the object, whatever else of it has changed since.
     pub async fn change_spec(
         &self,
         namespace: &Namespace,
@@ -127,7 +123,7 @@ impl Client {
         };
         let about = self.about(ClusterVerb::Patch, Place::One(asked));
         let patch = serde_json::json!({
-            "metadata": {"uid": object.uid.as_str(), "resourceVersion": object.resource_version.as_str()},
+            "metadata": {"uid": object.uid.as_str()},
             "spec": spec,
         });
         let sent = Sent {
@@ -146,8 +142,9 @@ impl Client {
 
 #[derive(Deserialize)]
 struct List<T> {
+    kind: String,
     metadata: ListMetadata,
-    items: Option<Vec<T>>,
+    items: Vec<T>,
 }
 
 #[derive(Deserialize)]
@@ -168,14 +165,18 @@ struct Item {
 struct Metadata {
     name: String,
     uid: String,
-    resource_version: String,
     owner_references: Option<Vec<Owner>>,
+    #[serde(default)]
+    labels: BTreeMap<String, IgnoredAny>,
+    #[serde(default)]
+    annotations: BTreeMap<String, IgnoredAny>,
 }
 
 impl Item {
     /// `None` for what could make no Secret.
     fn read(self, api: ExternalSecretApi) -> Option<ExternalSecret> {
         let Self { metadata, spec } = self;
+        let tracker = metadata.tracker();
         let name = ObjectName::new(metadata.name).ok()?;
         let text = |path| Some(spec.pointer(path)?.as_str()?.to_owned());
         // That of KES is always called as itself.
@@ -194,7 +195,7 @@ impl Item {
             },
             name,
             uid: Uid::new(metadata.uid).ok()?,
-            resource_version: ResourceVersion::new(metadata.resource_version).ok()?,
+            tracker,
             owners: metadata.owner_references.unwrap_or_default(),
             ways: Ways {
                 controller_id: text("/controllerId"),
@@ -206,6 +207,22 @@ impl Item {
     }
 }
 
+impl Metadata {
+    fn tracker(&self) -> Option<Tracker> {
+        let has = |prefix: &str| {
+            let mut keys = self.labels.keys().chain(self.annotations.keys());
+            keys.any(|key| key.starts_with(prefix))
+        };
+        if has("argocd.argoproj.io/") {
+            Some(Tracker::ArgoCd)
+        } else if has("kustomize.toolkit.fluxcd.io/") || has("helm.toolkit.fluxcd.io/") {
+            Some(Tracker::Flux)
+        } else {
+            None
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -213,12 +230,14 @@ mod tests {
     #[test]
     fn an_external_secret_of_eso_may_call_its_secret_otherwise() {
         let item = |name: &str| -> Item {
-            let target = serde_json::json!({"metadata": {"name": name, "uid": "u", "resourceVersion": "1"}, "spec": {"target": {"name": "b"}}});
+            let target = serde_json::json!({"metadata": {"name": name, "uid": "u", "annotations": {"argocd.argoproj.io/tracking-id": "x"}}, "spec": {"target": {"name": "b"}}});
             serde_json::from_value(target).unwrap()
         };
         let target = |api| item("a").read(api).unwrap().target.to_string();
         assert_eq!(target(ExternalSecretApi::EsoV1), "b");
         assert_eq!(target(ExternalSecretApi::KesV1), "a");
+        let tracker = item("a").read(ExternalSecretApi::EsoV1).unwrap().tracker;
+        assert_eq!(tracker, Some(Tracker::ArgoCd));
         assert_eq!(item("A b").read(ExternalSecretApi::EsoV1), None);
     }
 }

@@ -17,6 +17,8 @@ pub enum Resource {
     Lease,
     Pod,
     SelfSubjectAccessReview,
+    /// What kinds there are at all.
+    ApiGroup,
     ExternalSecret(ExternalSecretApi),
 }
 
@@ -58,6 +60,7 @@ impl Resource {
             Self::DaemonSet => "DaemonSet",
             Self::Lease => "Lease",
             Self::Pod => "Pod",
+            Self::ApiGroup => "APIGroup",
             Self::ExternalSecret(_) => "ExternalSecret",
             Self::SelfSubjectAccessReview => "SelfSubjectAccessReview",
         }
@@ -73,6 +76,7 @@ impl Resource {
             Self::DaemonSet => "daemonsets",
             Self::Lease => "leases",
             Self::Pod => "pods",
+            Self::ApiGroup => "apis",
             Self::ExternalSecret(_) => "externalsecrets",
             Self::SelfSubjectAccessReview => "selfsubjectaccessreviews",
         }
@@ -81,7 +85,7 @@ impl Resource {
     /// The API group; empty for the core group.
     pub fn group(self) -> &'static str {
         match self {
-            Self::Secret | Self::Namespace | Self::Pod => "",
+            Self::Secret | Self::Namespace | Self::Pod | Self::ApiGroup => "",
             Self::ExternalSecret(api) => api.group(),
             Self::Deployment | Self::StatefulSet | Self::DaemonSet => "apps",
             Self::Lease => "coordination.k8s.io",
@@ -99,6 +103,7 @@ impl Resource {
             | Self::DaemonSet
             | Self::Lease
             | Self::Pod
+            | Self::ApiGroup
             | Self::SelfSubjectAccessReview => "v1",
         }
     }
@@ -162,6 +167,8 @@ impl<'a> Place<'a> {
             path.pop_if_empty();
             let version = self.resource().version();
             match self.resource().group() {
+                // The list of groups is in no group.
+                _ if self.resource() == Resource::ApiGroup => &mut path,
                 "" => path.extend(["api", version]),
                 group => path.extend(["apis", group, version]),
             };
@@ -230,6 +237,7 @@ mod tests {
                 "/apis/coordination.k8s.io/v1/namespaces/app/leases",
             ),
             (Place::All(Resource::Namespace, None), "/api/v1/namespaces"),
+            (Place::All(Resource::ApiGroup, None), "/apis"),
             (
                 Place::All(
                     Resource::ExternalSecret(ExternalSecretApi::EsoV1Beta1),

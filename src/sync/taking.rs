@@ -12,11 +12,15 @@ pub use self::hand::{End, Hand, Insight, Made, Wish};
 pub use self::hands::{Farewell, Hands, Pause};
 
 use crate::decide::kubernetes::Wanted;
-use crate::decide::kubernetes::adoption::quiet::{Canary, is_left_alone};
-use crate::decide::kubernetes::adoption::{Content, Keeper, Taking, adoption, keeper_of};
+use serde_json::Value;
+
+use crate::decide::kubernetes::adoption::quiet::{Aftermath, Canary, is_left_alone};
+use crate::decide::kubernetes::adoption::{
+    ADOPTED_FROM, Content, Keeper, Taking, adoption, keeper_of,
+};
 use crate::failure::{Failure, Reason};
 use crate::kube::{ApplyError, FieldManager, LiveSecret, Metadata, Run as How, Tenure, Ties};
-use crate::names::{EntryName, Uid};
+use crate::names::{EntryName, ResourceVersion};
 use crate::state::{SecretId, State};
 use crate::sync::Entry;
 use crate::sync::deliver::{JUDGEMENTS, JudgedSecret, in_time, overtaken};
@@ -35,7 +39,7 @@ pub struct Seat {
 #[derive(Debug)]
 pub(super) struct Kept {
     pub(super) taking: Taking,
-    live: LiveSecret,
+    pub(super) live: LiveSecret,
 }
 
 #[derive(Debug)]
@@ -43,6 +47,8 @@ pub(super) enum Found {
     Absent,
     /// Nothing stands in the way of an ordinary delivery.
     Ours,
+    /// So it is, because it was taken over earlier.
+    Adopted(Box<LiveSecret>),
     Kept(Box<Kept>),
 }
 
@@ -66,7 +72,14 @@ impl Seat {
 
     async fn observe(&self) -> Result<Option<(LiveSecret, Ties)>, Failure> {
         let (namespace, name) = (&self.id.namespace, &self.id.name);
-        in_time(self.target.client().get_tied(namespace, name)).await
+        self.turn(self.target.client().get_tied(namespace, name))
+            .await
+    }
+
+    /// The work, when it is the target's turn among all of its cluster.
+    async fn turn<T>(&self, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+        let _turn = self.target.turn().await?;
+        in_time(work).await
     }
 
     /// Who keeps it, before anything is known of what we would write.
@@ -76,6 +89,7 @@ impl Seat {
             None => Presence::Absent,
             Some((live, ties)) => match keeper_of(&live, &ties) {
                 Some(keeper) => Presence::Kept(keeper),
+                None if live.annotations.contains_key(ADOPTED_FROM) => Presence::Adopted,
                 None => Presence::Other,
             },
         })
@@ -93,12 +107,18 @@ impl Seat {
             return Ok(Found::Kept(Box::new(Kept { taking, live })));
         }
         let judged = JudgedSecret::of(&self.target, &self.id, (wanted, entry), state);
-        in_time(judged).await.map(|_| Found::Ours)
+        self.turn(judged).await?;
+        Ok(if live.annotations.contains_key(ADOPTED_FROM) {
+            Found::Adopted(Box::new(live))
+        } else {
+            Found::Ours
+        })
     }
 
     /// Asks the API server for the very patch that would take it over, admission included; nothing is kept of it.
     pub(super) async fn rehearse(&self, wanted: &Wanted, kept: &Kept) -> Result<(), Failure> {
-        let patch = kept.taking.patch(wanted, &kept.live);
+        let way_back = kept.taking.way_back(wanted, &kept.live);
+        let patch = kept.taking.patch(wanted, &kept.live, &way_back);
         // Somebody may have written in between, which says nothing against it.
         self.change(&patch, How::Dry).await.map(drop)
     }
@@ -119,18 +139,16 @@ impl Seat {
         Err(overtaken())
     }
 
-    /// Takes the mark off where it still is. What is wrong with that was said of something graver already.
+    /// Takes off what of the mark still is there. What is wrong with that was said of something graver already.
     pub(super) async fn unmark(&self, canary: &Canary) {
         for _ in 0..JUDGEMENTS {
             let Ok(Some((live, _))) = self.observe().await else {
                 return;
             };
-            let mut now = canary.clone();
-            now.resource_version = live.resource_version.clone();
-            if live.uid != canary.uid || !now.is_on(&live) {
+            let Some(lift) = canary.lift(&live) else {
                 return;
-            }
-            match self.change(&now.lift(), How::Real).await {
+            };
+            match self.change(&lift, How::Real).await {
                 Ok(None) => {}
                 Ok(Some(_)) | Err(_) => return,
             }
@@ -142,43 +160,57 @@ impl Seat {
         &self,
         (wanted, content): (&Wanted, Content),
         (canary, from): (&Canary, Keeper),
-    ) -> Result<Kept, Failure> {
+        way_back: &Value,
+    ) -> Result<LiveSecret, Failure> {
         for _ in 0..JUDGEMENTS {
             let (live, ties) = self.observe().await?.ok_or_else(gone)?;
             canary.stands(&live, from)?;
             let taking = adoption(wanted, (&live, &ties), content)?;
             let taking = taking.ok_or_else(|| let_go(from))?;
-            let patch = taking.patch(wanted, &live);
-            if self.change(&patch, How::Real).await?.is_some() {
-                return Ok(Kept { taking, live });
+            let patch = taking.patch(wanted, &live, way_back);
+            match self.change(&patch, How::Real).await {
+                Ok(Some(_)) => return Ok(live),
+                Ok(None) => {}
+                // An answer that did not come says nothing of what was done.
+                Err(failure) => {
+                    let seen = self.observe().await;
+                    let is_taken = |seen: Option<(LiveSecret, Ties)>| {
+                        is_left_alone(wanted, seen.as_ref(), &live).is_ok()
+                    };
+                    return if seen.is_ok_and(is_taken) {
+                        Ok(live)
+                    } else {
+                        Err(failure)
+                    };
+                }
             }
         }
         Err(overtaken())
     }
 
-    /// Whether the old controller has left it alone since.
-    pub(super) async fn verify(&self, wanted: &Wanted, uid: &Uid) -> Result<(), Failure> {
+    /// Whether the old controller has left it alone since. Fails where that cannot be seen.
+    pub(super) async fn verify(
+        &self,
+        wanted: &Wanted,
+        taken: &LiveSecret,
+    ) -> Result<Result<Aftermath, Failure>, Failure> {
         let seen = self.observe().await?;
-        is_left_alone(wanted, seen.as_ref(), uid)
+        Ok(is_left_alone(wanted, seen.as_ref(), taken))
     }
 
     /// `None`: it is no longer in the state that the patch is for.
-    async fn change(
-        &self,
-        patch: &Metadata,
-        how: How,
-    ) -> Result<Option<crate::names::ResourceVersion>, Failure> {
+    async fn change(&self, patch: &Metadata, how: How) -> Result<Option<ResourceVersion>, Failure> {
         let place = (&self.id.namespace, &self.id.name);
         let client = self.target.client();
         let manager = FieldManager::adopting();
         let changed = async { Ok(client.change_metadata(place, patch, (&manager, how)).await) };
-        match in_time(changed).await? {
+        match self.turn(changed).await? {
             Ok(applied) => Ok(Some(applied.resource_version)),
             Err(ApplyError::Raced) => Ok(None),
             Err(ApplyError::Failed(failure)) => Err(denied(failure)),
             Err(ApplyError::Fields(..)) => Err(Failure::new(
                 Reason::Invalid,
-                "the API server does not accept the patch that would take the Secret over (422)",
+                "the API server does not accept a change of the Secret's metadata (422)",
             )
             .with_help("an admission policy of the cluster may refuse it: see its audit log")),
         }
@@ -190,6 +222,8 @@ impl Seat {
 pub enum Presence {
     Absent,
     Kept(Keeper),
+    /// It was taken over earlier.
+    Adopted,
     Other,
 }
 

@@ -75,25 +75,34 @@ pub(super) async fn look(chosen: Chosen) -> Result<Vec<list::Row>, ExitCode> {
     Ok(list::rows(&plan.entries))
 }
 
-pub(super) async fn apply(config: &Config, chosen: Chosen) -> Result<Done, ExitCode> {
+/// What is wrong with it is said like what is refused: Secrets go on.
+pub(super) async fn apply(config: &Config, chosen: Chosen) -> Done {
     if chosen.config.entries.is_empty() {
-        return Ok(Done::default());
+        return Done::default();
     }
-    let names = chosen.names;
+    match asked(config, chosen.names).await {
+        Ok(adoption) => told(&adoption),
+        Err(why) => Done {
+            errors: format!("error: no file was taken over: {why}\n"),
+            ..Done::default()
+        },
+    }
+}
+
+async fn asked(config: &Config, names: Vec<String>) -> Result<Adoption, String> {
     let asked = control::adopt(&config.daemon.control_socket, names.clone()).await;
     let adoption = match asked {
         Err(NotAsked::NoDaemon(_)) => daemon::adopt(config, names)
             .await
-            .map_err(|stopped| stopped.to_string()),
-        asked => asked.map_err(|why| why.to_string()),
+            .map_err(|stopped| stopped.to_string())?,
+        asked => asked.map_err(|why| why.to_string())?,
     };
-    let adoption = adoption.map_err(|why| failed(&why))?;
-    if let Some(name) = adoption.unknown.first() {
-        return Err(failed(&format!(
+    match adoption.unknown.first() {
+        None => Ok(adoption),
+        Some(name) => Err(format!(
             "the daemon has no target `{name}`: it runs with another configuration than this one"
-        )));
+        )),
     }
-    Ok(told(&adoption))
 }
 
 fn told(adoption: &Adoption) -> Done {

@@ -1,31 +1,35 @@
 //! What is said of Secrets that are taken over: names of keys, owners and marks, never a value; and the commands that a
 //! person gives to the cluster, ready to be copied.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use serde_json::Value;
 
 use super::refusal;
-use crate::cli;
 use crate::command::plan::list::{self, Row, Word};
 use crate::command::show;
-use crate::decide::kubernetes::adoption::quiet::{maker, spec_before, spec_of_rest};
-use crate::decide::kubernetes::adoption::{ADOPTED_FROM, Keeper, Taking};
-use crate::kube::{ExternalSecret, Owner};
+use crate::decide::kubernetes::adoption::quiet::{
+    Aftermath, Untold, maker, rests, spec_before, spec_of_rest, untold,
+};
+use crate::decide::kubernetes::adoption::{Keeper, Taking};
+use crate::failure::Reason;
+use crate::kube::{ExternalSecret, Owner, Scale};
+use crate::names::ObjectName;
 use crate::sync::taking::{End, Farewell, Hand, Hands, Insight, Made, Pause};
 
 /// Of a look, one line each.
 pub(super) fn rows(hands: &Hands) -> Vec<Row> {
     let rows = hands.all().iter().filter_map(|hand| {
         let (word, what, failures) = match hand.end()? {
-            End::Ours => (Word::Unchanged, String::new(), Vec::new()),
+            End::Ours | End::Taken(_) => (Word::Unchanged, String::new(), Vec::new()),
             End::Absent => (Word::Create, String::new(), Vec::new()),
             End::Refused(failure) | End::Returned(failure) => {
                 let word = list::word_for(failure);
                 (word, String::new(), vec![failure.clone()])
             }
             End::Would(insight) => (Word::Adopt, what(&insight.taking), Vec::new()),
-            End::Taken(made) => (Word::Adopt, what(&made.taking), Vec::new()),
+            End::Before(_) => (Word::Adopt, "taken over already".to_owned(), Vec::new()),
         };
         let place = (hand.seat.id.to_string(), &hand.seat.entry);
         Some(Row::new(word, place, what, failures))
@@ -46,6 +50,7 @@ fn what(taking: &Taking) -> String {
 pub(super) fn insights(hands: &Hands) -> String {
     let all = hands.all().iter().filter_map(|hand| match hand.end()? {
         End::Would(insight) => Some(block(hand, &insight_lines(hand, insight))),
+        End::Before(makers) => Some(block(hand, &before(hand, makers))),
         End::Ours | End::Absent | End::Refused(_) | End::Taken(_) | End::Returned(_) => None,
     });
     all.collect()
@@ -57,39 +62,68 @@ fn block(hand: &Hand, lines: &[String]) -> String {
     head + &lines.collect::<String>()
 }
 
+fn before(hand: &Hand, makers: &[ExternalSecret]) -> Vec<String> {
+    let names: Vec<String> = makers.iter().map(|it| format!("`{}`", it.name)).collect();
+    vec![format!(
+        "ExternalSecret {} is still there; `secretsyncd adopt {} --apply` looks whether it may go, and says how",
+        names.join(", "),
+        hand.seat.id
+    )]
+}
+
 fn insight_lines(hand: &Hand, insight: &Insight) -> Vec<String> {
     let mut lines = vec![format!("it loses {}", losses(&insight.taking))];
-    lines.extend(ties(&insight.taking));
-    for (keeper, count) in &insight.pods {
-        let is_concerned = insight
+    for kept in &insight.taking.kept {
+        lines.push(format!(
+            "it stays owned by {}, and goes when that goes",
+            owner(kept)
+        ));
+    }
+    let concerned = |keeper: &Keeper| {
+        insight
             .makers
             .iter()
-            .any(|it| Keeper::of(it.api) == *keeper);
-        if is_concerned {
-            lines.push(match count {
-                0 => format!("no pod of {keeper} runs, by the label of its Helm chart"),
-                1 => format!("1 pod of {keeper} runs"),
-                count => format!("{count} pods of {keeper} run"),
-            });
-        }
+            .any(|it| Keeper::of(it.api) == *keeper)
+    };
+    for (keeper, scale) in insight
+        .scales
+        .iter()
+        .filter(|(keeper, _)| concerned(keeper))
+    {
+        lines.push(match scale {
+            Scale::Down => format!("{keeper} is scaled to 0"),
+            Scale::Up => format!("{keeper} runs"),
+            Scale::Unknown => format!(
+                "whether {keeper} runs cannot be seen by the label `app.kubernetes.io/name={}`",
+                keeper.app()
+            ),
+        });
     }
     for object in &insight.restless {
         let keeper = Keeper::of(object.api);
-        let name = &object.name;
-        if maker(object).is_some() {
-            lines.push(format!(
-                "{keeper} still has a hand on it, by ExternalSecret `{name}`, which a controller made and would put back: \
-                 scale {keeper} to 0 before `--apply`"
-            ));
-        } else {
-            lines.push(format!(
-                "{keeper} still has a hand on it, by ExternalSecret `{name}`; before `--apply` (or by `--quiesce`):"
-            ));
-            lines.push(change_of_spec(hand, object, &spec_of_rest(keeper)));
+        let has = format!(
+            "{keeper} has a hand on it, by ExternalSecret `{}`",
+            object.name
+        );
+        match untold(object, &insight.makers) {
+            None => {
+                lines.push(format!("{has}; before `--apply` (or by `--quiesce`):"));
+                lines.push(change_of_spec(hand, object, &spec_of_rest(keeper)));
+            }
+            Some(Untold::Tracked(_)) => {
+                lines.push(format!("{has}, which is kept as a repository has it; before `--apply`, there:"));
+                lines.push(format!("  spec: {}", spec_of_rest(keeper)));
+            }
+            Some(Untold::Made(_)) => lines.push(format!(
+                "{has}, which a controller made and would put back: scale {keeper} to 0 before `--apply`"
+            )),
+            Some(Untold::Shared) => lines.push(format!(
+                "{has}, beside others: scale {keeper} to 0 before `--apply`, or delete what should not write it"
+            )),
         }
     }
     if insight.restless.is_empty() {
-        lines.push("nothing says that its old controller has a hand on it; `--apply` watches whether it writes".to_owned());
+        lines.push("nothing says that an old controller has a hand on it; `--apply` watches whether one writes".to_owned());
     }
     lines
 }
@@ -100,10 +134,8 @@ fn losses(taking: &Taking) -> String {
         .owners
         .iter()
         .map(|it| format!("owner {}", owner(it)));
-    let labels = taking
-        .labels
-        .iter()
-        .map(|it| format!("label {}", it.escape_debug()));
+    let labels = taking.labels.iter();
+    let labels = labels.map(|it| format!("label {}", it.escape_debug()));
     let annotations = taking.annotations.iter();
     let annotations = annotations.map(|it| format!("annotation {}", it.escape_debug()));
     let all: Vec<String> = owners.chain(labels).chain(annotations).collect();
@@ -118,25 +150,8 @@ fn owner(owner: &Owner) -> String {
     )
 }
 
-/// What still holds it afterwards.
-fn ties(taking: &Taking) -> Vec<String> {
-    let mut lines = Vec::new();
-    if taking.keep_from_pruning {
-        lines.push(
-            "Argo CD may track it by the label `app.kubernetes.io/instance`, and is told not to prune it".to_owned(),
-        );
-    }
-    for kept in &taking.kept {
-        lines.push(format!(
-            "it stays owned by {}, and goes when that goes",
-            owner(kept)
-        ));
-    }
-    lines
-}
-
 fn change_of_spec(hand: &Hand, object: &ExternalSecret, spec: &Value) -> String {
-    let patch = serde_json::json!({ "spec": spec });
+    let patch = serde_json::json!({ "metadata": { "uid": object.uid.as_str() }, "spec": spec });
     format!(
         "  kubectl patch {} {} --namespace {} --type merge --patch {}",
         Keeper::of(object.api).resource(),
@@ -146,10 +161,20 @@ fn change_of_spec(hand: &Hand, object: &ExternalSecret, spec: &Value) -> String 
     )
 }
 
-/// As a shell reads it.
+/// As a shell reads it. JSON may say every character in ASCII, so nothing of it can move a terminal's cursor.
 fn quoted(patch: &Value) -> String {
-    let word = cli::word(&patch.to_string());
-    word.unwrap_or_else(|| format!("\"$PATCH\"  # as its annotation `{ADOPTED_FROM}` has it"))
+    let mut text = String::new();
+    for c in patch.to_string().chars() {
+        if c.is_ascii() {
+            text.push(c);
+        } else {
+            let mut units = [0; 2];
+            for unit in c.encode_utf16(&mut units) {
+                let _ = write!(text, "\\u{unit:04x}");
+            }
+        }
+    }
+    format!("'{}'", text.replace('\'', r"'\''"))
 }
 
 pub(super) fn pause(pause: Pause, window: Duration) {
@@ -163,11 +188,19 @@ pub(super) fn pause(pause: Pause, window: Duration) {
 
 pub(super) fn taken(hands: &Hands) -> String {
     let all = hands.all().iter().filter_map(|hand| match hand.end()? {
-        End::Taken(made) => Some(format!(
-            "taken over: {}, for {}, from {}\n",
-            hand.seat.id, hand.seat.entry, made.taking.from
-        )),
-        End::Ours | End::Absent | End::Refused(_) | End::Would(_) | End::Returned(_) => None,
+        End::Taken(made) => {
+            let (id, entry) = (&hand.seat.id, &hand.seat.entry);
+            Some(match made.from {
+                Some(from) => format!("taken over: {id}, for {entry}, from {from}\n"),
+                None => format!("taken over already: {id}, for {entry}\n"),
+            })
+        }
+        End::Ours
+        | End::Absent
+        | End::Refused(_)
+        | End::Would(_)
+        | End::Before(_)
+        | End::Returned(_) => None,
     });
     all.collect()
 }
@@ -175,7 +208,12 @@ pub(super) fn taken(hands: &Hands) -> String {
 pub(super) fn refused(hands: &Hands) -> String {
     let all = hands.all().iter().filter_map(|hand| match hand.end()? {
         End::Refused(failure) => Some(said(hand, (&failure.to_string(), failure.help()))),
-        End::Ours | End::Absent | End::Taken(_) | End::Would(_) | End::Returned(_) => None,
+        End::Ours
+        | End::Absent
+        | End::Taken(_)
+        | End::Would(_)
+        | End::Before(_)
+        | End::Returned(_) => None,
     });
     all.collect()
 }
@@ -183,7 +221,12 @@ pub(super) fn refused(hands: &Hands) -> String {
 pub(super) fn returned(hands: &Hands) -> String {
     let all = hands.all().iter().filter_map(|hand| match hand.end()? {
         End::Returned(failure) => Some(said(hand, (&failure.to_string(), failure.help()))),
-        End::Ours | End::Absent | End::Taken(_) | End::Would(_) | End::Refused(_) => None,
+        End::Ours
+        | End::Absent
+        | End::Taken(_)
+        | End::Would(_)
+        | End::Before(_)
+        | End::Refused(_) => None,
     });
     all.collect()
 }
@@ -193,11 +236,17 @@ fn said(hand: &Hand, why: (&str, &str)) -> String {
     refusal((&target, entry), why)
 }
 
-/// Where nothing came of it, what was told to the old controller is still so.
+/// Where nothing came of it, what was told to the old controller is still so. Not of what may be ours by now: an answer
+/// that did not come says nothing of what was done.
 pub(super) fn undo(hands: &Hands) -> String {
     let stopped = hands.all().iter().filter(|hand| {
-        let failed = matches!(hand.end(), Some(End::Refused(_) | End::Returned(_)));
-        failed && !hand.quiesced().is_empty()
+        let is_certain = match hand.end() {
+            Some(End::Refused(failure)) => {
+                !matches!(failure.reason, Reason::Timeout | Reason::Network)
+            }
+            Some(_) | None => false,
+        };
+        is_certain && !hand.quiesced().is_empty()
     });
     let all = stopped.map(|hand| {
         let mut lines =
@@ -214,18 +263,37 @@ pub(super) fn farewell(hand: &Hand, farewell: &Farewell) -> String {
     let Some(End::Taken(made)) = hand.end() else {
         return String::new();
     };
-    let mut lines = vec!["its old controller has left it alone".to_owned()];
-    lines.extend(ties(&made.taking));
-    lines.extend(removal(hand, made, farewell));
-    lines.extend(way_back(hand, made));
+    let again = format!("`secretsyncd adopt {} --apply`", hand.seat.id);
+    let mut lines = Vec::new();
+    match &farewell.aftermath {
+        Err(failure) => lines.push(format!(
+            "whether it was left alone could not be seen ({failure}); delete nothing, and run {again} again"
+        )),
+        Ok(Aftermath::Undelivered) => lines.push(format!(
+            "it was left alone, and no delivery has found it yet: delete nothing; once `secretsyncd status` calls `{}` fresh, \
+             {again} says what may go",
+            hand.seat.entry
+        )),
+        Ok(Aftermath::Delivered) => {
+            lines.push("it was left alone, and is delivered".to_owned());
+            lines.extend(removal(hand, farewell));
+        }
+    }
+    lines.extend(way_back(hand, made, farewell));
     block(hand, &lines)
 }
 
-fn removal(hand: &Hand, made: &Made, farewell: &Farewell) -> Vec<String> {
+fn removal(hand: &Hand, farewell: &Farewell) -> Vec<String> {
     let namespace = &hand.seat.id.namespace;
-    if made.makers.is_empty() {
-        return vec!["no ExternalSecret makes it any more: there is nothing to delete".to_owned()];
-    }
+    let makers = match &farewell.makers {
+        Ok(makers) if makers.is_empty() => {
+            return vec![
+                "no ExternalSecret makes it any more: there is nothing to delete".to_owned(),
+            ];
+        }
+        Ok(makers) => makers,
+        Err(failure) => return vec![format!("what may go cannot be said: {failure}")],
+    };
     let mut lines = Vec::new();
     match &farewell.remaining {
         Ok(remaining) if remaining.is_empty() => {}
@@ -242,49 +310,68 @@ fn removal(hand: &Hand, made: &Made, farewell: &Farewell) -> Vec<String> {
         Err(failure) => {
             lines.push(format!(
                 "whether other Secrets have the same owner could not be seen ({failure}); look, and delete it only when no \
-                 line has one of its uids:"
+                 line has its uid:"
             ));
             lines.push(format!(
                 "  kubectl get secrets --namespace {namespace} --output 'custom-columns=NAME:.metadata.name,OWNERS:.metadata.ownerReferences[*].uid'"
             ));
         }
     }
-    for object in &made.makers {
-        let (resource, name) = (Keeper::of(object.api).resource(), &object.name);
-        if maker(object) == Some("ClusterExternalSecret") {
-            lines.push(format!(
-                "ExternalSecret `{name}` is made by a ClusterExternalSecret: adopt its Secrets in every namespace, and then \
-                 delete that one with `--cascade=orphan`, and then:"
-            ));
-        } else {
-            lines.push(format!(
-                "ExternalSecret `{name}` (uid {}) may go now:",
-                object.uid
-            ));
+    for object in makers {
+        lines.extend(of_object(hand, object));
+    }
+    lines
+}
+
+fn of_object(hand: &Hand, object: &ExternalSecret) -> Vec<String> {
+    let keeper = Keeper::of(object.api);
+    let (resource, name, namespace) = (keeper.resource(), &object.name, &hand.seat.id.namespace);
+    if let Some(maker) = maker(object) {
+        return vec![match ObjectName::new(maker.name.as_str()) {
+            Ok(maker_name) if maker.kind == "ClusterExternalSecret" => format!(
+                "ExternalSecret `{name}` is made by ClusterExternalSecret `{maker_name}`: adopt its Secrets in every namespace, \
+                 then `kubectl delete clusterexternalsecret {maker_name} --cascade=orphan`, and run `adopt` again"
+            ),
+            Ok(_) | Err(_) => format!(
+                "ExternalSecret `{name}` is made by {}, which is to go first, with `--cascade=orphan`",
+                owner(maker)
+            ),
+        }];
+    }
+    let mut lines = vec![format!(
+        "ExternalSecret `{name}` (uid {}) of cluster `{}` may go now{}:",
+        object.uid,
+        hand.seat.id.cluster,
+        match object.tracker {
+            Some(_) => ", once it is out of its repository",
+            None => "",
         }
+    )];
+    if !rests(object) {
+        lines.push(change_of_spec(hand, object, &spec_of_rest(keeper)));
+    }
+    lines.push(format!(
+        "  kubectl delete {resource} {name} --namespace {namespace} --cascade=orphan --wait=false"
+    ));
+    if !rests(object) {
         lines.push(format!(
-            "  kubectl delete {resource} {name} --namespace {namespace} --cascade=orphan"
+            "do not scale {keeper} up before: it would take back every Secret whose ExternalSecret is still there"
         ));
     }
     lines
 }
 
-fn way_back(hand: &Hand, made: &Made) -> Vec<String> {
-    let uids: Vec<&str> = made
-        .taking
-        .owners
-        .iter()
-        .map(|it| it.uid.as_str())
-        .collect();
-    if uids.is_empty() {
+/// Without that very owner, the garbage collector would take the Secret along.
+fn way_back(hand: &Hand, made: &Made, farewell: &Farewell) -> Vec<String> {
+    let makers = farewell.makers.as_deref().unwrap_or_default();
+    let owners = made.owners();
+    let is_there = |uid: &&str| makers.iter().any(|it| it.uid.as_str() == *uid);
+    if owners.is_empty() || !owners.iter().all(is_there) {
         return Vec::new();
     }
-    let uids = uids.join(", ").escape_debug().to_string();
     let mut lines = vec![
-        format!(
-            "the way back, only as long as its owner (uid {uids}) exists, else the garbage collector deletes the Secret; take \
-             the entry out of the configuration first:"
-        ),
+        "the way back, only as long as its ExternalSecret is there, and with the entry out of the configuration first:"
+            .to_owned(),
         format!(
             "  kubectl patch secret {} --namespace {} --type merge --patch {}",
             hand.seat.id.name,
@@ -295,4 +382,15 @@ fn way_back(hand: &Hand, made: &Made) -> Vec<String> {
     let told = hand.quiesced().iter();
     lines.extend(told.map(|object| change_of_spec(hand, object, &spec_before(object))));
     lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_patch_is_one_word_of_a_shell_and_moves_no_cursor() {
+        let patch = serde_json::json!({ "a": "it's \u{9b}2J\u{1f600}" });
+        assert_eq!(quoted(&patch), r#"'{"a":"it'\''s \u009b2J\ud83d\ude00"}'"#);
+    }
 }

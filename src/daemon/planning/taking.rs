@@ -113,7 +113,7 @@ async fn of_entry(
         match keeper {
             _ if entry.suspended => hand.refuse(suspended(entry)),
             Err(failure) => hand.refuse(failure),
-            Ok(Presence::Kept(_)) => {}
+            Ok(Presence::Kept(_) | Presence::Adopted) => {}
             Ok(Presence::Absent | Presence::Other) if is_asked_for => {}
             Ok(Presence::Absent | Presence::Other) => return None,
         }

@@ -11,19 +11,19 @@ use std::fmt;
 
 use crate::decide::changes::Delta;
 use crate::failure::{Failure, Reason};
-use crate::kube::{ExternalSecretApi, LiveSecret, Owner, Ties};
+use crate::kube::{ExternalSecretApi, FieldManager, LiveSecret, Operation, Owner, Ties};
 use crate::names::SecretKey;
 
 use super::ownership::ESO_PREFIX;
-use super::{Wanted, usable, writable};
+use super::{INSTANCE_ANNOTATION, Wanted, usable, writable};
 
 /// What was taken away, as JSON, for whoever wants it back.
 pub const ADOPTED_FROM: &str = "secretsyncd/adopted-from";
 const KIND: &str = "ExternalSecret";
 const ARGO_PREFIX: &str = "argocd.argoproj.io/";
-/// By this label Argo CD tracks, unless it was told otherwise; Helm has it, too.
-const INSTANCE_LABEL: &str = "app.kubernetes.io/instance";
 const SYNC_OPTIONS: &str = "argocd.argoproj.io/sync-options";
+/// Argo CD neither prunes such an object nor deletes it with its application.
+const KEEP: [&str; 2] = ["Delete=false", "Prune=false"];
 
 /// Who keeps a Secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -72,12 +72,15 @@ impl Keeper {
 
     /// Of an owner that is one of its objects.
     fn owning(owner: &Owner) -> Option<Self> {
-        let keeper = match &*owner.group {
-            "kubernetes-client.io" => Self::Kes,
-            "external-secrets.io" => Self::Eso,
-            _ => return None,
-        };
-        (owner.kind == KIND).then_some(keeper)
+        Self::group_of(owner).filter(|_| owner.kind == KIND)
+    }
+
+    fn group_of(owner: &Owner) -> Option<Self> {
+        match &*owner.group {
+            "kubernetes-client.io" => Some(Self::Kes),
+            "external-secrets.io" | "generators.external-secrets.io" => Some(Self::Eso),
+            _ => None,
+        }
     }
 }
 
@@ -110,8 +113,9 @@ pub struct Taking {
     /// The names of what goes.
     pub labels: Vec<String>,
     pub annotations: Vec<String>,
-    /// Argo CD may track it by a label that Helm sets, too: that stays, and Argo CD is told not to prune.
-    pub keep_from_pruning: bool,
+    /// What Argo CD is told from then on. By which label it tracks, only its own configuration says, and without an owner
+    /// it prunes what it tracks.
+    pub sync_options: String,
 }
 
 /// What taking it over would be; `None` where neither of them keeps it.
@@ -131,11 +135,14 @@ pub fn adoption(
         return Err(refused("is being deleted", "wait until it is gone"));
     }
     alone(wanted, &kept, ties)?;
+    of_no_other_of_us(wanted, live)?;
     writable(wanted)?;
     usable(wanted)?;
     let delta = delta(wanted, live);
     fits(wanted, live, (&delta, content))?;
-    let is_mark = |key: &&String| key.starts_with(ESO_PREFIX) || key.starts_with(ARGO_PREFIX);
+    let is_mark = |key: &&String| {
+        key.starts_with(ESO_PREFIX) || (key.starts_with(ARGO_PREFIX) && *key != SYNC_OPTIONS)
+    };
     Ok(Some(Taking {
         from,
         owners: owners.into_iter().cloned().collect(),
@@ -143,7 +150,7 @@ pub fn adoption(
         content: delta,
         labels: live.labels.keys().filter(is_mark).cloned().collect(),
         annotations: live.annotations.keys().filter(is_mark).cloned().collect(),
-        keep_from_pruning: live.labels.contains_key(INSTANCE_LABEL),
+        sync_options: sync_options(live),
     }))
 }
 
@@ -180,6 +187,12 @@ fn alone(wanted: &Wanted, kept: &[&Owner], ties: &Ties) -> Result<(), Failure> {
             "choose another name for the target; what a controller owns is never taken over",
         ));
     }
+    if kept.iter().any(|owner| Keeper::group_of(owner).is_some()) {
+        return Err(refused(
+            "has an owner that is another object of External Secrets than an ExternalSecret",
+            "see what that is; with it, and with the kinds of External Secrets, the Secret would go",
+        ));
+    }
     if !ties.finalizers.is_empty() {
         return Err(refused(
             "has finalizers, so somebody else has a say in it",
@@ -187,6 +200,49 @@ fn alone(wanted: &Wanted, kept: &[&Owner], ties: &Ties) -> Result<(), Failure> {
         ));
     }
     Ok(())
+}
+
+/// What another instance, or another entry's merging, holds is not an old controller's to give.
+fn of_no_other_of_us(wanted: &Wanted, live: &LiveSecret) -> Result<(), Failure> {
+    let instance = live.annotations.get(INSTANCE_ANNOTATION);
+    if instance.is_some_and(|it| it.expose() != wanted.instance.as_str().as_bytes()) {
+        return Err(refused(
+            "belongs to another instance of secretsyncd",
+            "choose another name for the target, or set `daemon.instance` to that of the Secret",
+        ));
+    }
+    let another = live.managers.iter().any(|manager| {
+        let ours = FieldManager::read(&manager.name).is_some();
+        ours && manager.operation == Operation::Apply
+            && !manager.is(&wanted.manager)
+            && !manager.data.is_empty()
+    });
+    if another {
+        return Err(refused(
+            "holds keys of another entry of secretsyncd",
+            "take that entry out of the configuration and its keys out of the Secret, or choose another name",
+        ));
+    }
+    Ok(())
+}
+
+/// What it has, and that it is to be kept.
+fn sync_options(live: &LiveSecret) -> String {
+    let before = live.annotations.get(SYNC_OPTIONS);
+    let before = before.and_then(|it| std::str::from_utf8(it.expose()).ok());
+    let before = before.unwrap_or_default().split(',').map(str::trim);
+    let stays = |option: &&str| {
+        let name = option.split('=').next().unwrap_or_default();
+        !name.is_empty()
+            && KEEP
+                .iter()
+                .all(|keep| !keep.starts_with(&format!("{name}=")))
+    };
+    before
+        .filter(stays)
+        .chain(KEEP)
+        .collect::<Vec<_>>()
+        .join(",")
 }
 
 fn fits(

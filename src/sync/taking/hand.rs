@@ -8,10 +8,9 @@ use serde_json::Value;
 use super::{Found, Kept, Seat};
 use crate::decide::kubernetes::Wanted;
 use crate::decide::kubernetes::adoption::quiet::{Canary, restless};
-use crate::decide::kubernetes::adoption::{Content, Keeper, Taking};
+use crate::decide::kubernetes::adoption::{ADOPTED_FROM, Content, Keeper, Taking};
 use crate::failure::{Failure, Reason};
-use crate::kube::ExternalSecret;
-use crate::names::Uid;
+use crate::kube::{ExternalSecret, LiveSecret, Scale};
 use crate::state::State;
 use crate::sync::Entry;
 
@@ -41,10 +40,19 @@ pub struct Hand {
 #[derive(Debug)]
 pub(super) struct Way {
     pub(super) wanted: Wanted,
-    pub(super) kept: Kept,
+    pub(super) stage: Stage,
     pub(super) makers: Vec<ExternalSecret>,
-    pub(super) pods: BTreeMap<Keeper, usize>,
+    pub(super) scales: BTreeMap<Keeper, Scale>,
     pub(super) canary: Option<Canary>,
+}
+
+/// How far it is.
+#[derive(Debug)]
+pub(super) enum Stage {
+    /// An old controller keeps it.
+    Kept(Box<Kept>),
+    /// It was taken over earlier, by a run that may have been broken off after it.
+    Adopted(Box<LiveSecret>),
 }
 
 /// What came of one Secret.
@@ -57,6 +65,8 @@ pub enum End {
     Refused(Failure),
     /// What taking it over would be.
     Would(Box<Insight>),
+    /// It was taken over earlier, and these are still there.
+    Before(Vec<ExternalSecret>),
     Taken(Box<Made>),
     /// It was taken over, and was not left alone after it.
     Returned(Failure),
@@ -69,17 +79,18 @@ pub struct Insight {
     pub makers: Vec<ExternalSecret>,
     /// Those of them that are not known to rest.
     pub restless: Vec<ExternalSecret>,
-    /// Pods of the old controllers, where we may count them.
-    pub pods: BTreeMap<Keeper, usize>,
+    pub scales: BTreeMap<Keeper, Scale>,
 }
 
 #[derive(Debug)]
 pub struct Made {
-    pub taking: Taking,
+    /// Absent where it was taken over earlier.
+    pub from: Option<Keeper>,
     pub makers: Vec<ExternalSecret>,
-    pub uid: Uid,
     /// A merge patch.
     pub way_back: Value,
+    /// As it was just before.
+    pub(super) taken: LiveSecret,
     pub(super) wanted: Wanted,
 }
 
@@ -118,19 +129,28 @@ impl Hand {
             Ok(Found::Absent) if wish.create => self.end = Some(End::Absent),
             Ok(Found::Absent) => self.refuse(absent()),
             Ok(Found::Ours) => self.end = Some(End::Ours),
-            Ok(Found::Kept(kept)) => match self.seat.rehearse(&wanted, &kept).await {
-                Err(failure) => self.refuse(failure),
-                Ok(()) => {
-                    self.way = Some(Way {
-                        wanted,
-                        kept: *kept,
-                        makers: Vec::new(),
-                        pods: BTreeMap::new(),
-                        canary: None,
-                    });
+            Ok(Found::Adopted(live)) => self.go((wanted, Stage::Adopted(live))),
+            Ok(Found::Kept(kept)) => {
+                let judged = match removable(&kept.taking, entry) {
+                    Ok(()) => self.seat.rehearse(&wanted, &kept).await,
+                    refused => refused,
+                };
+                match judged {
+                    Err(failure) => self.refuse(failure),
+                    Ok(()) => self.go((wanted, Stage::Kept(kept))),
                 }
-            },
+            }
         }
+    }
+
+    fn go(&mut self, (wanted, stage): (Wanted, Stage)) {
+        self.way = Some(Way {
+            wanted,
+            stage,
+            makers: Vec::new(),
+            scales: BTreeMap::new(),
+            canary: None,
+        });
     }
 
     /// One step, unless it has come to an end.
@@ -158,9 +178,45 @@ impl Hand {
 
 impl Way {
     pub(super) fn restless(&self) -> Vec<ExternalSecret> {
-        let pods = |keeper| self.pods.get(&keeper).copied();
-        restless(&self.makers, pods).cloned().collect()
+        let scale = |keeper| self.scales.get(&keeper).copied().unwrap_or(Scale::Unknown);
+        restless(&self.makers, scale).cloned().collect()
     }
+}
+
+impl Made {
+    /// Of one that was taken over earlier: what was kept on it then.
+    pub(super) fn earlier(wanted: Wanted, live: LiveSecret, makers: Vec<ExternalSecret>) -> Self {
+        let kept = live.annotations.get(ADOPTED_FROM);
+        let kept = kept.and_then(|text| serde_json::from_slice(text.expose()).ok());
+        Self {
+            from: None,
+            makers,
+            way_back: kept.unwrap_or_default(),
+            taken: live,
+            wanted,
+        }
+    }
+
+    /// Uids of the owners that went. Texts of the server, not checked for anything.
+    pub fn owners(&self) -> Vec<&str> {
+        let owners = self.way_back.pointer("/metadata/ownerReferences");
+        let owners = owners.and_then(Value::as_array).into_iter().flatten();
+        owners.filter_map(|owner| owner["uid"].as_str()).collect()
+    }
+}
+
+/// What a `find` no longer lists may merely not have been listed, and no delivery removes it without a record of its own.
+fn removable(taking: &Taking, entry: &Entry) -> Result<(), Failure> {
+    if taking.content.removed.is_empty() || entry.finds().next().is_none() {
+        return Ok(());
+    }
+    let fact = format!(
+        "the Secret has keys that the `find` of the entry does not list: {}",
+        taking.content.removed.join(", ")
+    );
+    Err(Failure::new(Reason::Conflict, fact).with_help(
+        "see why it does not list them; where they may go, remove them from the Secret by hand",
+    ))
 }
 
 fn absent() -> Failure {

@@ -2,13 +2,15 @@
 
 use futures_util::future::join_all;
 
-use super::hand::{End, Hand, Insight, Made, Way, Wish};
+use super::Seat;
+use super::hand::{End, Hand, Insight, Made, Stage, Way, Wish};
 use super::surroundings::Surroundings;
-use super::{Kept, Seat};
 use crate::decide::kubernetes::adoption::Keeper;
-use crate::decide::kubernetes::adoption::quiet::{maker, spec_before, spec_of_rest};
+use crate::decide::kubernetes::adoption::quiet::{
+    Aftermath, Untold, spec_before, spec_of_rest, untold,
+};
 use crate::failure::{Failure, Reason};
-use crate::kube::{ExternalSecret, Run as How};
+use crate::kube::{ExternalSecret, Run as How, Tracker};
 use crate::logging::AUDIT;
 use crate::report::TargetKind;
 use crate::sync::deliver::in_time;
@@ -32,7 +34,11 @@ pub enum Pause {
 /// What is to be said of a Secret some time after it was taken over.
 #[derive(Debug)]
 pub struct Farewell {
-    /// Secrets whose owner still is one of the objects that made this one.
+    /// Fails where it could not be looked at.
+    pub aftermath: Result<Aftermath, Failure>,
+    /// The objects that would make it still; fails where they cannot be seen.
+    pub makers: Result<Vec<ExternalSecret>, Failure>,
+    /// Secrets whose owner still is one of them, or was one of its own.
     pub remaining: Result<Vec<String>, Failure>,
 }
 
@@ -54,12 +60,17 @@ impl Hands {
         self.survey().await;
         self.each(async |_, way| {
             let restless = way.restless();
-            Ok(Some(End::Would(Box::new(Insight {
-                taking: way.kept.taking.clone(),
-                makers: std::mem::take(&mut way.makers),
-                restless,
-                pods: std::mem::take(&mut way.pods),
-            }))))
+            let makers = std::mem::take(&mut way.makers);
+            Ok(Some(match &way.stage {
+                Stage::Adopted(_) if makers.is_empty() => End::Ours,
+                Stage::Adopted(_) => End::Before(makers),
+                Stage::Kept(kept) => End::Would(Box::new(Insight {
+                    taking: kept.taking.clone(),
+                    makers,
+                    restless,
+                    scales: std::mem::take(&mut way.scales),
+                })),
+            }))
         })
         .await;
     }
@@ -67,6 +78,7 @@ impl Hands {
     /// Takes over whatever no old controller has its hand on. `tell` hears before each wait.
     pub async fn take(&mut self, wish: Wish, mut tell: impl FnMut(Pause)) {
         self.survey().await;
+        self.each(async |_, way| Ok(earlier(way))).await;
         if wish.quiesce && self.quiesce().await {
             tell(Pause::Quiescing);
             tokio::time::sleep(wish.window).await;
@@ -74,7 +86,9 @@ impl Hands {
         }
         self.each(async |_, way| at_rest(way)).await;
         self.each(async |seat, way| {
-            way.canary = Some(seat.mark(way.kept.taking.from).await?);
+            if let Stage::Kept(kept) = &way.stage {
+                way.canary = Some(seat.mark(kept.taking.from).await?);
+            }
             Ok(None)
         })
         .await;
@@ -89,10 +103,13 @@ impl Hands {
             .await;
     }
 
-    /// What is to be said of those that were taken over, once a window has passed. One that was not left alone is refused.
+    /// What is to be said of those that were taken over, once a window has passed.
     pub async fn verify(&mut self) -> Vec<(&Hand, Farewell)> {
+        let is_taken = |hand: &&Hand| matches!(hand.end, Some(End::Taken(_)));
+        let seats = self.all.iter().filter(is_taken).map(|hand| &hand.seat);
+        let surroundings = Surroundings::of(seats).await;
         let all = join_all(self.all.iter().map(async |hand| match &hand.end {
-            Some(End::Taken(made)) => Some(farewell(&hand.seat, made).await),
+            Some(End::Taken(made)) => Some(farewell(&hand.seat, made, &surroundings).await),
             Some(_) | None => None,
         }));
         let mut said = Vec::new();
@@ -117,8 +134,8 @@ impl Hands {
         let under_way = self.all.iter().filter(|hand| hand.way.is_some());
         let surroundings = Surroundings::of(under_way.map(|hand| &hand.seat)).await;
         self.each(async |seat, way| {
-            way.makers = surroundings.makers(seat, way.kept.taking.from)?;
-            way.pods = surroundings.pods(seat);
+            way.makers = surroundings.makers(seat)?;
+            way.scales = surroundings.scales(seat);
             Ok(None)
         })
         .await;
@@ -127,20 +144,37 @@ impl Hands {
     /// Tells the old controllers to let go; whether there was anything to tell.
     async fn quiesce(&mut self) -> bool {
         let all = self.all.iter_mut().map(async |hand| {
-            let restless = hand.way.as_ref().map(Way::restless).unwrap_or_default();
-            for object in restless {
-                match quiesced(&hand.seat, &object).await {
-                    Ok(()) => hand.quiesced.push(object),
-                    Err(failure) => {
-                        hand.refuse(failure);
-                        return;
-                    }
+            let Some(way) = &hand.way else { return };
+            let mut quiesced = Vec::new();
+            let mut refused = None;
+            for object in way.restless() {
+                if let Err(failure) = told(&hand.seat, &object, &way.makers).await {
+                    refused = Some(failure);
+                    break;
                 }
+                quiesced.push(object);
+            }
+            hand.quiesced = quiesced;
+            if let Some(failure) = refused {
+                hand.refuse(failure);
             }
         });
         join_all(all).await;
         self.all.iter().any(|hand| !hand.quiesced.is_empty())
     }
+}
+
+/// What was taken over earlier has nothing left to take.
+fn earlier(way: &mut Way) -> Option<End> {
+    let Stage::Adopted(live) = &way.stage else {
+        return None;
+    };
+    if way.makers.is_empty() {
+        return Some(End::Ours);
+    }
+    let makers = std::mem::take(&mut way.makers);
+    let made = Made::earlier(way.wanted.clone(), (**live).clone(), makers);
+    Some(End::Taken(Box::new(made)))
 }
 
 fn at_rest(way: &Way) -> Result<Option<End>, Failure> {
@@ -150,27 +184,17 @@ fn at_rest(way: &Way) -> Result<Option<End>, Failure> {
     }
 }
 
-async fn quiesced(seat: &Seat, object: &ExternalSecret) -> Result<(), Failure> {
+/// Tells one object to let go of the Secret.
+async fn told(seat: &Seat, object: &ExternalSecret, all: &[ExternalSecret]) -> Result<(), Failure> {
     let keeper = Keeper::of(object.api);
-    if let Some(kind) = maker(object) {
-        let fact = format!(
-            "the ExternalSecret `{}` is made by a {}, which would put back what is changed there",
-            object.name,
-            if kind == "ClusterExternalSecret" {
-                kind
-            } else {
-                "controller"
-            },
-        );
-        return Err(Failure::new(Reason::Conflict, fact).with_help(format!(
-            "scale {keeper} to 0 and wait until no pod is left, then run `adopt` again",
-        )));
+    if let Some(why) = untold(object, all) {
+        return Err(not_to_be_told(object, &why));
     }
     let (client, namespace) = (seat.target.client(), &seat.id.namespace);
     let spec = spec_of_rest(keeper);
     for how in [How::Dry, How::Real] {
         let change = client.change_spec(namespace, object, (&spec, how));
-        in_time(change).await?;
+        seat.turn(change).await?;
     }
     tracing::info!(
         target: AUDIT, entry = %seat.entry, target.name = %seat.id, cause = "adopt --quiesce",
@@ -179,38 +203,91 @@ async fn quiesced(seat: &Seat, object: &ExternalSecret) -> Result<(), Failure> {
     Ok(())
 }
 
+fn not_to_be_told(object: &ExternalSecret, why: &Untold) -> Failure {
+    let (keeper, name) = (Keeper::of(object.api), &object.name);
+    let fact = match why {
+        Untold::Made(kind) if kind == "ClusterExternalSecret" => format!(
+            "the ExternalSecret `{name}` is made by a ClusterExternalSecret, which would put back what is changed there"
+        ),
+        Untold::Made(_) => {
+            format!(
+                "the ExternalSecret `{name}` has a controller, which would put back what is changed there"
+            )
+        }
+        Untold::Tracked(Tracker::ArgoCd) => {
+            format!(
+                "Argo CD keeps the ExternalSecret `{name}`, and may put back what is changed there"
+            )
+        }
+        Untold::Tracked(Tracker::Flux) => {
+            format!("Flux keeps the ExternalSecret `{name}`, and puts back what is changed there")
+        }
+        Untold::Shared => format!(
+            "the ExternalSecret `{name}` shares the Secret with others, and would write over what is theirs if it were \
+             told to let go"
+        ),
+    };
+    let help = match why {
+        Untold::Tracked(_) => format!(
+            "make the change that `adopt` without `--apply` prints in the repository, or scale {keeper} to 0 and wait until \
+             no pod is left; then run `adopt` again"
+        ),
+        Untold::Made(_) | Untold::Shared => {
+            format!("scale {keeper} to 0 and wait until no pod is left, then run `adopt` again")
+        }
+    };
+    Failure::new(Reason::Conflict, fact).with_help(help)
+}
+
 async fn taken(seat: &Seat, way: &mut Way, wish: Wish) -> Result<Option<End>, Failure> {
-    let Some(canary) = &way.canary else {
+    let (Stage::Kept(kept), Some(canary)) = (&way.stage, &way.canary) else {
         return Ok(None);
     };
-    let from = way.kept.taking.from;
+    let from = kept.taking.from;
+    // Before anybody was told to let go.
+    let way_back = kept.taking.way_back(&way.wanted, &kept.live);
     let wanted = (&way.wanted, wish.content);
-    let Kept { taking, live } = seat.take(wanted, (canary, from)).await?;
+    let live = seat.take(wanted, (canary, from), &way_back).await?;
     tracing::info!(
         target: AUDIT, entry = %seat.entry, target.kind = %TargetKind::Kubernetes, target.name = %seat.id,
         cause = "adopt", "taken over"
     );
     Ok(Some(End::Taken(Box::new(Made {
-        way_back: taking.way_back(&live),
-        taking,
+        from: Some(from),
         makers: std::mem::take(&mut way.makers),
-        uid: live.uid,
+        way_back,
+        taken: live,
         wanted: way.wanted.clone(),
     }))))
 }
 
-async fn farewell(seat: &Seat, made: &Made) -> Result<Farewell, Failure> {
-    seat.verify(&made.wanted, &made.uid).await?;
+/// Fails where it was not left alone.
+async fn farewell(
+    seat: &Seat,
+    made: &Made,
+    surroundings: &Surroundings,
+) -> Result<Farewell, Failure> {
+    let aftermath = match seat.verify(&made.wanted, &made.taken).await {
+        Ok(aftermath) => Ok(aftermath?),
+        Err(unseen) => Err(unseen),
+    };
+    let makers = surroundings.makers(seat);
     let client = seat.target.client();
     let secrets = in_time(client.owned_secrets(&seat.id.namespace)).await;
-    let uids: Vec<&str> = made.makers.iter().map(|it| it.uid.as_str()).collect();
+    let mut uids = made.owners();
+    uids.extend(makers.iter().flatten().map(|it| it.uid.as_str()));
     let remaining = secrets.map(|secrets| {
         let owned = secrets
             .into_iter()
             .filter(|it| it.owners.iter().any(|owner| uids.contains(&&*owner.uid)));
         owned.map(|it| it.name).collect()
     });
-    Ok(Farewell { remaining })
+    drop(uids);
+    Ok(Farewell {
+        aftermath,
+        makers,
+        remaining,
+    })
 }
 
 fn awake(object: &ExternalSecret) -> Failure {

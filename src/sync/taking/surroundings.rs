@@ -1,4 +1,4 @@
-//! What of the old controllers is in a cluster: their objects, and how many of their pods.
+//! What of the old controllers is in a cluster: their objects, and how much of them runs.
 
 use std::collections::BTreeMap;
 
@@ -7,17 +7,18 @@ use futures_util::future::join_all;
 use super::Seat;
 use crate::decide::kubernetes::adoption::Keeper;
 use crate::failure::{Failure, Reason};
-use crate::kube::{Client, ExternalSecret};
+use crate::kube::{Client, ExternalSecret, ExternalSecretApi, Scale};
 use crate::names::{ClusterName, Namespace};
 use crate::sync::deliver::in_time;
 
 const KEEPERS: [Keeper; 2] = [Keeper::Kes, Keeper::Eso];
 
+type Kind = (ClusterName, Keeper);
+
 #[derive(Debug, Default)]
 pub(super) struct Surroundings {
     objects: BTreeMap<(ClusterName, Namespace, Keeper), Result<Vec<ExternalSecret>, Failure>>,
-    /// Where we may see them.
-    pods: BTreeMap<(ClusterName, Keeper), usize>,
+    scales: BTreeMap<Kind, Scale>,
 }
 
 impl Surroundings {
@@ -25,39 +26,43 @@ impl Surroundings {
         let mut places = BTreeMap::new();
         let mut clusters = BTreeMap::new();
         for seat in seats {
-            let (cluster, namespace) = (&seat.id.cluster, &seat.id.namespace);
-            places
-                .entry((cluster.clone(), namespace.clone()))
-                .or_insert(seat.target.client());
-            clusters
-                .entry(cluster.clone())
-                .or_insert(seat.target.client());
+            let (cluster, client) = (seat.id.cluster.clone(), seat.target.client());
+            places.insert((cluster.clone(), seat.id.namespace.clone()), client);
+            clusters.insert(cluster, client);
         }
-        let places: Vec<_> = places.into_iter().collect();
-        let lists = places.iter().flat_map(|((cluster, namespace), client)| {
+        let kinds = clusters.into_iter().flat_map(|(cluster, client)| {
             KEEPERS.map(|keeper| {
-                let key = (cluster.clone(), namespace.clone(), keeper);
+                let kind = (cluster.clone(), keeper);
                 async move {
-                    let found = in_time(client.external_secrets(namespace, keeper.versions()));
-                    (key, found.await)
+                    let served = in_time(client.served(keeper.versions())).await;
+                    (kind, (served, scale(client, keeper).await))
                 }
             })
         });
-        let counts = clusters.into_iter().flat_map(|(cluster, client)| {
-            KEEPERS.map(|keeper| {
-                let key = (cluster.clone(), keeper);
-                async move { Some((key, pods(client, keeper).await?)) }
+        let kinds: BTreeMap<Kind, _> = join_all(kinds).await.into_iter().collect();
+        let lists = places.iter().flat_map(|((cluster, namespace), client)| {
+            let kinds = &kinds;
+            KEEPERS.map(|keeper| async move {
+                let served = kinds.get(&(cluster.clone(), keeper)).map(|(it, _)| it);
+                let found = match served {
+                    Some(Ok(Some(api))) => list(client, namespace, *api).await,
+                    Some(Ok(None)) | None => Ok(Vec::new()),
+                    Some(Err(failure)) => Err(failure.clone()),
+                };
+                ((cluster.clone(), namespace.clone(), keeper), found)
             })
         });
-        let (objects, pods) = tokio::join!(join_all(lists), join_all(counts));
+        let objects = join_all(lists).await.into_iter().collect();
+        let scales = kinds.into_iter().map(|(kind, (_, scale))| (kind, scale));
         Self {
-            objects: objects.into_iter().collect(),
-            pods: pods.into_iter().flatten().collect(),
+            objects,
+            scales: scales.collect(),
         }
     }
 
-    /// The objects that make this Secret, or would.
-    pub(super) fn makers(&self, seat: &Seat, from: Keeper) -> Result<Vec<ExternalSecret>, Failure> {
+    /// The objects that make this Secret, or would, of whichever controller: one that waits for the other to go takes the
+    /// Secret as soon as it has no owner.
+    pub(super) fn makers(&self, seat: &Seat) -> Result<Vec<ExternalSecret>, Failure> {
         let mut makers = Vec::new();
         for keeper in KEEPERS {
             let (cluster, namespace) = (&seat.id.cluster, &seat.id.namespace);
@@ -67,39 +72,47 @@ impl Surroundings {
                     let its = objects.iter().filter(|it| it.target == seat.id.name);
                     makers.extend(its.cloned());
                 }
-                // Who may see one kind only is not asked for the other: the mark on the Secret tells, too.
-                Some(Err(failure)) if keeper == from => return Err(hidden(failure, seat, keeper)),
-                Some(Err(_)) | None => {}
+                Some(Err(failure)) => return Err(hidden(failure, seat, keeper)),
+                None => {}
             }
         }
         Ok(makers)
     }
 
-    pub(super) fn pods(&self, seat: &Seat) -> BTreeMap<Keeper, usize> {
-        let cluster = &seat.id.cluster;
-        let pods = KEEPERS.into_iter().filter_map(|keeper| {
-            let count = self.pods.get(&(cluster.clone(), keeper))?;
-            Some((keeper, *count))
+    pub(super) fn scales(&self, seat: &Seat) -> BTreeMap<Keeper, Scale> {
+        let scales = KEEPERS.into_iter().filter_map(|keeper| {
+            let scale = self.scales.get(&(seat.id.cluster.clone(), keeper))?;
+            Some((keeper, *scale))
         });
-        pods.collect()
+        scales.collect()
     }
 }
 
-/// `None` where we may not see them, which is no trouble.
-async fn pods(client: &Client, keeper: Keeper) -> Option<usize> {
-    in_time(client.count_pods(&[keeper.app()])).await.ok()
+async fn list(
+    client: &Client,
+    namespace: &Namespace,
+    api: ExternalSecretApi,
+) -> Result<Vec<ExternalSecret>, Failure> {
+    in_time(client.external_secrets(namespace, api)).await
+}
+
+/// Where we may not see it, nothing is known, which is no trouble.
+async fn scale(client: &Client, keeper: Keeper) -> Scale {
+    let scale = in_time(client.scale_of(keeper.app())).await;
+    scale.unwrap_or(Scale::Unknown)
 }
 
 /// What cannot be seen may be at work.
 fn hidden(failure: &Failure, seat: &Seat, keeper: Keeper) -> Failure {
-    if failure.reason != Reason::TargetDenied {
-        return failure.clone();
-    }
     let fact = format!(
-        "whether {keeper} still writes the Secret cannot be seen: {}",
+        "whether {keeper} writes the Secret cannot be seen: {}",
         failure.fact
     );
-    Failure::new(Reason::TargetDenied, fact).with_help(format!(
+    let failure = Failure::new(failure.reason, fact);
+    if failure.reason != Reason::TargetDenied {
+        return failure;
+    }
+    failure.with_help(format!(
         "adopt with credentials that may `list` {} in namespace `{}`, in a copy of the configuration whose cluster names \
          another kubeconfig",
         keeper.resource(),

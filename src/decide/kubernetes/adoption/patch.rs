@@ -5,23 +5,26 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::quiet::{CANARY, DATA_HASH};
 use super::{ADOPTED_FROM, SYNC_OPTIONS, Taking};
-use crate::decide::kubernetes::{Wanted, made};
+use crate::decide::kubernetes::{MANAGED_BY_LABEL, Wanted, made};
 use crate::kube::{FieldKind, LiveSecret, Manager, Metadata};
+use crate::names::MetadataKey;
+use crate::secret::SecretBytes;
 
 impl Taking {
-    /// The API server refuses it for any other state than this.
-    pub fn patch(&self, wanted: &Wanted, live: &LiveSecret) -> Metadata {
+    /// The API server refuses it for any other state than this. What is kept for the way back was seen before anybody was
+    /// told to let go.
+    pub fn patch(&self, wanted: &Wanted, live: &LiveSecret, way_back: &Value) -> Metadata {
         let owners = self.kept.iter().map(|owner| owner.raw.clone()).collect();
         Metadata {
             uid: live.uid.clone(),
             resource_version: live.resource_version.clone(),
             owners: (!self.owners.is_empty()).then_some(owners),
             labels: self.new_labels(wanted),
-            annotations: self.new_annotations(wanted, live),
+            annotations: self.new_annotations(wanted, live, way_back),
             managers: Some(self.managers(wanted, live)),
         }
     }
@@ -37,38 +40,51 @@ impl Taking {
         &self,
         wanted: &Wanted,
         live: &LiveSecret,
+        way_back: &Value,
     ) -> BTreeMap<String, Option<String>> {
         let gone = self.annotations.iter().map(|key| (key.clone(), None));
         let ours = wanted.annotations.iter();
         let ours = ours.map(|(key, value)| (key.to_string(), Some(value.clone())));
         let canary = (CANARY.to_owned(), None);
         let mut all: BTreeMap<_, _> = gone.chain([canary]).collect();
-        if self.keep_from_pruning {
-            all.insert(SYNC_OPTIONS.to_owned(), Some("Prune=false".to_owned()));
-        }
+        all.insert(SYNC_OPTIONS.to_owned(), Some(self.sync_options.clone()));
         // What was kept when its owner went says more than what is left of it now.
         if !(self.owners.is_empty() && live.annotations.contains_key(ADOPTED_FROM)) {
-            let kept = self.way_back(live).to_string();
-            all.insert(ADOPTED_FROM.to_owned(), Some(kept));
+            all.insert(ADOPTED_FROM.to_owned(), Some(way_back.to_string()));
         }
         all.extend(ours);
         all
     }
 
-    /// What goes, as a merge patch that would put it back. Not ESO's hash of the values: it makes that anew.
-    pub fn way_back(&self, live: &LiveSecret) -> Value {
-        let labels = self.labels.iter();
-        let labels = labels.filter_map(|key| Some((key.clone(), json!(live.labels.get(key)?))));
-        let annotations = self.annotations.iter().filter(|key| *key != DATA_HASH);
-        let annotations = annotations.filter_map(|key| {
-            let text = std::str::from_utf8(live.annotations.get(key)?.expose()).ok()?;
-            Some((key.clone(), json!(text)))
-        });
+    /// What goes and what comes, as a merge patch that undoes it on this life of the Secret. Not ESO's hash of the values,
+    /// which it makes anew, nor what labels and annotations of an entry overwrite: they may be made of values.
+    pub fn way_back(&self, wanted: &Wanted, live: &LiveSecret) -> Value {
+        let theirs = self.labels.iter().map(String::as_str);
+        let mut labels: BTreeMap<&str, Option<&str>> = theirs
+            .filter_map(|key| Some((key, Some(live.labels.get(key)?.as_str()))))
+            .collect();
+        let ours = wanted.labels.keys().map(MetadataKey::as_str);
+        labels.extend(ours.filter_map(|key| match live.labels.get(key) {
+            None => Some((key, None)),
+            Some(text) => (key == MANAGED_BY_LABEL.0).then_some((key, Some(text.as_str()))),
+        }));
+        let text = |key: &str| std::str::from_utf8(live.annotations.get(key)?.expose()).ok();
+        let theirs = self.annotations.iter().map(String::as_str);
+        let mut annotations: BTreeMap<&str, Option<&str>> = theirs
+            .filter(|key| *key != DATA_HASH)
+            .filter_map(|key| Some((key, Some(text(key)?))))
+            .collect();
+        let ours = wanted.annotations.keys().map(MetadataKey::as_str);
+        let ours = ours.filter(|key| !live.annotations.contains_key(*key));
+        annotations.extend(ours.map(|key| (key, None)));
+        annotations.insert(ADOPTED_FROM, None);
+        annotations.insert(SYNC_OPTIONS, text(SYNC_OPTIONS));
         let owners = self.owners.iter().chain(&self.kept);
         json!({ "metadata": {
+            "uid": live.uid.as_str(),
             "ownerReferences": owners.map(|owner| owner.raw.clone()).collect::<Vec<_>>(),
-            "labels": labels.collect::<Map<_, _>>(),
-            "annotations": annotations.collect::<Map<_, _>>(),
+            "labels": labels,
+            "annotations": annotations,
         }})
     }
 
@@ -94,6 +110,19 @@ impl Taking {
             (!is_empty).then_some(rest)
         });
         let mut all: Vec<Manager> = others.collect();
+        // What this patch changes is its own manager's, until the first delivery makes it our apply's.
+        let is_there = |name: &String| match wanted.labels.get(name.as_str()) {
+            Some(value) => live.labels.get(name).is_some_and(|it| it == value.as_str()),
+            None => false,
+        };
+        let labels = std::mem::take(&mut ours.labels);
+        ours.labels = labels.into_iter().filter(is_there).collect();
+        let is_there = |name: &String| {
+            let value = wanted.annotations.get(name.as_str()).map(String::as_bytes);
+            value.is_some() && value == live.annotations.get(name).map(SecretBytes::expose)
+        };
+        let annotations = std::mem::take(&mut ours.annotations);
+        ours.annotations = annotations.into_iter().filter(is_there).collect();
         all.push(ours);
         all
     }

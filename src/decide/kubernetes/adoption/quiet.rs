@@ -1,16 +1,17 @@
 //! Whether the old controller has taken its hand off a Secret. Pure.
 //!
-//! Two things must say so: what its `ExternalSecret` says, or that no pod of the controller is left; and the Secret itself,
-//! on which a mark stands untouched that the controller would not have left there.
+//! Two things must say so: what its `ExternalSecret` says, or that the controller is scaled to nothing; and the Secret
+//! itself, on which a mark stands untouched that the controller would not have left there.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde_json::{Value, json};
 
-use super::{Keeper, keeper_of, refused};
+use super::{Keeper, delta, keeper_of, refused};
 use crate::decide::kubernetes::{INSTANCE_ANNOTATION, Wanted};
 use crate::failure::{Failure, Reason};
-use crate::kube::{ExternalSecret, LiveSecret, Metadata, Ties};
+use crate::kube::{ExternalSecret, LiveSecret, Manager, Metadata, Owner, Scale, Ties, Tracker};
 use crate::names::{ResourceVersion, Uid};
 
 /// An annotation that KES takes off whenever it writes: it replaces the whole object \[measured\].
@@ -50,27 +51,64 @@ pub fn rests(object: &ExternalSecret) -> bool {
     let is = |text: &Option<String>, wish: &str| text.as_deref() == Some(wish);
     match Keeper::of(object.api) {
         Keeper::Kes => is(&ways.controller_id, NOBODY),
-        // Without a word, what is not there at the provider stays here.
+        Keeper::Eso if is(&ways.creation_policy, "None") => true,
         Keeper::Eso => {
+            // Without a word, what is not there at the provider stays here.
             let stays = ways.deletion_policy.is_none() || is(&ways.deletion_policy, "Retain");
-            is(&ways.creation_policy, "Orphan") && stays
+            let interval = ways.refresh_interval.as_deref().unwrap_or_default();
+            let mut digits = interval.chars().filter(char::is_ascii_digit).peekable();
+            let never = digits.peek().is_some() && digits.all(|digit| digit == '0');
+            is(&ways.creation_policy, "Orphan") && stays && never
         }
     }
 }
 
-/// What would make the object anew, and as it was: to change it is in vain.
-pub fn maker(object: &ExternalSecret) -> Option<&str> {
-    let maker = object.owners.iter().find(|owner| owner.controller)?;
-    Some(&maker.kind)
+/// Why an object is not told to let go of a Secret by us, but by a person.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Untold {
+    /// A controller of that kind made it, and would put it back.
+    Made(String),
+    /// So would what keeps it as a repository has it.
+    Tracked(Tracker),
+    /// It shares the Secret with others, or does not own all of it: at rest it would write what it does not write now.
+    Shared,
+}
+
+/// What stands against telling it, of all objects that make the Secret.
+pub fn untold(object: &ExternalSecret, all: &[ExternalSecret]) -> Option<Untold> {
+    if let Some(maker) = maker(object) {
+        return Some(Untold::Made(maker.kind.clone()));
+    }
+    if let Some(tracker) = object.tracker {
+        return Some(Untold::Tracked(tracker));
+    }
+    let policy = object.ways.creation_policy.as_deref();
+    let owns = matches!(policy, None | Some("Owner" | "Orphan"));
+    (!owns || all.len() > 1).then_some(Untold::Shared)
+}
+
+/// What made it, and would make it anew.
+pub fn maker(object: &ExternalSecret) -> Option<&Owner> {
+    object.owners.iter().find(|owner| owner.controller)
 }
 
 /// A mark on one Secret, and the state that it has with it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Canary {
     pub uid: Uid,
     pub resource_version: ResourceVersion,
     marks: BTreeMap<String, String>,
     before: BTreeMap<String, Option<String>>,
+}
+
+/// What it took the place of may be a hash of values.
+impl fmt::Debug for Canary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Canary")
+            .field("uid", &self.uid)
+            .field("marks", &self.marks)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Canary {
@@ -95,9 +133,20 @@ impl Canary {
         (canary, patch)
     }
 
-    /// Takes it off again, and puts back what it took the place of.
-    pub fn lift(&self) -> Metadata {
-        self.patch(self.before.clone())
+    /// Takes off what of it is still there, and puts back what that took the place of. `None`: nothing is.
+    pub fn lift(&self, live: &LiveSecret) -> Option<Metadata> {
+        let left = self.before.iter().filter(|(key, _)| self.has(live, key));
+        let left: BTreeMap<_, _> = left.map(|(key, was)| (key.clone(), was.clone())).collect();
+        let patch = Metadata {
+            resource_version: live.resource_version.clone(),
+            ..self.patch(left)
+        };
+        (live.uid == self.uid && !patch.annotations.is_empty()).then_some(patch)
+    }
+
+    fn has(&self, live: &LiveSecret, key: &str) -> bool {
+        let mark = self.marks.get(key).zip(live.annotations.get(key));
+        mark.is_some_and(|(mark, there)| there.expose() == mark.as_bytes())
     }
 
     fn patch(&self, annotations: BTreeMap<String, Option<String>>) -> Metadata {
@@ -112,11 +161,8 @@ impl Canary {
     }
 
     /// Whether all of it is there, whoever wrote since.
-    pub fn is_on(&self, live: &LiveSecret) -> bool {
-        self.marks.iter().all(|(key, value)| {
-            let there = live.annotations.get(key);
-            there.is_some_and(|there| there.expose() == value.as_bytes())
-        })
+    fn is_on(&self, live: &LiveSecret) -> bool {
+        self.marks.keys().all(|key| self.has(live, key))
     }
 
     /// Whether it stands as it was set.
@@ -132,7 +178,8 @@ impl Canary {
         }
         let fact = format!("{from} is still at work: it wrote the Secret while we watched");
         Err(Failure::new(Reason::Conflict, fact).with_help(
-            "make it let go of the Secret by the commands that the plan prints, or let `--quiesce` do it",
+            "scale it to 0 and wait until no pod is left, then run `adopt` again; also where it was told to let go, which \
+             older releases do not understand",
         ))
     }
 }
@@ -140,20 +187,21 @@ impl Canary {
 /// What is not known to rest, of those that make this Secret.
 pub fn restless(
     objects: &[ExternalSecret],
-    pods: impl Fn(Keeper) -> Option<usize>,
+    scale: impl Fn(Keeper) -> Scale,
 ) -> impl Iterator<Item = &ExternalSecret> {
-    let awake =
-        move |object: &&ExternalSecret| !rests(object) && pods(Keeper::of(object.api)) != Some(0);
-    objects.iter().filter(awake)
+    let is_awake = move |object: &&ExternalSecret| {
+        !rests(object) && scale(Keeper::of(object.api)) != Scale::Down
+    };
+    objects.iter().filter(is_awake)
 }
 
 /// Whether what was taken over is still ours, some time later.
 pub fn is_left_alone(
     wanted: &Wanted,
-    live: Option<&(LiveSecret, Ties)>,
-    uid: &Uid,
-) -> Result<(), Failure> {
-    let Some((live, ties)) = live.filter(|(live, _)| live.uid == *uid) else {
+    seen: Option<&(LiveSecret, Ties)>,
+    taken: &LiveSecret,
+) -> Result<Aftermath, Failure> {
+    let Some((live, ties)) = seen.filter(|(live, _)| live.uid == taken.uid) else {
         return Err(refused(
             "that was taken over is gone",
             "see what deleted it in the audit log of the cluster; the next delivery makes it anew",
@@ -162,15 +210,37 @@ pub fn is_left_alone(
     if let Some(keeper) = keeper_of(live, ties) {
         let fact = format!("{keeper} has put its marks on the Secret again");
         return Err(Failure::new(Reason::Conflict, fact).with_help(
-            "it is still at work: make it let go, then run `adopt` once more; do not delete its ExternalSecret",
+            "it is still at work: scale it to 0, then run `adopt` once more; do not delete its ExternalSecret",
         ));
     }
     let instance = live.annotations.get(INSTANCE_ANNOTATION);
-    if instance.is_none_or(|it| it.expose() != wanted.instance.as_str().as_bytes()) {
+    let is_ours = instance.is_some_and(|it| it.expose() == wanted.instance.as_str().as_bytes());
+    if live.deleting || !is_ours {
         return Err(refused(
-            "no longer carries our mark",
+            "no longer is as we left it: our mark is gone, or it is being deleted",
             "somebody else writes it: see its `metadata.managedFields`, silence them, then run `adopt` once more",
         ));
     }
-    Ok(())
+    let is_as_wanted = delta(wanted, live).is_empty();
+    if !is_as_wanted && live.data != taken.data {
+        return Err(refused(
+            "holds other content than it was taken over with, and not what we deliver",
+            "see who wrote it in its `metadata.managedFields`, silence them, then run `adopt` once more",
+        ));
+    }
+    // Our apply has the labels only once a delivery has taken them from the taking over.
+    let has_labels = |it: &Manager| it.is(&wanted.manager) && !it.labels.is_empty();
+    Ok(if is_as_wanted && live.managers.iter().any(has_labels) {
+        Aftermath::Delivered
+    } else {
+        Aftermath::Undelivered
+    })
+}
+
+/// How far it came after it was taken over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Aftermath {
+    /// A delivery of the entry has found it and goes on with it.
+    Delivered,
+    Undelivered,
 }

@@ -2,12 +2,14 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::quiet::{CANARY, Canary, is_left_alone, maker, restless, rests, spec_of_rest};
+use super::quiet::{
+    Aftermath, CANARY, Canary, Untold, is_left_alone, restless, rests, spec_of_rest, untold,
+};
 use super::*;
 use crate::config::CreationPolicy;
 use crate::decide::kubernetes::tests::{applied, wanted as wanted_under};
-use crate::kube::{ExternalSecret, Metadata, Ways};
-use crate::names::{ObjectName, ResourceVersion, Uid};
+use crate::kube::{ExternalSecret, Metadata, Scale, Tracker, Ways};
+use crate::names::{ObjectName, Uid};
 use crate::secret::SecretBytes;
 
 const CREATED_BY: &str = "reconcile.external-secrets.io/created-by";
@@ -76,7 +78,8 @@ fn refusal(live: &LiveSecret, ties: &Ties) -> String {
 }
 
 fn patch(taking: &Taking, live: &LiveSecret) -> Metadata {
-    taking.patch(&wanted(), live)
+    let way_back = taking.way_back(&wanted(), live);
+    taking.patch(&wanted(), live, &way_back)
 }
 
 fn kept(patch: &Metadata) -> Value {
@@ -103,14 +106,24 @@ fn of_kes_only_the_owner_goes_and_nothing_is_said_of_the_content() {
     assert_eq!(patch.labels, labels);
     let names: Vec<&str> = patch.annotations.keys().map(String::as_str).collect();
     let ours = [
+        SYNC_OPTIONS,
         "secretsyncd/adopted-from",
         "secretsyncd/adopting",
         "secretsyncd/entry",
         "secretsyncd/instance",
     ];
     assert_eq!(names, ours);
+    let gone = |names: &[&str]| -> Value {
+        names
+            .iter()
+            .map(|it| ((*it).to_owned(), Value::Null))
+            .collect()
+    };
     let way_back = json!({ "metadata": {
-        "ownerReferences": [kes().raw], "labels": {}, "annotations": {},
+        "uid": "u-1",
+        "ownerReferences": [kes().raw],
+        "labels": gone(&["secretsyncd/managed"]),
+        "annotations": gone(&[SYNC_OPTIONS, ADOPTED_FROM, "secretsyncd/entry", "secretsyncd/instance"]),
     }});
     assert_eq!(kept(&patch), way_back);
     let managers = patch.managers.unwrap();
@@ -127,7 +140,7 @@ fn of_eso_its_marks_and_what_argo_tracks_by_go_in_the_same_request() {
         (CREATED_BY, "hash"),
         ("reconcile.external-secrets.io/managed", "true"),
         ("argocd.argoproj.io/instance", "app"),
-        (INSTANCE_LABEL, "app"),
+        ("app.kubernetes.io/instance", "app"),
         ("team", "a"),
     ] {
         live.labels.insert(name.into(), value.into());
@@ -153,10 +166,10 @@ fn of_eso_its_marks_and_what_argo_tracks_by_go_in_the_same_request() {
         assert_eq!(patch.annotations.get(gone), Some(&None), "{gone}");
     }
     assert_eq!(patch.labels.get("team"), None);
-    assert_eq!(patch.labels.get(INSTANCE_LABEL), None);
+    assert_eq!(patch.labels.get("app.kubernetes.io/instance"), None);
     assert_eq!(patch.annotations.get("note"), None);
     let options = patch.annotations[SYNC_OPTIONS].as_deref();
-    assert_eq!(options, Some("Prune=false"));
+    assert_eq!(options, Some("Delete=false,Prune=false"));
     let kept = kept(&patch);
     assert_eq!(kept["metadata"]["ownerReferences"], json!([eso().raw]));
     assert_eq!(kept["metadata"]["labels"][CREATED_BY], "hash");
@@ -286,63 +299,120 @@ fn object(api: ExternalSecretApi, ways: Ways) -> ExternalSecret {
         api,
         name: ObjectName::new("db").unwrap(),
         uid: Uid::new("es-uid").unwrap(),
-        resource_version: ResourceVersion::new("3").unwrap(),
         target: ObjectName::new("db").unwrap(),
         owners: Vec::new(),
+        tracker: None,
         ways,
     }
 }
 
+fn under(creation: &str, deletion: Option<&str>, interval: &str) -> ExternalSecret {
+    let ways = Ways {
+        creation_policy: Some(creation.to_owned()),
+        deletion_policy: deletion.map(str::to_owned),
+        refresh_interval: Some(interval.to_owned()),
+        ..Ways::default()
+    };
+    object(ExternalSecretApi::EsoV1, ways)
+}
+
 #[test]
 fn an_external_secret_rests_only_once_it_says_what_we_would_make_it_say() {
-    let says = |text: &str| Some(text.to_owned());
-    let kes = |id: Option<String>| {
-        object(
-            ExternalSecretApi::KesV1,
-            Ways {
-                controller_id: id,
-                ..Ways::default()
-            },
-        )
-    };
-    let told = spec_of_rest(Keeper::Kes)["controllerId"]
-        .as_str()
-        .unwrap()
-        .to_owned();
-    assert!(rests(&kes(Some(told))));
-    assert!(!rests(&kes(None)) && !rests(&kes(says("team-a"))));
-    let eso = |creation: Option<String>, deletion: Option<String>| {
+    let kes = |id: Option<&str>| {
+        let controller_id = id.map(str::to_owned);
         let ways = Ways {
-            creation_policy: creation,
-            deletion_policy: deletion,
+            controller_id,
             ..Ways::default()
         };
-        object(ExternalSecretApi::EsoV1, ways)
+        object(ExternalSecretApi::KesV1, ways)
     };
-    assert!(rests(&eso(says("Orphan"), says("Retain"))) && rests(&eso(says("Orphan"), None)));
-    assert!(!rests(&eso(says("Orphan"), says("Delete"))));
-    assert!(!rests(&eso(None, None)) && !rests(&eso(says("Owner"), says("Retain"))));
+    let told = spec_of_rest(Keeper::Kes);
+    assert!(rests(&kes(told["controllerId"].as_str())));
+    assert!(!rests(&kes(None)) && !rests(&kes(Some("team-a"))));
+    for interval in ["0", "0s", "0h0m0s"] {
+        assert!(rests(&under("Orphan", Some("Retain"), interval)));
+        assert!(rests(&under("Orphan", None, interval)));
+    }
+    assert!(rests(&under("None", Some("Retain"), "1h")));
+    for awake in [
+        under("Orphan", Some("Retain"), "1h"),
+        under("Orphan", Some("Retain"), ""),
+        under("Orphan", Some("Delete"), "0"),
+        under("Owner", Some("Retain"), "0"),
+        under("Merge", Some("Retain"), "0"),
+        object(ExternalSecretApi::EsoV1, Ways::default()),
+    ] {
+        assert!(!rests(&awake), "{awake:?}");
+    }
 }
 
 #[test]
-fn without_a_pod_of_its_controller_it_rests_too_and_where_none_can_be_counted_it_does_not() {
+fn only_a_controller_that_is_seen_to_be_scaled_to_nothing_rests_without_a_word() {
     let objects = [object(ExternalSecretApi::KesV1, Ways::default())];
-    let awake = |pods: Option<usize>| restless(&objects, |_| pods).count();
-    assert_eq!((awake(Some(0)), awake(Some(1)), awake(None)), (0, 1, 1));
-    let other = |keeper| (keeper == Keeper::Eso).then_some(0);
-    assert_eq!(
-        restless(&objects, other).count(),
-        1,
-        "pods of the other one"
-    );
+    let awake = |scale: Scale| restless(&objects, |_| scale).count();
+    let all = [Scale::Down, Scale::Up, Scale::Unknown].map(awake);
+    assert_eq!(all, [0, 1, 1]);
+    let other = |keeper| {
+        if keeper == Keeper::Eso {
+            Scale::Down
+        } else {
+            Scale::Unknown
+        }
+    };
+    assert_eq!(restless(&objects, other).count(), 1, "the other one's");
+}
+
+/// At rest, ESO would write over what it only merged into, or wrote nothing to.
+#[test]
+fn what_others_put_back_or_share_is_not_told_to_let_go() {
+    let alone = under("Owner", None, "1h");
+    let told = |object: &ExternalSecret| untold(object, std::slice::from_ref(object));
+    assert_eq!(told(&alone), None);
+    assert_eq!(told(&under("Merge", None, "1h")), Some(Untold::Shared));
+    let both = [
+        alone.clone(),
+        object(ExternalSecretApi::KesV1, Ways::default()),
+    ];
+    assert_eq!(untold(&both[0], &both), Some(Untold::Shared));
+    let mut made = alone.clone();
+    made.owners = vec![owner("external-secrets.io", "ClusterExternalSecret", true)];
+    let maker = "ClusterExternalSecret".to_owned();
+    assert_eq!(told(&made), Some(Untold::Made(maker)));
+    let mut tracked = alone;
+    tracked.tracker = Some(Tracker::Flux);
+    assert_eq!(told(&tracked), Some(Untold::Tracked(Tracker::Flux)));
 }
 
 #[test]
-fn what_a_controller_makes_is_known_by_it() {
-    let mut made = object(ExternalSecretApi::EsoV1, Ways::default());
-    assert_eq!(maker(&made), None);
-    made.owners = vec![owner("external-secrets.io", "ClusterExternalSecret", true)];
-    assert_eq!(maker(&made), Some("ClusterExternalSecret"));
+fn what_another_of_us_holds_is_not_an_old_controllers_to_give() {
+    let mut live = theirs();
+    live.annotations
+        .insert("secretsyncd/instance".into(), bytes("there"));
+    assert!(refusal(&live, &owned_by([eso()])).contains("another instance"));
+    let mut merged = theirs();
+    merged.managers.push(crate::kube::Manager {
+        name: "secretsyncd:here:other".to_owned(),
+        operation: Operation::Apply,
+        data: ["a".to_owned()].into(),
+        ..crate::kube::Manager::default()
+    });
+    assert!(refusal(&merged, &owned_by([eso()])).contains("another entry"));
+}
+
+#[test]
+fn what_argo_cd_was_told_before_stays_beside_what_it_is_told_now() {
+    let options = |before: &str| {
+        let mut live = theirs();
+        live.annotations.insert(SYNC_OPTIONS.into(), bytes(before));
+        let taking = taken(&live, &owned_by([kes()]), Content::AsItIs);
+        assert_eq!(taking.annotations, [""; 0]);
+        taking.sync_options
+    };
+    assert_eq!(options(""), "Delete=false,Prune=false");
+    assert_eq!(
+        options("Replace=true, Prune=confirm,Delete=false"),
+        "Replace=true,Delete=false,Prune=false"
+    );
 }
 
 #[test]
@@ -356,7 +426,7 @@ fn the_mark_stands_only_as_long_as_nobody_wipes_it() {
     live.annotations.insert(CANARY.into(), bytes("7"));
     live.annotations.insert(DATA_HASH.into(), bytes(""));
     assert_eq!(canary.stands(&live, Keeper::Eso), Ok(()));
-    let lift = canary.lift();
+    let lift = canary.lift(&live).unwrap();
     assert_eq!(lift.annotations[CANARY], None);
     assert_eq!(lift.annotations[DATA_HASH].as_deref(), Some("hash"));
     let restored = {
@@ -364,6 +434,10 @@ fn the_mark_stands_only_as_long_as_nobody_wipes_it() {
         live.annotations.insert(DATA_HASH.into(), bytes("hash"));
         live
     };
+    // What somebody has put back already is left as it is.
+    let rest = canary.lift(&restored).unwrap().annotations;
+    assert_eq!(rest, [(CANARY.to_owned(), None)].into());
+    assert_eq!(canary.lift(&theirs()), None);
     let refused = canary.stands(&restored, Keeper::Eso).unwrap_err();
     assert!(refused.fact.contains("still at work"), "{refused}");
     let anew = LiveSecret {
@@ -379,15 +453,27 @@ fn the_mark_stands_only_as_long_as_nobody_wipes_it() {
 fn what_was_taken_over_is_left_alone_only_while_it_is_ours_and_nobody_elses() {
     let wanted = wanted();
     let live = applied(&wanted);
-    let uid = live.uid.clone();
-    let check = |live: LiveSecret, ties: Ties| is_left_alone(&wanted, Some(&(live, ties)), &uid);
-    assert_eq!(check(live.clone(), Ties::default()), Ok(()));
-    assert!(is_left_alone(&wanted, None, &uid).is_err());
+    let before = theirs();
+    let check = |live: LiveSecret, ties: Ties| is_left_alone(&wanted, Some(&(live, ties)), &before);
+    assert_eq!(
+        check(live.clone(), Ties::default()),
+        Ok(Aftermath::Delivered)
+    );
+    assert!(is_left_alone(&wanted, None, &before).is_err());
     assert!(check(live.clone(), owned_by([eso()])).is_err());
     let mut marked = live.clone();
     marked.labels.insert(CREATED_BY.into(), "hash".into());
     assert!(check(marked, Ties::default()).is_err());
-    let mut bare = live;
+    let mut bare = live.clone();
     bare.annotations.clear();
     assert!(check(bare, Ties::default()).is_err());
+    let mut other = live.clone();
+    other.data.insert(key("a"), bytes("hunter2"));
+    assert!(check(other.clone(), Ties::default()).is_err());
+    let undelivered = is_left_alone(&wanted, Some(&(other.clone(), Ties::default())), &other);
+    assert_eq!(undelivered, Ok(Aftermath::Undelivered));
+    let mut young = live;
+    young.managers[0].labels.clear();
+    let undelivered = check(young, Ties::default());
+    assert_eq!(undelivered, Ok(Aftermath::Undelivered));
 }
