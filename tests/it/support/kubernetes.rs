@@ -1,4 +1,5 @@
-//! A stand-in for the Kubernetes API server: Secrets with server-side apply, over TLS on loopback.
+//! A stand-in for the Kubernetes API server: Secrets with server-side apply, what owns them and what becomes of them then,
+//! over TLS on loopback. Those who kept them before, KES and ESO, take their steps in it.
 //!
 //! Its rules are those measured on a real server; its refusals quote the data of the request and of the live
 //! object on purpose, so that whoever repeats a server's text is caught. It knows nothing of the product.
@@ -6,13 +7,21 @@
 mod api;
 mod ask;
 mod body;
+mod controllers;
+mod custom;
+mod definitions;
+mod deletion;
 mod fault;
+mod garbage;
 mod history;
 mod kubeconfig;
 mod leases;
 mod log;
+mod meanwhile;
 mod namespaces;
 mod object;
+mod path;
+mod presence;
 mod rbac;
 mod refusal;
 mod reviews;
@@ -20,6 +29,8 @@ mod selector;
 mod store;
 #[cfg(test)]
 mod tests;
+mod things;
+mod validity;
 mod watches;
 mod workloads;
 
@@ -32,18 +43,22 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
+pub use controllers::{ESO, Eso, KES, Pace, STORES, created_by, data_hash};
+pub use deletion::Dependents;
 pub use fault::{Fault, Rule};
 pub use history::Gone;
 pub use kubeconfig::Login;
 pub use log::{Log, Request, Shape, Verb};
 pub use object::How;
+pub use presence::Moment;
 pub use rbac::{Grant, Grants};
 
 use super::certificates::Certificates;
 use super::serve::Server;
 use body::Wanted;
+use deletion::Deletion;
 use object::Field;
-use store::{Store, Writer};
+use store::{Owners, Store, Writer};
 
 pub const TOKEN: &str = "MARKER-kubernetes-token-7d1e5b90";
 
@@ -62,6 +77,8 @@ struct Shared {
     rules: Vec<(Rule, Fault)>,
     /// What happens once, in the moment before a request that the rule matches.
     deeds: Vec<(Rule, Deed)>,
+    /// The same for the moment after it, and before anybody else's.
+    sequels: Vec<(Rule, Deed)>,
     log: Log,
     token: String,
     /// Judges tokens instead of `token`.
@@ -72,7 +89,6 @@ struct Shared {
     others: BTreeMap<String, String>,
     leases: leases::Leases,
     lease_version: u64,
-    workloads: workloads::Workloads,
 }
 
 type Judge = Box<dyn Fn(&str) -> bool + Send>;
@@ -99,6 +115,7 @@ impl Kubernetes {
             store,
             rules: Vec::new(),
             deeds: Vec::new(),
+            sequels: Vec::new(),
             log: Log::default(),
             token: TOKEN.to_owned(),
             judge: None,
@@ -106,7 +123,6 @@ impl Kubernetes {
             others: BTreeMap::new(),
             leases: leases::Leases::new(),
             lease_version: 0,
-            workloads: workloads::Workloads::default(),
         }));
         let seen = Arc::clone(&shared);
         let server = Server::tls(certificates.server_config(), move |call| {
@@ -272,36 +288,6 @@ impl Kubernetes {
         self.lock().rules.clear();
     }
 
-    /// Just before the next request that the rule matches, `helm` makes a Secret of these values.
-    pub fn meanwhile_put(&self, rule: Rule, place: (&str, &str), data: &[(&str, &str)]) {
-        let (namespace, name) = (place.0.to_owned(), place.1.to_owned());
-        let object = json!({"apiVersion": "v1", "kind": "Secret", "data": encoded(data)});
-        let deed = move |store: &mut Store| {
-            let wanted = Wanted::read(&object, &namespace, &name).unwrap();
-            let writer = Writer {
-                manager: "helm",
-                force: false,
-                dry_run: false,
-            };
-            assert!(store.update(&namespace, &name, &wanted, &writer).is_ok());
-        };
-        self.lock().deeds.push((rule, Box::new(deed)));
-    }
-
-    /// Just before the next request that the rule matches, somebody deletes the Secret.
-    pub fn meanwhile_delete(&self, rule: Rule, place: (&str, &str)) {
-        let (namespace, name) = (place.0.to_owned(), place.1.to_owned());
-        let deed = move |store: &mut Store| {
-            assert!(store.delete(&namespace, &name, &Value::Null).is_ok());
-        };
-        self.lock().deeds.push((rule, Box::new(deed)));
-    }
-
-    /// Whether all that was to happen meanwhile has.
-    pub fn all_happened(&self) -> bool {
-        self.lock().deeds.is_empty()
-    }
-
     pub fn log(&self) -> Log {
         self.lock().log.clone()
     }
@@ -343,12 +329,10 @@ impl Kubernetes {
         object["apiVersion"] = json!("v1");
         object["kind"] = json!("Secret");
         let wanted = Wanted::read(&object, namespace, name).unwrap();
-        let writer = Writer {
-            manager,
-            force: false,
-            dry_run: false,
-        };
-        let written = self.lock().store.update(namespace, name, &wanted, &writer);
+        let written = self
+            .lock()
+            .store
+            .update(namespace, name, &wanted, &writer(manager));
         assert!(written.is_ok(), "{:?}", written.err());
     }
 
@@ -371,12 +355,10 @@ impl Kubernetes {
         let (namespace, name) = place;
         let object = json!({"apiVersion": "v1", "kind": "Secret", "data": encoded(data)});
         let wanted = Wanted::read(&object, namespace, name).unwrap();
-        let writer = Writer {
-            manager,
-            force: false,
-            dry_run: false,
-        };
-        let applied = self.lock().store.apply(namespace, name, &wanted, &writer);
+        let applied = self
+            .lock()
+            .store
+            .apply(namespace, name, &wanted, &writer(manager));
         assert!(applied.is_ok(), "{:?}", applied.err());
     }
 
@@ -390,7 +372,8 @@ impl Kubernetes {
     }
 
     pub fn delete(&self, namespace: &str, name: &str) {
-        let deleted = self.lock().store.delete(namespace, name, &Value::Null);
+        let deletion = Deletion::default();
+        let deleted = self.lock().store.delete(namespace, name, &deletion);
         assert!(deleted.is_ok(), "the Secret to delete exists");
     }
 
@@ -403,6 +386,21 @@ pub fn encoded(data: &[(&str, &str)]) -> Value {
     data.iter()
         .map(|(key, value)| ((*key).to_owned(), json!(STANDARD.encode(value))))
         .collect()
+}
+
+/// Somebody who does as they like.
+fn writer(manager: &str) -> Writer<'_> {
+    Writer {
+        manager,
+        force: false,
+        dry_run: false,
+        owners: Owners::Change,
+    }
+}
+
+fn now() -> String {
+    let now = jiff::Timestamp::now();
+    now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
 fn uid() -> String {

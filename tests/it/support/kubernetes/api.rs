@@ -8,21 +8,23 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use super::super::serve::{Call, Reply};
-use super::Shared;
 use super::ask::{Ask, data};
 use super::body::Wanted;
 use super::fault::{Fault, Rule};
-use super::leases;
 use super::log::Verb;
 use super::object::Secret;
 use super::refusal::{Refusal, Why};
-use super::{rbac, reviews, watches, workloads};
+use super::store::{Owners, Writer};
+use super::{Deed, Shared};
+use super::{custom, definitions, leases, rbac, reviews, watches, workloads};
 
 pub type Answer = Result<(u16, Value), Refusal>;
 
 pub fn answer(shared: &mut Shared, call: &Call) -> Reply {
     let ask = Ask::read(&call.request);
+    let before = shared.store.before(&ask);
     let reply = reply(shared, call, &ask);
+    shared.store.after(before);
     let status = match &reply {
         Reply::Answer(answer)
         | Reply::Truncated(answer)
@@ -44,13 +46,26 @@ fn reply(shared: &mut Shared, call: &Call, ask: &Ask<'_>) -> Reply {
     if let Some(refusal) = rbac::forbidden(shared, &call.request, ask) {
         return Reply::Answer(refusal.response());
     }
-    let matches = |rule: &Rule| rule.matches(ask.namespace, ask.name(), ask.verb);
-    if let Some(at) = shared.deeds.iter().position(|(rule, _)| matches(rule)) {
-        let (_, deed) = shared.deeds.remove(at);
+    // In the order of the tests' lines, whatever comes later.
+    let next = |deeds: &mut Vec<(Rule, Deed)>| {
+        let at = deeds.iter_mut().position(|(rule, _)| rule.strikes(ask))?;
+        Some(deeds.remove(at).1)
+    };
+    if let Some(deed) = next(&mut shared.deeds) {
         deed(&mut shared.store);
     }
-    let rule = shared.rules.iter().find(|(rule, _)| matches(rule));
-    match rule.map(|(_, fault)| fault.clone()) {
+    let sequel = next(&mut shared.sequels);
+    let mut rules = shared.rules.iter_mut();
+    let fault = rules.find_map(|(rule, fault)| rule.strikes(ask).then(|| fault.clone()));
+    let reply = handled(shared, ask, fault);
+    if let Some(sequel) = sequel {
+        sequel(&mut shared.store);
+    }
+    reply
+}
+
+fn handled(shared: &mut Shared, ask: &Ask<'_>, fault: Option<Fault>) -> Reply {
+    match fault {
         Some(Fault::Slow(most)) => {
             let wait = most.mul_f64(fastrand::f64());
             Reply::Late(respond(route(shared, ask)), wait)
@@ -81,6 +96,10 @@ fn faulty(shared: &mut Shared, ask: &Ask<'_>, fault: &Fault) -> Reply {
         Fault::OtherObject => Reply::Answer(respond(Ok((200, other_object(ask))))),
         Fault::Truncated => Reply::Truncated(respond(route(shared, ask))),
         Fault::Close => Reply::Close,
+        Fault::Lost => {
+            drop(route(shared, ask));
+            Reply::Hang
+        }
         _ => Reply::Hang,
     }
 }
@@ -95,7 +114,8 @@ fn route(shared: &mut Shared, ask: &Ask<'_>) -> Answer {
     if ask.path == reviews::PATH {
         return Ok(reviews::answer(shared.grants.as_ref(), &ask.body));
     }
-    if ask.verb == Verb::List {
+    let listed = ["secrets", "namespaces"].contains(&ask.place.plural);
+    if ask.verb == Verb::List && ask.place.group.is_empty() && listed {
         return watches::list(shared, ask);
     }
     let segments: Vec<&str> = ask.path.trim_matches('/').split('/').collect();
@@ -121,26 +141,29 @@ fn route(shared: &mut Shared, ask: &Ask<'_>) -> Answer {
             let name = name.first().copied().unwrap_or_default();
             leases::any(shared, ask, (namespace, name))
         }
-        ["apis", "apps", "v1", "namespaces", namespace, plural, name] => {
-            workloads::any(shared, ask, (plural, namespace, name))
-        }
-        _ => Err(Refusal::new(
-            Why::NotFound,
-            "the server could not find the requested resource",
-        )),
+        ["apis", "apps", "v1", _, ..] => workloads::any(shared, ask),
+        ["apis", definitions::GROUP, "v1", _, ..] => definitions::any(shared, ask),
+        ["apis", group, version] => definitions::discover(shared, group, version),
+        _ => custom::any(shared, ask),
     }
 }
 
 fn secret(shared: &mut Shared, ask: &Ask<'_>) -> Answer {
     let (namespace, name) = (ask.namespace, ask.name);
     let live = shared.store.get(namespace, name);
+    let writer = Writer {
+        owners: Owners::change_if(
+            !shared.store.owner_references_permission_enforcement || rbac::may_delete(shared, ask),
+        ),
+        ..ask.writer()
+    };
     match ask.verb {
         Verb::Get => {
             let live = live.ok_or_else(|| Refusal::not_found("secrets", name))?;
             Ok((200, ask.shape(live)))
         }
         Verb::Apply => {
-            let writer = ask.applier()?;
+            ask.check_applier()?;
             let wanted = Wanted::read(&ask.body, namespace, name)?;
             let written = shared.store.apply(namespace, name, &wanted, &writer)?;
             let status = if written.created { 201 } else { 200 };
@@ -155,25 +178,21 @@ fn secret(shared: &mut Shared, ask: &Ask<'_>) -> Answer {
                 merge(&mut object, &ask.body);
             }
             let wanted = Wanted::read(&object, namespace, name)?;
-            let written = shared
-                .store
-                .update(namespace, name, &wanted, &ask.writer())?;
+            let written = shared.store.update(namespace, name, &wanted, &writer)?;
             Ok((200, ask.shape(&written.secret)))
         }
         Verb::Delete => {
-            let deleted = shared
-                .store
-                .delete(namespace, name, &ask.body["preconditions"])?;
-            let details = json!({"name": name, "kind": "secrets", "uid": deleted.uid});
+            let deletion = custom::deletion(ask);
+            let deleted = shared.store.delete(namespace, name, &deletion)?;
             Ok((
                 200,
-                json!({"apiVersion": "v1", "kind": "Status", "status": "Success", "details": details}),
+                match shared.store.get(namespace, name) {
+                    Some(doomed) => ask.shape(doomed),
+                    None => custom::success("secrets", &deleted.to_json()),
+                },
             ))
         }
-        Verb::Create | Verb::List | Verb::Watch | Verb::Other => {
-            let text = "the body of the request was in an unknown format";
-            Err(Refusal::new(Why::UnsupportedMediaType, text))
-        }
+        Verb::Create | Verb::List | Verb::Watch | Verb::Other => Err(custom::unsupported()),
     }
 }
 

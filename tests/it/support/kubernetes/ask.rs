@@ -1,6 +1,7 @@
 //! A request to the API server, taken apart: verb, path, query, body, and the answer's wanted shape.
 
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hasher as _};
 use std::time::Instant;
 
 use axum::body::Bytes;
@@ -11,8 +12,9 @@ use serde_json::Value;
 use super::super::serve::Call;
 use super::log::{self, Shape, Verb};
 use super::object::Secret;
+use super::path::Path;
 use super::refusal::{Refusal, Why};
-use super::store::Writer;
+use super::store::{Owners, Writer};
 
 /// A request, taken apart.
 pub struct Ask<'a> {
@@ -21,6 +23,9 @@ pub struct Ask<'a> {
     /// Empty for a namespace itself, a collection and `/version`.
     pub name: &'a str,
     pub path: &'a str,
+    pub place: Path<'a>,
+    /// What access rules call it, as `secrets` or `deployments/scale`.
+    pub resource: String,
     pub query: BTreeMap<&'a str, String>,
     pub body: Value,
     pub shape: Shape,
@@ -40,15 +45,14 @@ impl<'a> Ask<'a> {
             Method::DELETE => Verb::Delete,
             _ => Verb::Other,
         };
-        // A group has one segment more.
-        let before = if path.starts_with("/apis/") { 5 } else { 4 };
-        let mut segments = path.split('/').skip(before);
-        let namespace = segments.next().unwrap_or_default();
-        let name = segments.nth(1).unwrap_or_default();
+        let place = Path::read(path);
+        // A namespace is a place here.
+        let (namespace, name) = match (place.group, place.plural) {
+            ("", "namespaces") => (place.name, ""),
+            _ => (place.namespace, place.name),
+        };
         let query = query(request.uri().query().unwrap_or_default());
-        let is_collection = ["secrets", "namespaces"]
-            .iter()
-            .any(|it| path.ends_with(&format!("/{it}")));
+        let is_collection = place.is_collection();
         let watches = query
             .get("watch")
             .is_some_and(|it| it == "true" || it == "1");
@@ -62,6 +66,11 @@ impl<'a> Ask<'a> {
             namespace,
             name,
             path,
+            place,
+            resource: match place.part {
+                "" => place.plural.to_owned(),
+                part => format!("{}/{part}", place.plural),
+            },
             query,
             body: parse(request.body()),
             shape: match header(ACCEPT) {
@@ -80,9 +89,9 @@ impl<'a> Ask<'a> {
         }
     }
 
-    pub fn applier(&'a self) -> Result<Writer<'a>, Refusal> {
+    pub fn check_applier(&self) -> Result<(), Refusal> {
         match self.query.get("fieldManager") {
-            Some(manager) if manager.len() <= 128 => Ok(self.writer()),
+            Some(manager) if manager.len() <= 128 => Ok(()),
             Some(_) => {
                 let text = "fieldManager: Too long: may not be more than 128 bytes";
                 Err(Refusal::new(Why::Invalid, text))
@@ -103,6 +112,7 @@ impl<'a> Ask<'a> {
                 .map_or("unknown", String::as_str),
             force: is("force", "true"),
             dry_run: is("dryRun", "All"),
+            owners: Owners::Change,
         }
     }
 
@@ -120,6 +130,7 @@ impl<'a> Ask<'a> {
         log::Request {
             at: Instant::now(),
             verb: self.verb,
+            resource: self.place.resource(),
             namespace: self.namespace.to_owned(),
             name: self.name().to_owned(),
             keys: data(&self.body).map(|(key, _)| key.to_owned()).collect(),
@@ -130,6 +141,7 @@ impl<'a> Ask<'a> {
                 .into_iter()
                 .filter(|key| self.body["metadata"][key].is_string())
                 .collect(),
+            digest: digest(request.body()),
             shape: self.shape,
             user_agent: agent.and_then(|v| v.to_str().ok()).map(str::to_owned),
             http: request.version(),
@@ -138,6 +150,12 @@ impl<'a> Ask<'a> {
             who,
         }
     }
+}
+
+fn digest(body: &Bytes) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    hasher.write(body);
+    hasher.finish()
 }
 
 /// The data keys of a body and their base64 texts.

@@ -12,6 +12,8 @@ const MAX_DATA: usize = 1 << 20;
 /// What a body says.
 pub struct Wanted {
     pub fields: Fields,
+    /// Owners and finalizers in the body's order.
+    pub listed: Vec<Field>,
     pub uid: Option<String>,
     pub resource_version: Option<String>,
     /// `metadata.managedFields`, where the body has it.
@@ -44,8 +46,12 @@ impl Wanted {
                 .map(str::to_owned)
         };
         let managed = &metadata["managedFields"];
+        let listed = listed(metadata)?;
+        let mut fields = fields(body)?;
+        fields.extend(listed.iter().cloned());
         Ok(Self {
-            fields: fields(body)?,
+            fields,
+            listed: listed.into_iter().map(|(field, _)| field).collect(),
             uid: text(&metadata["uid"]),
             resource_version: text(&metadata["resourceVersion"]),
             managed_fields: (!managed.is_null()).then(|| managed.clone()),
@@ -76,10 +82,6 @@ fn fields(body: &Value) -> Result<Fields, Refusal> {
     for (key, value) in entries(&metadata["annotations"]) {
         fields.insert(Field::Annotation(key.clone()), value.clone());
     }
-    for owner in metadata["ownerReferences"].as_array().into_iter().flatten() {
-        let uid = owner["uid"].as_str().unwrap_or_default().to_owned();
-        fields.insert(Field::Owner(uid), owner.clone());
-    }
     if let Some(secret_type) = body["type"].as_str() {
         fields.insert(Field::Type, json!(secret_type));
     }
@@ -87,6 +89,42 @@ fn fields(body: &Value) -> Result<Fields, Refusal> {
         fields.insert(Field::Immutable, json!(immutable));
     }
     Ok(fields)
+}
+
+/// Owners and finalizers.
+fn listed(metadata: &Value) -> Result<Vec<(Field, Value)>, Refusal> {
+    let list = |key: &str| metadata[key].as_array().cloned().unwrap_or_default();
+    let mut listed = Vec::new();
+    let mut controllers = 0;
+    for owner in list("ownerReferences") {
+        let text = |key: &str| owner[key].as_str().filter(|text| !text.is_empty());
+        for key in ["apiVersion", "kind", "name", "uid"] {
+            if text(key).is_none() {
+                let text =
+                    format!("metadata.ownerReferences.{key}: Invalid value: must not be empty");
+                return Err(Refusal::new(Why::Invalid, text));
+            }
+        }
+        controllers += usize::from(owner["controller"] == true);
+        let uid = text("uid").unwrap_or_default().to_owned();
+        listed.push((Field::Owner(uid), owner));
+    }
+    if controllers > 1 {
+        let text = "metadata.ownerReferences: Invalid value: Only one reference can have Controller set to true";
+        return Err(Refusal::new(Why::Invalid, text));
+    }
+    for finalizer in list("finalizers") {
+        let name = finalizer.as_str().unwrap_or_default().to_owned();
+        let standard = ["orphan", "foregroundDeletion", "kubernetes"].contains(&name.as_str());
+        if !standard && !name.contains('/') {
+            let text = format!(
+                "metadata.finalizers: Invalid value: {name:?}: name is neither a standard finalizer name nor is it fully qualified"
+            );
+            return Err(Refusal::new(Why::Invalid, text));
+        }
+        listed.push((Field::Finalizer(name), finalizer));
+    }
+    Ok(listed)
 }
 
 /// The decoded length of one value of `data`.

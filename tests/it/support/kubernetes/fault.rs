@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::ask::Ask;
 use super::log::Verb;
 use super::refusal::{Refusal, Why};
 
@@ -29,6 +30,8 @@ pub enum Fault {
     Huge,
     Truncated,
     Hang,
+    /// What was asked for is done, and never answered.
+    Lost,
     Close,
     /// What was asked for is done at once, and answered at most so much later.
     Slow(Duration),
@@ -59,6 +62,10 @@ pub struct Rule {
     namespace: Option<String>,
     name: Option<String>,
     verb: Option<Verb>,
+    resource: Option<String>,
+    dry_run: Option<bool>,
+    /// So many that match are let through first.
+    pass: usize,
 }
 
 impl Rule {
@@ -88,9 +95,42 @@ impl Rule {
         self
     }
 
-    pub fn matches(&self, namespace: &str, name: &str, verb: Verb) -> bool {
-        self.namespace.as_deref().is_none_or(|n| n == namespace)
-            && self.name.as_deref().is_none_or(|n| n == name)
-            && self.verb.is_none_or(|v| v == verb)
+    /// As `secrets` or `externalsecrets.external-secrets.io`.
+    pub fn resource(mut self, resource: &str) -> Self {
+        self.resource = Some(resource.to_owned());
+        self
+    }
+
+    /// Only rehearsals, or only what is in earnest.
+    pub fn dry_run(mut self, dry_run: bool) -> Self {
+        self.dry_run = Some(dry_run);
+        self
+    }
+
+    /// Lets the first `pass` requests through that it matches.
+    pub fn after(mut self, pass: usize) -> Self {
+        self.pass = pass;
+        self
+    }
+
+    fn matches(&self, ask: &Ask<'_>) -> bool {
+        self.namespace.as_deref().is_none_or(|n| n == ask.namespace)
+            && self.name.as_deref().is_none_or(|n| n == ask.name())
+            && self.verb.is_none_or(|v| v == ask.verb)
+            && self.dry_run.is_none_or(|d| d == ask.writer().dry_run)
+            && self
+                .resource
+                .as_deref()
+                .is_none_or(|r| r == ask.place.resource())
+    }
+
+    /// Whether it does something to this request; to be asked once for each.
+    pub fn strikes(&mut self, ask: &Ask<'_>) -> bool {
+        if !self.matches(ask) {
+            return false;
+        }
+        let strikes = self.pass == 0;
+        self.pass = self.pass.saturating_sub(1);
+        strikes
     }
 }

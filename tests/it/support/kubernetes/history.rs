@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use super::log::Shape;
+use super::presence::Watched;
 use super::selector::Selector;
 
 /// Changes that are remembered; a watch from before them is told that it is too old.
@@ -40,6 +41,7 @@ pub struct Past {
     compacted: u64,
     pub gone: Gone,
     streams: Vec<Stream>,
+    pub watched: Vec<Watched>,
     /// What is left of lists that were asked for in pages, each at its first page's version.
     pub pages: BTreeMap<u64, (u64, Vec<Value>)>,
 }
@@ -76,6 +78,7 @@ impl Default for Past {
             compacted: 0,
             gone: Gone::default(),
             streams: Vec::new(),
+            watched: Vec::new(),
             pages: BTreeMap::new(),
         }
     }
@@ -108,11 +111,25 @@ impl History {
         for stream in &past.streams {
             stream.tell(&change);
         }
+        past.watch(&change);
         past.changes.push_back(change);
         if past.changes.len() > REMEMBERED {
             let dropped = past.changes.pop_front();
             past.compacted = dropped.map_or(0, |change| change.version);
         }
+    }
+
+    /// Something else has changed that nobody can watch; at the version that it returns.
+    pub fn elapse(&self) -> u64 {
+        let version = self.next_version();
+        let change = Change {
+            version,
+            resource: "",
+            before: None,
+            after: None,
+        };
+        self.lock().watch(&change);
+        version
     }
 
     pub fn lock(&self) -> MutexGuard<'_, Past> {
@@ -121,6 +138,15 @@ impl History {
 }
 
 impl Past {
+    fn watch(&mut self, change: &Change) {
+        let about = change.resource == "secrets";
+        let before = change.before.as_ref().filter(|_| about);
+        let after = change.after.as_ref().filter(|_| about);
+        for watched in &mut self.watched {
+            watched.note(change.version, before, after);
+        }
+    }
+
     pub fn version(&self) -> u64 {
         self.version
     }

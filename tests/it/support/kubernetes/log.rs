@@ -29,6 +29,8 @@ pub enum Shape {
 pub struct Request {
     pub at: Instant,
     pub verb: Verb,
+    /// As `secrets` or `externalsecrets.external-secrets.io`; empty where the path leads to no kind.
+    pub resource: String,
     pub namespace: String,
     /// Empty where the request is not about one Secret.
     pub name: String,
@@ -39,6 +41,8 @@ pub struct Request {
     pub dry_run: bool,
     /// Which of `uid` and `resourceVersion` the body named: the object its sender judged.
     pub preconditions: Vec<&'static str>,
+    /// Equal for two bodies that are the same, byte for byte.
+    pub digest: u64,
     pub shape: Shape,
     pub user_agent: Option<String>,
     pub http: Version,
@@ -65,6 +69,12 @@ impl Log {
 
     pub fn write_count(&self) -> usize {
         self.writes().count()
+    }
+
+    /// Requests about one kind, in their order.
+    pub fn of(&self, resource: &str) -> Self {
+        let about = self.0.iter().filter(|it| it.resource == resource);
+        Self(about.cloned().collect())
     }
 
     pub fn count(&self, verb: Verb, name: &str) -> usize {

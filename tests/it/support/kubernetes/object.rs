@@ -13,7 +13,9 @@ pub enum Field {
     Data(String),
     Label(String),
     Annotation(String),
+    /// By its uid.
     Owner(String),
+    Finalizer(String),
     Type,
     Immutable,
 }
@@ -32,6 +34,8 @@ pub struct Manager {
     pub name: String,
     pub how: How,
     pub fields: BTreeSet<Field>,
+    /// As it was written; an entry need not have one.
+    pub time: Option<String>,
 }
 
 #[derive(Clone, Debug)]
@@ -42,6 +46,10 @@ pub struct Secret {
     pub resource_version: u64,
     pub created: String,
     pub fields: Fields,
+    /// Owners and finalizers in the order in which they are listed.
+    pub listed: Vec<Field>,
+    /// When it was to be deleted; it stays until its last finalizer is gone.
+    pub deleting: Option<String>,
     pub managers: Vec<Manager>,
 }
 
@@ -53,6 +61,7 @@ impl Field {
             Self::Label(key) => format!(".metadata.labels.{key}"),
             Self::Annotation(key) => format!(".metadata.annotations.{key}"),
             Self::Owner(uid) => format!(".metadata.ownerReferences[uid=\"{uid}\"]"),
+            Self::Finalizer(name) => format!(".metadata.finalizers[={name:?}]"),
             Self::Type => ".type".to_owned(),
             Self::Immutable => ".immutable".to_owned(),
         }
@@ -69,6 +78,11 @@ impl Field {
                 "f:metadata".to_owned(),
                 "f:ownerReferences".to_owned(),
                 format!("k:{{\"uid\":\"{uid}\"}}"),
+            ],
+            Self::Finalizer(name) => vec![
+                "f:metadata".to_owned(),
+                "f:finalizers".to_owned(),
+                format!("v:{name:?}"),
             ],
             Self::Type => steps(&["type"]),
             Self::Immutable => steps(&["immutable"]),
@@ -115,15 +129,40 @@ impl Secret {
         })
     }
 
+    /// Owners and finalizers that there are, each in its order.
+    pub fn list(&self, of: impl Fn(&Field) -> bool) -> Vec<&Value> {
+        let fields = self.listed.iter().filter(|field| of(field));
+        fields.filter_map(|field| self.fields.get(field)).collect()
+    }
+
+    pub fn owners(&self) -> Vec<&Value> {
+        self.list(|field| matches!(field, Field::Owner(_)))
+    }
+
+    pub fn finalizers(&self) -> Vec<&Value> {
+        self.list(|field| matches!(field, Field::Finalizer(_)))
+    }
+
+    pub fn label(&self, key: &str) -> Option<&str> {
+        self.value(&Field::Label(key.to_owned()))
+    }
+
+    pub fn annotation(&self, key: &str) -> Option<&str> {
+        self.value(&Field::Annotation(key.to_owned()))
+    }
+
     /// Makes `fields` what that manager owns; an empty set ends its entry.
     pub fn set_manager(&mut self, name: &str, how: How, fields: BTreeSet<Field>) {
         let is_it = |manager: &Manager| manager.name == name && manager.how == how;
+        let time = Some(super::now());
         match self.managers.iter_mut().find(|manager| is_it(manager)) {
-            Some(manager) => manager.fields = fields,
+            Some(manager) if manager.fields == fields => {}
+            Some(manager) => (manager.fields, manager.time) = (fields, time),
             None => self.managers.push(Manager {
                 name: name.to_owned(),
                 how,
                 fields,
+                time,
             }),
         }
         self.managers.retain(|manager| !manager.fields.is_empty());
@@ -154,8 +193,12 @@ impl Secret {
             "uid": self.uid,
             "resourceVersion": self.resource_version.to_string(),
             "creationTimestamp": self.created,
-            "managedFields": self.managers.iter().map(|m| m.to_json(&self.created)).collect::<Vec<_>>(),
+            "managedFields": self.managers.iter().map(Manager::to_json).collect::<Vec<_>>(),
         });
+        if let Some(time) = &self.deleting {
+            metadata["deletionTimestamp"] = json!(time);
+            metadata["deletionGracePeriodSeconds"] = json!(0);
+        }
         let labels = self.map(|field| match field {
             Field::Label(key) => Some(key),
             _ => None,
@@ -164,18 +207,19 @@ impl Secret {
             Field::Annotation(key) => Some(key),
             _ => None,
         });
-        let owners: Map<_, _> = self.map(|field| match field {
-            Field::Owner(uid) => Some(uid),
-            _ => None,
-        });
         if !labels.is_empty() {
             metadata["labels"] = Value::Object(labels);
         }
         if !annotations.is_empty() {
             metadata["annotations"] = Value::Object(annotations);
         }
-        if !owners.is_empty() {
-            metadata["ownerReferences"] = owners.into_iter().map(|(_, owner)| owner).collect();
+        for (key, list) in [
+            ("ownerReferences", self.owners()),
+            ("finalizers", self.finalizers()),
+        ] {
+            if !list.is_empty() {
+                metadata[key] = json!(list);
+            }
         }
         json!({
             "apiVersion": "meta.k8s.io/v1",
@@ -193,28 +237,37 @@ impl Secret {
 }
 
 impl Manager {
-    fn to_json(&self, time: &str) -> Value {
+    fn to_json(&self) -> Value {
         let mut fields = json!({});
         for field in &self.fields {
             let mut place = &mut fields;
             for (depth, step) in field.steps().into_iter().enumerate() {
                 place = &mut place[&step];
                 // An update owns the maps that it began, too.
-                let begun = ["f:data", "f:labels", "f:annotations", "f:ownerReferences"];
+                let begun = [
+                    "f:data",
+                    "f:labels",
+                    "f:annotations",
+                    "f:ownerReferences",
+                    "f:finalizers",
+                ];
                 if self.how == How::Update && begun.contains(&step.as_str()) && depth < 2 {
                     place["."] = json!({});
                 }
             }
             *place = json!({});
         }
-        json!({
+        let mut entry = json!({
             "manager": self.name,
             "operation": match self.how { How::Apply => "Apply", How::Update => "Update" },
             "apiVersion": "v1",
-            "time": time,
             "fieldsType": "FieldsV1",
             "fieldsV1": fields,
-        })
+        });
+        if let Some(time) = &self.time {
+            entry["time"] = json!(time);
+        }
+        entry
     }
 
     /// Reads an entry of a body; `None` for what the server does not take.
@@ -247,6 +300,11 @@ impl Manager {
             let key: Value = serde_json::from_str(key.strip_prefix("k:")?).ok()?;
             Some(Field::Owner(key["uid"].as_str()?.to_owned()))
         }));
+        let finalizers = metadata["f:finalizers"].as_object().into_iter();
+        fields.extend(finalizers.flat_map(Map::keys).filter_map(|key| {
+            let name: Value = serde_json::from_str(key.strip_prefix("v:")?).ok()?;
+            Some(Field::Finalizer(name.as_str()?.to_owned()))
+        }));
         for (name, field) in [("f:type", Field::Type), ("f:immutable", Field::Immutable)] {
             if tree[name].is_object() {
                 fields.insert(field);
@@ -256,6 +314,7 @@ impl Manager {
             name: value["manager"].as_str()?.to_owned(),
             how,
             fields,
+            time: value["time"].as_str().map(str::to_owned),
         })
     }
 }

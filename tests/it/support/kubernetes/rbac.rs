@@ -146,28 +146,28 @@ pub fn forbidden(shared: &Shared, request: &Request<Bytes>, ask: &Ask<'_>) -> Op
     ))
 }
 
+/// Whether somebody may delete what they are about to write.
+pub fn may_delete(shared: &Shared, ask: &Ask<'_>) -> bool {
+    shared.grants.as_ref().is_none_or(|grants| {
+        grants.allow(&Attributes {
+            namespace: ask.place.namespace,
+            group: ask.place.group,
+            resource: ask.place.plural,
+            name: ask.name(),
+            verb: "delete",
+        })
+    })
+}
+
 /// `None` for what everybody may ask.
-fn attributes<'a>(request: &Request<Bytes>, ask: &Ask<'a>) -> Option<Attributes<'a>> {
-    let segments: Vec<&str> = ask.path.trim_matches('/').split('/').collect();
-    let (group, rest) = match *segments.as_slice() {
-        ["api", "v1", ref rest @ ..] => ("", rest),
-        ["apis", "authorization.k8s.io", ..] => return None,
-        ["apis", group, _, ref rest @ ..] => (group, rest),
-        _ => return None,
-    };
-    let (namespace, resource, name) = match *rest {
-        ["namespaces", namespace, resource, ref name @ ..] => (namespace, resource, name.first()),
-        [resource, ref name @ ..] => ("", resource, name.first()),
-        [] => return None,
-    };
-    let name = name.copied().unwrap_or_default();
-    let watches = ask
-        .query
-        .get("watch")
-        .is_some_and(|it| it == "true" || it == "1");
+fn attributes<'a>(request: &Request<Bytes>, ask: &'a Ask<'_>) -> Option<Attributes<'a>> {
+    let place = &ask.place;
+    if place.plural.is_empty() || place.group == "authorization.k8s.io" {
+        return None;
+    }
     let verb = match *request.method() {
-        Method::GET if !name.is_empty() => "get",
-        Method::GET if watches => "watch",
+        Method::GET if !place.name.is_empty() => "get",
+        Method::GET if ask.verb == Verb::Watch => "watch",
         Method::GET => "list",
         Method::POST => "create",
         Method::PATCH => "patch",
@@ -175,10 +175,10 @@ fn attributes<'a>(request: &Request<Bytes>, ask: &Ask<'a>) -> Option<Attributes<
         _ => "delete",
     };
     Some(Attributes {
-        namespace,
-        group,
-        resource,
-        name,
+        namespace: place.namespace,
+        group: place.group,
+        resource: &ask.resource,
+        name: place.name,
         verb,
     })
 }

@@ -7,15 +7,23 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 
 use super::body::Wanted;
+use super::controllers::Controllers;
 use super::history::History;
 use super::namespaces::Namespaces;
 use super::object::{Field, Fields, How, Manager, Secret};
 use super::refusal::{Refusal, Why};
+use super::things::Things;
+use super::validity;
+use super::workloads::Workloads;
 
 /// Everything the server keeps.
 pub struct Store {
     pub namespaces: Namespaces,
-    secrets: BTreeMap<(String, String), Secret>,
+    pub things: Things,
+    pub workloads: Workloads,
+    pub controllers: Controllers,
+    pub owner_references_permission_enforcement: bool,
+    pub(super) secrets: BTreeMap<(String, String), Secret>,
     pub history: History,
 }
 
@@ -24,6 +32,20 @@ pub struct Writer<'a> {
     pub manager: &'a str,
     pub force: bool,
     pub dry_run: bool,
+    /// Whether it may change who owns an object.
+    pub owners: Owners,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owners {
+    Change,
+    Stay,
+}
+
+impl Owners {
+    pub fn change_if(may: bool) -> Self {
+        if may { Self::Change } else { Self::Stay }
+    }
 }
 
 pub struct Written {
@@ -36,6 +58,10 @@ impl Default for Store {
         let history = History::default();
         Self {
             namespaces: Namespaces::new(history.clone()),
+            things: Things::default(),
+            workloads: Workloads::default(),
+            controllers: Controllers::default(),
+            owner_references_permission_enforcement: false,
             secrets: BTreeMap::new(),
             history,
         }
@@ -49,19 +75,6 @@ impl Store {
             "secrets" => self.secrets.values().map(Secret::to_json).collect(),
             _ => self.namespaces.all().cloned().collect(),
         }
-    }
-
-    /// A namespace goes with all that is in it.
-    pub fn delete_namespace(&mut self, name: &str) {
-        self.namespaces.terminate(name);
-        let within = self
-            .secrets
-            .keys()
-            .filter(|(namespace, _)| namespace == name);
-        for (namespace, name) in within.cloned().collect::<Vec<_>>() {
-            let _ = self.delete(&namespace, &name, &Value::Null);
-        }
-        self.namespaces.remove(name);
     }
 
     pub fn get(&self, namespace: &str, name: &str) -> Option<&Secret> {
@@ -111,9 +124,15 @@ impl Store {
             }
         }
         next.fields.extend(wanted.fields.clone());
+        next.listed.retain(|it| next.fields.contains_key(it));
+        for field in &wanted.listed {
+            if !next.listed.contains(field) {
+                next.listed.push(field.clone());
+            }
+        }
         let owned = wanted.fields.keys().cloned().collect();
         next.set_manager(writer.manager, How::Apply, owned);
-        self.store(live.as_ref(), next, writer.dry_run)
+        self.store(live.as_ref(), next, writer)
     }
 
     /// A plain write (create, replace, merge patch, `kubectl edit`): the writer takes every field it changes, from the
@@ -146,43 +165,14 @@ impl Store {
             owned.retain(|field| fields.contains_key(field) && (keeps || !changed.contains(field)));
         }
         next.fields = fields;
+        next.listed.clone_from(&wanted.listed);
         if tracked {
             let before = next.manager(writer.manager, How::Update);
             let mut owned = before.map(|m| m.fields.clone()).unwrap_or_default();
             owned.extend(changed);
             next.set_manager(writer.manager, How::Update, owned);
         }
-        self.store(live.as_ref(), next, writer.dry_run)
-    }
-
-    pub fn delete(
-        &mut self,
-        namespace: &str,
-        name: &str,
-        preconditions: &Value,
-    ) -> Result<Secret, Refusal> {
-        let live = self
-            .get(namespace, name)
-            .ok_or_else(|| Refusal::not_found("secrets", name))?;
-        let says = |value: &Value, have: &str| value.is_null() || value == have;
-        if !says(&preconditions["uid"], &live.uid)
-            || !says(
-                &preconditions["resourceVersion"],
-                &live.resource_version.to_string(),
-            )
-        {
-            let text = "Precondition failed: UID or ResourceVersion in precondition differs";
-            return Err(Refusal::new(Why::Conflict, text));
-        }
-        let key = (namespace.to_owned(), name.to_owned());
-        let deleted = self
-            .secrets
-            .remove(&key)
-            .ok_or_else(|| Refusal::not_found("secrets", name))?;
-        let version = self.history.next_version();
-        self.history
-            .record(version, "secrets", Some(deleted.to_json()), None);
-        Ok(deleted)
+        self.store(live.as_ref(), next, writer)
     }
 
     /// The live object, once the namespace and the body's preconditions are found to hold.
@@ -216,31 +206,32 @@ impl Store {
         &mut self,
         live: Option<&Secret>,
         mut next: Secret,
-        dry_run: bool,
+        writer: &Writer<'_>,
     ) -> Result<Written, Refusal> {
         next.fields
             .entry(Field::Type)
             .or_insert_with(|| json!("Opaque"));
         if let Some(live) = live {
-            immutable(live, &next)?;
-            if live.fields == next.fields && live.managers == next.managers {
+            validity::change(live, &next, writer)?;
+            let same = live.fields == next.fields && live.listed == next.listed;
+            if same && said(&live.managers).eq(said(&next.managers)) {
                 return Ok(Written {
                     secret: next,
                     created: false,
                 });
             }
         }
-        if !dry_run {
+        if !writer.dry_run {
             next.resource_version = self.history.next_version();
             let key = (next.namespace.clone(), next.name.clone());
-            self.secrets.insert(key, next.clone());
-            let before = live.map(Secret::to_json);
-            self.history.record(
-                next.resource_version,
-                "secrets",
-                before,
-                Some(next.to_json()),
-            );
+            if next.deleting.is_some() && next.finalizers().is_empty() {
+                self.remove(&key);
+            } else {
+                self.secrets.insert(key, next.clone());
+                let (before, after) = (live.map(Secret::to_json), next.to_json());
+                self.history
+                    .record(next.resource_version, "secrets", before, Some(after));
+            }
         }
         Ok(Written {
             secret: next,
@@ -249,16 +240,21 @@ impl Store {
     }
 }
 
+/// Who owns what: an entry whose time alone is another says the same.
+fn said(managers: &[Manager]) -> impl Iterator<Item = (&str, How, &BTreeSet<Field>)> {
+    managers.iter().map(|it| (&*it.name, it.how, &it.fields))
+}
+
 fn fresh(namespace: &str, name: &str) -> Secret {
     Secret {
         namespace: namespace.to_owned(),
         name: name.to_owned(),
         uid: super::uid(),
         resource_version: 0,
-        created: jiff::Timestamp::now()
-            .strftime("%Y-%m-%dT%H:%M:%SZ")
-            .to_string(),
+        created: super::now(),
         fields: Fields::new(),
+        listed: Vec::new(),
+        deleting: None,
         managers: Vec::new(),
     }
 }
@@ -289,21 +285,6 @@ fn refuse_conflicts(conflicts: &[(Field, String)]) -> Refusal {
         .collect();
     let text = format!("Apply failed with {} conflicts", conflicts.len());
     Refusal::new(Why::Conflict, text).with_causes(causes)
-}
-
-fn immutable(live: &Secret, next: &Secret) -> Result<(), Refusal> {
-    if live.secret_type() != next.secret_type() {
-        let text = format!(
-            "type: Invalid value: \"{}\": field is immutable",
-            next.secret_type()
-        );
-        return Err(Refusal::new(Why::Invalid, text));
-    }
-    if live.immutable() && !(next.immutable() && live.data().eq(next.data())) {
-        let text = "data: Forbidden: field is immutable when `immutable` is set";
-        return Err(Refusal::new(Why::Invalid, text));
-    }
-    Ok(())
 }
 
 /// The managers that a body names: nobody for one empty entry, which asks for that, and `None` for what cannot be read

@@ -8,6 +8,11 @@ use serde_json::{Value, json};
 use super::super::http::block_on;
 use super::{Fault, How, Kubernetes, Rule, Shape, TOKEN, Verb, encoded};
 
+mod controllers;
+mod custom;
+mod garbage;
+mod ownership;
+mod presence;
 mod watching;
 
 const APPLY: &str = "application/apply-patch+yaml";

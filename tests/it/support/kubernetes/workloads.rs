@@ -1,5 +1,6 @@
 //! Deployments, `StatefulSet`s and `DaemonSet`s, as far as a restart is about them: a merge patch changes one, and pods are
-//! replaced where that changes their template.
+//! replaced where that changes their template. How many pods a deployment wants is its `scale`, too; pods come and go as
+//! a test says.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -8,8 +9,11 @@ use serde_json::{Value, json};
 
 use super::api::{Answer, merge};
 use super::ask::Ask;
+use super::custom::{listed, unknown, unsupported};
 use super::log::{Shape, Verb};
-use super::refusal::{Refusal, Why};
+use super::refusal::Refusal;
+use super::selector::Selector;
+use super::things::At;
 use super::{Kubernetes, Shared};
 
 pub const KINDS: [(&str, &str); 3] = [
@@ -36,7 +40,88 @@ pub struct Workloads {
     version: u64,
 }
 
-pub fn any(
+pub fn is_kind(kind: &str) -> bool {
+    KINDS.iter().any(|(_, known)| *known == kind)
+}
+
+impl Workloads {
+    pub fn uid(&self, kind: &str, (namespace, name): At<'_>) -> Option<String> {
+        let (plural, _) = KINDS.iter().find(|(_, known)| *known == kind)?;
+        let key = ((*plural).to_owned(), namespace.to_owned(), name.to_owned());
+        let uid = &self.all.get(&key)?["metadata"]["uid"];
+        uid.as_str().map(str::to_owned)
+    }
+}
+
+pub fn any(shared: &mut Shared, ask: &Ask<'_>) -> Answer {
+    let place = &ask.place;
+    let known = KINDS.iter().find(|(plural, _)| *plural == place.plural);
+    let kind = known.ok_or_else(unknown)?.1;
+    match (ask.verb, place.part) {
+        (Verb::List, _) => Ok((200, list(shared, ask, kind))),
+        (_, "") => one(shared, ask, (place.plural, place.namespace, place.name)),
+        (_, "scale") => scale(shared, ask),
+        (_, _) => Err(unknown()),
+    }
+}
+
+fn list(shared: &Shared, ask: &Ask<'_>, kind: &str) -> Value {
+    let (plural, wanted) = (ask.place.plural, ask.place.namespace);
+    let all = shared.store.workloads.all.iter();
+    let here = |namespace: &str| wanted.is_empty() || wanted == namespace;
+    let all = all.filter(|((of, namespace, _), _)| of == plural && here(namespace));
+    let version = shared.store.history.lock().version();
+    listed(ask, kind, version, all.map(|(_, it)| it))
+}
+
+/// Read and written by whoever may do no more than that.
+fn scale(shared: &mut Shared, ask: &Ask<'_>) -> Answer {
+    let (plural, namespace, name) = (ask.place.plural, ask.place.namespace, ask.place.name);
+    let key = (plural.to_owned(), namespace.to_owned(), name.to_owned());
+    let store = &mut shared.store;
+    let live = store.workloads.all.get_mut(&key);
+    let live = live.ok_or_else(|| Refusal::not_found(plural, name))?;
+    let wanted = &ask.body["spec"]["replicas"];
+    match ask.verb {
+        Verb::Get => {}
+        Verb::Patch | Verb::Update if wanted.is_u64() => {
+            if !ask.writer().dry_run {
+                live["spec"]["replicas"] = wanted.clone();
+                live["metadata"]["resourceVersion"] = json!(store.history.elapse().to_string());
+            }
+        }
+        Verb::Patch
+        | Verb::Update
+        | Verb::List
+        | Verb::Watch
+        | Verb::Apply
+        | Verb::Create
+        | Verb::Delete
+        | Verb::Other => return Err(unsupported()),
+    }
+    let (metadata, spec) = (&live["metadata"], &live["spec"]);
+    let labels = spec["selector"]["matchLabels"].as_object();
+    let labels = labels.into_iter().flatten();
+    let selector: Vec<String> = labels
+        .map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default()))
+        .collect();
+    let selector = selector.join(",");
+    let mine = Selector::read(&selector);
+    let pods = store.things.list(("", "pods"), namespace).into_iter();
+    let pods = pods.filter(|(_, pod)| mine.matches(&pod["metadata"]["labels"]));
+    let scale = json!({
+        "kind": "Scale", "apiVersion": "autoscaling/v1",
+        "metadata": {
+            "name": name, "namespace": namespace, "uid": metadata["uid"],
+            "resourceVersion": metadata["resourceVersion"],
+        },
+        "spec": {"replicas": spec["replicas"]},
+        "status": {"replicas": pods.count(), "selector": selector},
+    });
+    Ok((200, scale))
+}
+
+fn one(
     shared: &mut Shared,
     ask: &Ask<'_>,
     (plural, namespace, name): (&str, &str, &str),
@@ -46,7 +131,7 @@ pub fn any(
         all,
         rollouts,
         version,
-    } = &mut shared.workloads;
+    } = &mut shared.store.workloads;
     let live = all.get_mut(&key);
     let live = live.ok_or_else(|| Refusal::not_found(plural, name))?;
     match ask.verb {
@@ -77,10 +162,7 @@ pub fn any(
         | Verb::Create
         | Verb::Update
         | Verb::Delete
-        | Verb::Other => {
-            let text = "the body of the request was in an unknown format";
-            return Err(Refusal::new(Why::UnsupportedMediaType, text));
-        }
+        | Verb::Other => return Err(unsupported()),
     }
     let mut shown = live.clone();
     if ask.shape == Shape::Metadata {
@@ -103,21 +185,30 @@ impl Kubernetes {
     /// Somebody deploys a workload, as `deployments/api`.
     pub fn deploy(&self, namespace: &str, workload: &str) {
         let (plural, name) = workload.split_once('/').unwrap();
+        self.deploy_labelled((plural, namespace, name), &json!({"app": name}));
+    }
+
+    /// The same, with these labels, which its pods have, too; it wants one.
+    pub fn deploy_labelled(&self, (plural, namespace, name): (&str, &str, &str), labels: &Value) {
         let kind = KINDS.iter().find(|(known, _)| *known == plural).unwrap().1;
         let object = json!({
             "apiVersion": "apps/v1", "kind": kind,
             "metadata": {
                 "name": name, "namespace": namespace, "uid": super::uid(), "resourceVersion": "1", "generation": 1,
+                "labels": labels,
             },
-            "spec": {"template": {"metadata": {"labels": {"app": name}}, "spec": {"containers": [{"name": name}]}}},
+            "spec": {
+                "replicas": 1, "selector": {"matchLabels": labels},
+                "template": {"metadata": {"labels": labels}, "spec": {"containers": [{"name": name}]}},
+            },
         });
         let key = (plural.to_owned(), namespace.to_owned(), name.to_owned());
-        self.lock().workloads.all.insert(key, object);
+        self.lock().store.workloads.all.insert(key, object);
     }
 
     /// All that were replaced so far, in their order.
     pub fn rollouts(&self) -> Vec<Rollout> {
-        self.lock().workloads.rollouts.clone()
+        self.lock().store.workloads.rollouts.clone()
     }
 
     /// How often the pods of that workload were replaced.
