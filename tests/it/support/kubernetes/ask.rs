@@ -185,6 +185,8 @@ fn percent_decoded(text: &str) -> String {
     while let Some(byte) = rest.next() {
         let digits: Vec<u8> = match byte {
             b'%' => rest.by_ref().take(2).collect(),
+            // As forms have it, and Go.
+            b'+' => b"20".to_vec(),
             _ => Vec::new(),
         };
         let digits = std::str::from_utf8(&digits).unwrap_or_default();

@@ -37,6 +37,8 @@ struct Kept {
     old: Old,
     /// KES has polled once more since it was told that somebody else handles the object.
     parked: bool,
+    /// The generation of the object that ESO reconciled last.
+    synced: Option<u64>,
 }
 
 #[derive(Default)]
@@ -127,6 +129,7 @@ impl Store {
             data: Some(texts(data)),
             old,
             parked: false,
+            synced: None,
         };
         let place = (at.0.to_owned(), at.1.to_owned());
         self.controllers.kept.insert(place, kept);

@@ -101,7 +101,8 @@ pub fn shown(ask: &Ask<'_>, kind: &str, object: &Value) -> Value {
     shown
 }
 
-/// All of a kind that the selector takes, in one page.
+/// All of a kind that the selector takes, or so many as were asked for. What comes and goes between two pages is not
+/// hidden, as it would be on a real server.
 pub fn listed<'a>(
     ask: &Ask<'_>,
     kind: &str,
@@ -111,7 +112,15 @@ pub fn listed<'a>(
     let selector = ask.query.get("labelSelector");
     let selector = Selector::read(selector.map_or("", String::as_str));
     let items = objects.filter(|it| selector.matches(&it["metadata"]["labels"]));
-    let items: Vec<Value> = items.map(|it| shown(ask, kind, it)).collect();
+    let number = |key: &str| ask.query.get(key).and_then(|it| it.parse::<usize>().ok());
+    let before = number("continue").unwrap_or(0);
+    let limit = number("limit").filter(|it| *it > 0);
+    let mut items = items.map(|it| shown(ask, kind, it)).skip(before);
+    let page: Vec<Value> = items.by_ref().take(limit.unwrap_or(usize::MAX)).collect();
+    let mut metadata = json!({"resourceVersion": version.to_string()});
+    if items.next().is_some() {
+        metadata["continue"] = json!((before + page.len()).to_string());
+    }
     let place = &ask.place;
     let (kind, api_version) = match (ask.shape, place.group) {
         (Shape::Metadata, _) => (
@@ -123,7 +132,7 @@ pub fn listed<'a>(
     };
     json!({
         "kind": kind, "apiVersion": api_version,
-        "metadata": {"resourceVersion": version.to_string()}, "items": items,
+        "metadata": metadata, "items": page,
     })
 }
 

@@ -1,10 +1,12 @@
 //! What somebody does between two requests of a client, once: just before one that a rule matches, or just after it.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
+use super::api::merge;
 use super::body::Wanted;
 use super::deletion::Deletion;
 use super::store::Store;
+use super::things::At;
 use super::{Kubernetes, Rule, encoded, writer};
 
 impl Kubernetes {
@@ -42,5 +44,17 @@ impl Kubernetes {
     pub fn all_happened(&self) -> bool {
         let shared = self.lock();
         shared.deeds.is_empty() && shared.sequels.is_empty()
+    }
+}
+
+impl Store {
+    /// Somebody's merge patch.
+    pub fn patch_as(&mut self, manager: &str, (namespace, name): At<'_>, patch: &Value) {
+        let live = self.get(namespace, name).expect("the Secret is there");
+        let mut object = live.to_json();
+        merge(&mut object, patch);
+        let wanted = Wanted::read(&object, namespace, name).unwrap();
+        let written = self.update(namespace, name, &wanted, &writer(manager));
+        assert!(written.is_ok(), "{:?}", written.err());
     }
 }

@@ -158,6 +158,14 @@ impl Store {
             let patch = json!({"metadata": {"finalizers": [CLEANUP]}});
             let _ = self.patch_thing(&key, &patch, false);
         }
+        // Without an interval it does so once for each state of its object, and only looks after that.
+        let generation = metadata["generation"].as_u64();
+        let zero = matches!(spec["refreshInterval"].as_str(), Some("0" | "0s"));
+        let due = due && !(zero && kept.synced == generation);
+        let place = (at.0.to_owned(), at.1.to_owned());
+        if let Some(kept) = self.controllers.kept.get_mut(&place) {
+            kept.synced = generation;
+        }
         match kept.data {
             Some(data) => self.fill(&task, &data, due),
             // Whoever owns it.

@@ -9,6 +9,8 @@ use super::super::object::Secret;
 use super::super::store::Store;
 use super::{At, Old, target};
 
+const APP: &str = "app.kubernetes.io/name";
+
 /// When a controller that is alive takes its step after its Secret has changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pace {
@@ -32,7 +34,7 @@ impl Store {
             return;
         };
         let pods = self.things.list(("", "pods"), &namespace).into_iter();
-        let pods = pods.filter(|(_, pod)| pod["metadata"]["labels"]["app"] == *app);
+        let pods = pods.filter(|(_, pod)| pod["metadata"]["labels"][APP] == *app);
         for key in pods.map(|(key, _)| key.clone()).collect::<Vec<_>>() {
             self.remove_thing(&key);
         }
@@ -44,7 +46,7 @@ impl Store {
             .as_ref()
             .is_none_or(|(namespace, app)| {
                 let mut pods = self.things.list(("", "pods"), namespace).into_iter();
-                pods.any(|(_, pod)| pod["metadata"]["labels"]["app"] == **app)
+                pods.any(|(_, pod)| pod["metadata"]["labels"][APP] == **app)
             })
     }
 
@@ -130,10 +132,10 @@ impl Kubernetes {
         self.lock().store.controllers.live.clear();
     }
 
-    /// The controllers are to be seen: a deployment and its one pod, both with the label `app`. While there is no pod,
-    /// none of them is alive, whatever its deployment wants.
+    /// The controllers are to be seen: a deployment and its one pod, both with the label of Helm charts. While there is no
+    /// pod, none of them is alive, whatever its deployment wants.
     pub fn run_controllers(&self, namespace: &str, app: &str) {
-        let labels = json!({"app": app});
+        let labels = json!({APP: app});
         self.create_namespace(namespace);
         self.deploy_labelled(("deployments", namespace, app), &labels);
         let pod = json!({"metadata": {"labels": labels}, "status": {"phase": "Running"}});

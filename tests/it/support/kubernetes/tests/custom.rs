@@ -85,6 +85,27 @@ fn a_custom_object_is_read_listed_and_patched() {
 }
 
 #[test]
+fn a_list_comes_page_by_page() {
+    let kubernetes = with_one();
+    for name in ["a", "b", "e"] {
+        kubernetes.put_thing(KES, ("app", name), json!({}));
+    }
+    let (mut names, mut token) = (Vec::new(), String::new());
+    loop {
+        let path = "/apis/kubernetes-client.io/v1/namespaces/app/externalsecrets?limit=2";
+        let page = get(&kubernetes, &format!("{path}&continue={token}")).body;
+        let items = page["items"].as_array().unwrap();
+        assert_eq!(items.len(), 2);
+        names.extend(items.iter().map(|it| it["metadata"]["name"].clone()));
+        match page["metadata"]["continue"].as_str() {
+            Some(next) => next.clone_into(&mut token),
+            None => break,
+        }
+    }
+    assert_eq!(names, ["a", "b", "db", "e"]);
+}
+
+#[test]
 fn a_custom_object_goes_and_its_definition_takes_all_along() {
     let kubernetes = with_one();
     let other = json!({"preconditions": {"uid": "0-0"}});
@@ -143,7 +164,7 @@ fn pods_and_deployments_are_to_be_seen_and_scaled() {
     let pods = || {
         let list = get(
             &kubernetes,
-            "/api/v1/namespaces/old/pods?labelSelector=app%3Dkes",
+            "/api/v1/namespaces/old/pods?labelSelector=app.kubernetes.io%2Fname+in%20(kes)",
         );
         assert_eq!(list.body["kind"], "PodList");
         list.body["items"].as_array().unwrap().len()

@@ -114,6 +114,25 @@ fn eso_lets_go_of_what_its_policies_let_it() {
 }
 
 #[test]
+fn eso_without_an_interval_writes_once_for_each_state_of_its_object() {
+    let kubernetes = eso(Eso::V1);
+    let rests = json!({"spec": {"refreshInterval": "0", "target": {"creationPolicy": "Orphan"}}});
+    kubernetes.patch_thing(ESO, DB, &rests);
+    kubernetes.eso_reconciles(DB);
+    assert!(metadata(&kubernetes)["ownerReferences"].is_null());
+    canary(&kubernetes, HASH, "");
+    kubernetes.eso_reconciles(DB);
+    assert_eq!(annotation(&kubernetes, HASH), "");
+    // Under any other policy it puts right what is wrong.
+    let owner = json!({"spec": {"target": {"creationPolicy": "Owner"}}});
+    kubernetes.patch_thing(ESO, DB, &owner);
+    kubernetes.eso_reconciles(DB);
+    canary(&kubernetes, HASH, "");
+    kubernetes.eso_reconciles(DB);
+    assert_ne!(annotation(&kubernetes, HASH), "");
+}
+
+#[test]
 fn eso_deletes_as_it_is_deleted_only_what_is_still_its_own() {
     let delete = json!({"spec": {"target": {"deletionPolicy": "Delete"}}});
     for (stripped, survives) in [(false, false), (true, true)] {
