@@ -67,6 +67,7 @@ mod sso;
 mod standing;
 mod support;
 mod systemd;
+mod taking;
 mod tls_pair;
 mod traced;
 mod traffic;

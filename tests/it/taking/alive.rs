@@ -1,0 +1,142 @@
+//! An old controller that is still at work: seen before it is too late, and told of when it comes back.
+
+use serde_json::json;
+
+use super::{ALL, DB, Old, Stage, ends};
+use crate::support::kubernetes::{ESO, Eso, KES, Pace, Rule, STORES, Verb};
+
+fn patches() -> Rule {
+    Rule::namespace("app")
+        .name("db")
+        .resource("secrets")
+        .verb(Verb::Patch)
+        .dry_run(false)
+}
+
+#[test]
+fn one_that_writes_while_it_is_watched_keeps_its_secret() {
+    for old in ALL {
+        for pace in [Pace::AtOnce, Pace::AtGet(1)] {
+            let stage = Stage::new(old);
+            let owners = stage.metadata()["ownerReferences"].clone();
+            stage.kubernetes.controller_lives(DB, pace);
+            let done = stage.apply(&[]);
+            ends(
+                &done,
+                1,
+                &["is still at work: it wrote the Secret while we watched"],
+            );
+            assert!(!done.stdout.contains("kubectl delete"), "{done:?}");
+            stage.is_theirs();
+            assert_eq!(stage.metadata()["ownerReferences"], owners);
+        }
+    }
+}
+
+#[test]
+fn one_that_is_seen_to_run_is_not_even_tried() {
+    for (old, app) in [
+        (Old::Kes, "kubernetes-external-secrets"),
+        (Old::Eso(Eso::V1Beta1), "external-secrets"),
+        (Old::Eso(Eso::V1), "external-secrets"),
+    ] {
+        let stage = Stage::new(old);
+        stage.kubernetes.run_controllers("old", app);
+        let before = stage.secret();
+        ends(&stage.apply(&[]), 1, &["still has it"]);
+        assert_eq!(stage.secret(), before);
+        stage.kubernetes.pods_go();
+        ends(&stage.apply(&[]), 0, &["taken over: main/app/db"]);
+        stage.is_ours();
+    }
+}
+
+#[test]
+fn one_that_comes_back_is_told_of_and_no_deletion_is_advised() {
+    for old in ALL {
+        let stage = Stage::new(old);
+        // Just after the patch that takes it over, of which the canary is the one before.
+        stage
+            .kubernetes
+            .after(patches().after(1), move |store| match old {
+                Old::Kes => {
+                    // By then nothing of what KES compares is as it wants it.
+                    store.kes_polls(DB);
+                }
+                Old::Eso(_) => store.eso_reconciles(DB),
+            });
+        let done = stage.apply(&[]);
+        assert!(stage.kubernetes.all_happened());
+        ends(
+            &done,
+            1,
+            &[
+                "has put its marks on the Secret again",
+                "do not delete its ExternalSecret",
+            ],
+        );
+        assert!(!done.stdout.contains("kubectl delete"), "{done:?}");
+        stage.kubernetes.was_always_there(DB);
+        // Once it is quiet, the second try is like the first.
+        ends(&stage.apply(&[]), 0, &["taken over: main/app/db"]);
+        stage.is_ours();
+        stage.old_goes();
+        stage.is_ours();
+    }
+}
+
+#[test]
+fn one_that_is_told_to_let_go_does() {
+    for (old, app, of) in [
+        (Old::Kes, "kubernetes-external-secrets", KES),
+        (Old::Eso(Eso::V1), "external-secrets", ESO),
+    ] {
+        let stage = Stage::new(old);
+        stage.kubernetes.run_controllers("old", app);
+        stage.kubernetes.controller_lives(DB, Pace::AtOnce);
+        let told = Rule::namespace("app").resource(&format!("{}.{}", of.1, of.0));
+        let told = told.verb(Verb::Patch).dry_run(false);
+        // It hears of it at once: KES by the poll that is due, ESO by an event.
+        stage.kubernetes.after(told, move |store| match old {
+            Old::Kes => store.kes_polls(DB),
+            Old::Eso(_) => store.eso_reconciles(DB),
+        });
+        let done = stage.apply(&["--quiesce"]);
+        ends(&done, 0, &["taken over: main/app/db", "may go now"]);
+        assert!(stage.kubernetes.all_happened());
+        stage.is_ours();
+        // It rests for good: at the end of its interval it leaves the Secret alone.
+        stage.step();
+        stage.is_ours();
+    }
+}
+
+#[test]
+fn one_that_is_parked_by_its_store_writes_nothing() {
+    let stage = Stage::new(Old::Eso(Eso::V1));
+    let parked = json!({"spec": {"controller": "parked"}});
+    stage
+        .kubernetes
+        .patch_thing(STORES, ("app", "store"), &parked);
+    stage.kubernetes.controller_lives(DB, Pace::AtOnce);
+    ends(&stage.apply(&[]), 0, &["taken over: main/app/db"]);
+    stage.step();
+    stage.is_ours();
+}
+
+#[test]
+fn a_write_of_somebody_else_in_between_is_looked_at_again() {
+    let stage = Stage::new(Old::Kes);
+    let label = json!({"metadata": {"labels": {"team": "a"}}});
+    for n in 0..2 {
+        let label = label.clone();
+        // Between the look and the patch: its version is no longer the live one.
+        stage.kubernetes.before(patches().after(n), move |store| {
+            store.patch_as("kubectl-label", DB, &label);
+        });
+    }
+    ends(&stage.apply(&[]), 0, &["taken over: main/app/db"]);
+    assert!(stage.kubernetes.all_happened());
+    stage.is_ours();
+    assert_eq!(stage.metadata()["labels"]["team"], "a");
+}

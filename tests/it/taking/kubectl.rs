@@ -1,0 +1,180 @@
+//! The commands that are printed, as `kubectl` would do them: what a person copies has to be right.
+
+use serde_json::Value;
+
+use super::{DB, Old, Stage, ends};
+use crate::support::kubernetes::{Dependents, Eso, KES};
+
+#[derive(Debug, PartialEq, Eq)]
+enum Command {
+    Patch(String, String, Value),
+    Delete(String, String),
+}
+
+/// Every line that is one of `kubectl patch` or `kubectl delete`.
+fn commands(output: &str) -> Vec<Command> {
+    let lines = output.lines().map(str::trim);
+    let lines = lines.filter_map(|line| line.strip_prefix("kubectl "));
+    lines.filter_map(command).collect()
+}
+
+fn command(line: &str) -> Option<Command> {
+    let words: Vec<&str> = line.split(' ').collect();
+    match words[..] {
+        [
+            "patch",
+            kind,
+            name,
+            "--namespace",
+            "app",
+            "--type",
+            "merge",
+            "--patch",
+            ..,
+        ] => {
+            let (_, patch) = line.split_once("--patch ").unwrap();
+            let patch = patch
+                .strip_prefix('\'')
+                .unwrap()
+                .strip_suffix('\'')
+                .unwrap();
+            let patch = serde_json::from_str(patch).unwrap();
+            Some(Command::Patch(kind.to_owned(), name.to_owned(), patch))
+        }
+        [
+            "delete",
+            kind,
+            name,
+            "--namespace",
+            "app",
+            "--cascade=orphan",
+        ] => Some(Command::Delete(kind.to_owned(), name.to_owned())),
+        _ => None,
+    }
+}
+
+impl Stage {
+    fn run(&self, command: &Command) {
+        let of = |kind: &str| {
+            let (plural, group) = kind.split_once('.').unwrap();
+            assert_eq!((group, plural), self.of());
+            self.of()
+        };
+        match command {
+            Command::Patch(kind, name, patch) if kind == "secret" => {
+                self.kubernetes.patch("kubectl-patch", ("app", name), patch);
+            }
+            Command::Patch(kind, name, patch) => {
+                self.kubernetes.patch_thing(of(kind), ("app", name), patch);
+            }
+            Command::Delete(kind, name) => {
+                self.kubernetes
+                    .delete_thing(of(kind), ("app", name), Dependents::Stay);
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_printed_before_lets_it_go_and_what_is_printed_after_removes_it() {
+    for (old, app) in [
+        (Old::Kes, "kubernetes-external-secrets"),
+        (Old::Eso(Eso::V1), "external-secrets"),
+    ] {
+        let stage = Stage::new(old);
+        stage.kubernetes.run_controllers("old", app);
+        ends(&stage.apply(&[]), 1, &["still has it"]);
+        stage.is_theirs();
+        let look = stage.look(&[]);
+        ends(&look, 0, &["1 pod of", "still has a hand on it"]);
+        let told = commands(&look.stdout);
+        assert_eq!(told.len(), 1, "{look:?}");
+        stage.run(&told[0]);
+        // What is told is heard: KES writes once more at most, ESO gives the Secret up.
+        stage.step();
+        let done = stage.apply(&[]);
+        ends(&done, 0, &["taken over: main/app/db"]);
+        stage.is_ours();
+        stage.step();
+        stage.is_ours();
+        let deletion = commands(&done.stdout);
+        let deletion = deletion.iter().find(|it| matches!(it, Command::Delete(..)));
+        stage.run(deletion.unwrap());
+        stage.step();
+        assert!(stage.kubernetes.thing(stage.of(), DB).is_none());
+        stage.kubernetes.undefine(stage.of());
+        stage.is_ours();
+        stage.delivers();
+    }
+}
+
+#[test]
+fn the_way_back_leads_back_while_the_owner_is_there() {
+    for old in super::ALL {
+        let stage = Stage::new(old);
+        let before = stage.metadata();
+        let done = stage.apply(&[]);
+        ends(&done, 0, &["the way back"]);
+        let back = commands(&done.stdout);
+        let back = back
+            .iter()
+            .find(|it| matches!(it, Command::Patch(kind, ..) if kind == "secret"));
+        stage.run(back.unwrap());
+        stage.kubernetes.collect_garbage();
+        let after = stage.metadata();
+        assert_eq!(
+            after["ownerReferences"], before["ownerReferences"],
+            "{old:?}"
+        );
+        let labels = before["labels"].as_object().into_iter().flatten();
+        for (key, value) in labels {
+            assert_eq!(after["labels"][key], *value, "{old:?}");
+        }
+        // It has it again, and keeps it.
+        stage.step();
+        stage.kubernetes.was_always_there(DB);
+        assert_eq!(
+            stage.metadata()["ownerReferences"],
+            before["ownerReferences"]
+        );
+        // And where it no longer is, the way back is what loses the Secret, as it says.
+        stage.apply(&[]);
+        stage
+            .kubernetes
+            .delete_thing(stage.of(), DB, Dependents::Stay);
+        assert!(
+            done.stdout.contains("only as long as its owner"),
+            "{done:?}"
+        );
+        stage.run(back.unwrap());
+        stage.kubernetes.collect_garbage();
+        assert!(stage.kubernetes.object("app", "db").is_none());
+    }
+}
+
+#[test]
+fn no_deletion_is_advised_while_another_secret_would_go_along() {
+    let stage = Stage::new(Old::Kes);
+    let uid = stage.kubernetes.thing(KES, DB).unwrap()["metadata"]["uid"].clone();
+    let owner = serde_json::json!({
+        "apiVersion": "kubernetes-client.io/v1", "kind": "ExternalSecret", "name": "db", "uid": uid,
+    });
+    let more = serde_json::json!({"metadata": {"ownerReferences": [owner]}});
+    stage.kubernetes.put("helm", "app", "copy", more);
+    let done = stage.apply(&[]);
+    ends(
+        &done,
+        0,
+        &[
+            "taken over: main/app/db",
+            "do not delete its ExternalSecret yet",
+            "copy",
+        ],
+    );
+    assert!(
+        !commands(&done.stdout)
+            .iter()
+            .any(|it| matches!(it, Command::Delete(..)))
+    );
+    stage.is_ours();
+}
