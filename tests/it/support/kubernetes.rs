@@ -44,7 +44,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 pub use controllers::{ESO, Eso, KES, Pace, STORES, created_by, data_hash};
-pub use deletion::Dependents;
+pub use deletion::{Deletion, Dependents};
 pub use fault::{Fault, Rule};
 pub use history::Gone;
 pub use kubeconfig::Login;
@@ -56,7 +56,6 @@ pub use rbac::{Grant, Grants};
 use super::certificates::Certificates;
 use super::serve::Server;
 use body::Wanted;
-use deletion::Deletion;
 use object::Field;
 use store::{Owners, Store, Writer};
 

@@ -1,9 +1,9 @@
 //! An old controller that is still at work: seen before it is too late, and told of when it comes back.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{ALL, DB, Old, Stage, ends};
-use crate::support::kubernetes::{ESO, Eso, KES, Pace, Rule, STORES, Verb};
+use crate::support::kubernetes::{Deletion, ESO, Eso, KES, Pace, Rule, STORES, Verb};
 
 fn patches() -> Rule {
     Rule::namespace("app")
@@ -139,4 +139,68 @@ fn a_write_of_somebody_else_in_between_is_looked_at_again() {
     assert!(stage.kubernetes.all_happened());
     stage.is_ours();
     assert_eq!(stage.metadata()["labels"]["team"], "a");
+}
+
+#[test]
+fn what_is_gone_meanwhile_is_never_made_anew() {
+    for again in [false, true] {
+        let stage = Stage::new(Old::Kes);
+        stage.kubernetes.before(patches().after(1), move |store| {
+            store.delete("app", "db", &Deletion::default()).unwrap();
+            if again {
+                store.kes_polls(DB);
+            }
+        });
+        let done = stage.apply(&[]);
+        let why = if again {
+            "was deleted and made anew meanwhile"
+        } else {
+            "the Secret is gone"
+        };
+        ends(&done, 1, &[why]);
+        let live = stage.kubernetes.object("app", "db");
+        assert_eq!(live.is_some(), again, "{done:?}");
+        let controlled =
+            |live: &Value| live["metadata"]["ownerReferences"][0]["controller"] == true;
+        assert!(live.is_none_or(|live| controlled(&live)));
+    }
+}
+
+#[test]
+fn what_another_object_makes_is_not_told_to_let_go() {
+    let stage = Stage::new(Old::Eso(Eso::V1));
+    stage.kubernetes.run_controllers("old", "external-secrets");
+    let maker = json!({
+        "apiVersion": "external-secrets.io/v1", "kind": "ClusterExternalSecret", "name": "all", "uid": "0-0",
+        "controller": true,
+    });
+    let made = json!({"metadata": {"ownerReferences": [maker]}});
+    stage.kubernetes.patch_thing(ESO, DB, &made);
+    let before = stage.kubernetes.thing(ESO, DB);
+    let done = stage.apply(&["--quiesce"]);
+    ends(
+        &done,
+        1,
+        &[
+            "is made by a ClusterExternalSecret",
+            "scale External Secrets Operator to 0",
+        ],
+    );
+    assert_eq!(stage.kubernetes.thing(ESO, DB), before);
+    stage.is_theirs();
+}
+
+#[test]
+fn a_daemon_that_runs_delivers_what_was_taken_over() {
+    let stage = Stage::new(Old::Kes);
+    let daemon = stage.home.start_ready();
+    assert_eq!(
+        daemon.status().entry("db").reason().as_deref(),
+        Some("conflict")
+    );
+    ends(&stage.apply(&[]), 0, &["taken over: main/app/db", "fresh"]);
+    assert_eq!(daemon.status().entry("db").state(), "fresh");
+    stage.is_ours();
+    stage.old_goes();
+    stage.is_ours();
 }

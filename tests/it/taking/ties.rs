@@ -196,3 +196,35 @@ fn a_cluster_that_asks_for_the_right_to_delete_says_so_before_anything_is_writte
     ends(&stage.apply(&[]), 0, &["taken over: main/app/db"]);
     stage.is_ours();
 }
+
+#[test]
+fn one_that_is_refused_keeps_no_other_from_being_taken() {
+    let stage = Stage::new(Old::Kes);
+    let other = ("app", "other");
+    stage.kubernetes.kes_keeps(other, &super::DATA, &json!({}));
+    stage.kubernetes.patch(
+        "x",
+        other,
+        &json!({"metadata": {"finalizers": ["backup.example/keep"]}}),
+    );
+    let text = stage.home.read_text("secretsyncd.toml").unwrap();
+    let entry = text.split_once("[secrets.db]").unwrap().1;
+    let entry = entry.replace("secrets.db.", "secrets.other.");
+    stage.home.write(
+        "secretsyncd.toml",
+        text.clone() + "[secrets.other]" + &entry,
+    );
+    let before = stage.kubernetes.object("app", "other");
+    let done = stage.apply(&[]);
+    ends(
+        &done,
+        1,
+        &[
+            "taken over: main/app/db",
+            "error: main/app/other",
+            "has finalizers",
+        ],
+    );
+    stage.is_ours();
+    assert_eq!(stage.kubernetes.object("app", "other"), before);
+}
