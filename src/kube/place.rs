@@ -19,6 +19,8 @@ pub enum Resource {
     SelfSubjectAccessReview,
     /// What kinds there are at all.
     ApiGroup,
+    /// What kinds that version has.
+    ApiResources(ExternalSecretApi),
     ExternalSecret(ExternalSecretApi),
 }
 
@@ -61,6 +63,7 @@ impl Resource {
             Self::Lease => "Lease",
             Self::Pod => "Pod",
             Self::ApiGroup => "APIGroup",
+            Self::ApiResources(_) => "APIResourceList",
             Self::ExternalSecret(_) => "ExternalSecret",
             Self::SelfSubjectAccessReview => "SelfSubjectAccessReview",
         }
@@ -77,6 +80,7 @@ impl Resource {
             Self::Lease => "leases",
             Self::Pod => "pods",
             Self::ApiGroup => "apis",
+            Self::ApiResources(_) => "",
             Self::ExternalSecret(_) => "externalsecrets",
             Self::SelfSubjectAccessReview => "selfsubjectaccessreviews",
         }
@@ -86,7 +90,7 @@ impl Resource {
     pub fn group(self) -> &'static str {
         match self {
             Self::Secret | Self::Namespace | Self::Pod | Self::ApiGroup => "",
-            Self::ExternalSecret(api) => api.group(),
+            Self::ExternalSecret(api) | Self::ApiResources(api) => api.group(),
             Self::Deployment | Self::StatefulSet | Self::DaemonSet => "apps",
             Self::Lease => "coordination.k8s.io",
             Self::SelfSubjectAccessReview => "authorization.k8s.io",
@@ -95,7 +99,7 @@ impl Resource {
 
     pub fn version(self) -> &'static str {
         match self {
-            Self::ExternalSecret(api) => api.version(),
+            Self::ExternalSecret(api) | Self::ApiResources(api) => api.version(),
             Self::Secret
             | Self::Namespace
             | Self::Deployment
@@ -175,7 +179,9 @@ impl<'a> Place<'a> {
             if let Some(namespace) = self.namespace() {
                 path.extend(["namespaces", namespace.as_str()]);
             }
-            path.push(self.resource().plural());
+            if !self.resource().plural().is_empty() {
+                path.push(self.resource().plural());
+            }
             if let Some(name) = self.name() {
                 path.push(name.as_str());
             }
@@ -238,6 +244,10 @@ mod tests {
             ),
             (Place::All(Resource::Namespace, None), "/api/v1/namespaces"),
             (Place::All(Resource::ApiGroup, None), "/apis"),
+            (
+                Place::All(Resource::ApiResources(ExternalSecretApi::KesV1), None),
+                "/apis/kubernetes-client.io/v1",
+            ),
             (
                 Place::All(
                     Resource::ExternalSecret(ExternalSecretApi::EsoV1Beta1),

@@ -15,7 +15,7 @@ use crate::report::ClusterVerb;
 
 const PARTIAL_LIST: HeaderValue =
     HeaderValue::from_static("application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1");
-const NOT_GROUPS: Malformed = Malformed("answered with something that is not its list of APIs");
+const NOT_APIS: Malformed = Malformed("answered with something that is not its list of APIs");
 
 /// Names are texts of the server, not checked for anything.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,34 +61,66 @@ impl Client {
         })
     }
 
-    /// Which of these versions of a kind the API server serves, by its own list of APIs; the first of them.
+    /// In which of these versions the API server serves the kind, by its own lists; the first of them.
     pub async fn served(
         &self,
         versions: &[ExternalSecretApi],
     ) -> Result<Option<ExternalSecretApi>, Failure> {
-        let about = self.about(ClusterVerb::Get, Place::All(Resource::ApiGroup, None));
+        let groups: Groups = self.discovered(Resource::ApiGroup, "APIGroupList").await?;
+        let groups = groups.groups.into_iter();
+        let groups: BTreeMap<_, _> = groups.map(|it| (it.name, it.versions)).collect();
+        for &api in versions {
+            let all = groups.get(api.group());
+            if all.is_none_or(|all| all.iter().all(|it| it.version != api.version())) {
+                continue;
+            }
+            // A group may be there for other kinds.
+            let list = Resource::ApiResources(api);
+            let kinds: Kinds = self.discovered(list, "APIResourceList").await?;
+            let plural = Resource::ExternalSecret(api).plural();
+            if kinds.resources.iter().any(|it| it.name == plural) {
+                return Ok(Some(api));
+            }
+        }
+        Ok(None)
+    }
+
+    async fn discovered<T: for<'de> Deserialize<'de>>(
+        &self,
+        list: Resource,
+        kind: &str,
+    ) -> Result<T, Failure> {
+        let about = self.about(ClusterVerb::Get, Place::All(list, None));
         let answer = self.ask(about, Question::get(WHOLE)).await?;
         if answer.code != 200 {
             return Err(about.refused(&answer.refusal()));
         }
-        let list: Groups =
-            serde_json::from_slice(&answer.body).map_err(|_| about.malformed(NOT_GROUPS))?;
-        if list.kind != "APIGroupList" {
-            return Err(about.malformed(NOT_GROUPS));
+        let said: Kind =
+            serde_json::from_slice(&answer.body).map_err(|_| about.malformed(NOT_APIS))?;
+        if said.kind != kind {
+            return Err(about.malformed(NOT_APIS));
         }
-        let groups = list.groups.into_iter();
-        let groups: BTreeMap<_, _> = groups.map(|it| (it.name, it.versions)).collect();
-        let is_served = |api: &&ExternalSecretApi| {
-            let versions = groups.get(api.group());
-            versions.is_some_and(|all| all.iter().any(|it| it.version == api.version()))
-        };
-        Ok(versions.iter().find(is_served).copied())
+        serde_json::from_slice(&answer.body).map_err(|_| about.malformed(NOT_APIS))
     }
 }
 
 #[derive(Deserialize)]
-struct Groups {
+struct Kind {
     kind: String,
+}
+
+#[derive(Deserialize)]
+struct Kinds {
+    resources: Vec<ApiResource>,
+}
+
+#[derive(Deserialize)]
+struct ApiResource {
+    name: String,
+}
+
+#[derive(Deserialize)]
+struct Groups {
     groups: Vec<Group>,
 }
 

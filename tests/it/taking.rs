@@ -56,6 +56,7 @@ impl Stage {
             Old::Kes => stage.kubernetes.kes_keeps(DB, &DATA, &json!({})),
             Old::Eso(eso) => stage.kubernetes.eso_keeps(eso, DB, &DATA, &json!({})),
         }
+        stage.kubernetes.scale_down("old", stage.app());
         stage.configure("");
         stage.kubernetes.watch_presence(DB, &DATA);
         stage
@@ -72,6 +73,14 @@ impl Stage {
             entry,
         ];
         self.home.configure(&tables.concat());
+    }
+
+    /// As its own Helm chart calls it.
+    fn app(&self) -> &'static str {
+        match self.old {
+            Old::Kes => "kubernetes-external-secrets",
+            Old::Eso(_) => "external-secrets",
+        }
     }
 
     fn of(&self) -> (&'static str, &'static str) {
@@ -203,14 +212,31 @@ fn the_bytes_are_there_at_every_instant_while_all_that_was_the_old_controllers_g
         ends(
             &done,
             0,
-            &["taken over: main/app/db", "may go now", "the way back"],
+            &["taken over: main/app/db", "delete nothing", "the way back"],
         );
-        stage.is_ours();
-        stage.old_goes();
+        assert!(!done.stdout.contains("kubectl delete"), "{done:?}");
         stage.is_ours();
         // So is what the next delivery makes of it, until there is something else to deliver.
         assert_eq!(stage.home.once(&[]).code, Some(0));
         stage.is_ours();
+        ends(
+            &stage.look(&[]),
+            0,
+            &["taken over already", "is still there"],
+        );
+        let done = stage.apply(&[]);
+        ends(
+            &done,
+            0,
+            &[
+                "taken over already: main/app/db",
+                "may go now",
+                "the way back",
+            ],
+        );
+        stage.old_goes();
+        stage.is_ours();
+        ends(&stage.look(&[]), 0, &["0 targets"]);
         stage.delivers();
     }
 }
@@ -245,7 +271,7 @@ fn what_is_rehearsed_is_what_is_done() {
     }
     // It is ours, so that nothing is left to take over.
     let again = stage.apply(&[]);
-    ends(&again, 0, &["nothing is to be taken over"]);
+    ends(&again, 0, &["taken over already"]);
     assert_eq!(stage.kubernetes.log().of("secrets").write_count(), 3);
 }
 

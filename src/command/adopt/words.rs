@@ -73,12 +73,15 @@ fn before(hand: &Hand, makers: &[ExternalSecret]) -> Vec<String> {
 
 fn insight_lines(hand: &Hand, insight: &Insight) -> Vec<String> {
     let mut lines = vec![format!("it loses {}", losses(&insight.taking))];
-    for kept in &insight.taking.kept {
-        lines.push(format!(
-            "it stays owned by {}, and goes when that goes",
-            owner(kept)
-        ));
+    let marks = insight
+        .taking
+        .labels
+        .iter()
+        .chain(&insight.taking.annotations);
+    if marks.into_iter().any(|mark| mark.contains("argocd.")) {
+        lines.push("Argo CD is told to keep it, whatever it tracks it by".to_owned());
     }
+    lines.extend(ties(&insight.taking.kept));
     let concerned = |keeper: &Keeper| {
         insight
             .makers
@@ -126,6 +129,12 @@ fn insight_lines(hand: &Hand, insight: &Insight) -> Vec<String> {
         lines.push("nothing says that an old controller has a hand on it; `--apply` watches whether one writes".to_owned());
     }
     lines
+}
+
+/// What holds it afterwards.
+fn ties(kept: &[Owner]) -> impl Iterator<Item = String> {
+    let kept = kept.iter().map(owner);
+    kept.map(|owner| format!("it stays owned by {owner}, and goes when that goes"))
 }
 
 /// `owner ExternalSecret db, label a, annotation b`.
@@ -279,6 +288,7 @@ pub(super) fn farewell(hand: &Hand, farewell: &Farewell) -> String {
             lines.extend(removal(hand, farewell));
         }
     }
+    lines.extend(ties(&made.kept));
     lines.extend(way_back(hand, made, farewell));
     block(hand, &lines)
 }

@@ -10,7 +10,7 @@ use crate::decide::kubernetes::Wanted;
 use crate::decide::kubernetes::adoption::quiet::{Canary, restless};
 use crate::decide::kubernetes::adoption::{ADOPTED_FROM, Content, Keeper, Taking};
 use crate::failure::{Failure, Reason};
-use crate::kube::{ExternalSecret, LiveSecret, Scale};
+use crate::kube::{ExternalSecret, LiveSecret, Owner, Scale};
 use crate::state::State;
 use crate::sync::Entry;
 
@@ -87,6 +87,8 @@ pub struct Made {
     /// Absent where it was taken over earlier.
     pub from: Option<Keeper>,
     pub makers: Vec<ExternalSecret>,
+    /// Owners that stayed.
+    pub kept: Vec<Owner>,
     /// A merge patch.
     pub way_back: Value,
     /// As it was just before.
@@ -191,6 +193,7 @@ impl Made {
         Self {
             from: None,
             makers,
+            kept: Vec::new(),
             way_back: kept.unwrap_or_default(),
             taken: live,
             wanted,

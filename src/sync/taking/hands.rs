@@ -255,6 +255,7 @@ async fn taken(seat: &Seat, way: &mut Way, wish: Wish) -> Result<Option<End>, Fa
     Ok(Some(End::Taken(Box::new(Made {
         from: Some(from),
         makers: std::mem::take(&mut way.makers),
+        kept: kept.taking.kept.clone(),
         way_back,
         taken: live,
         wanted: way.wanted.clone(),

@@ -48,6 +48,7 @@ fn command(line: &str) -> Option<Command> {
             "--namespace",
             "app",
             "--cascade=orphan",
+            "--wait=false",
         ] => Some(Command::Delete(kind.to_owned(), name.to_owned())),
         _ => None,
     }
@@ -86,7 +87,7 @@ fn what_is_printed_before_lets_it_go_and_what_is_printed_after_removes_it() {
         ends(&stage.apply(&[]), 1, &["still has it"]);
         stage.is_theirs();
         let look = stage.look(&[]);
-        ends(&look, 0, &["1 pod of", "still has a hand on it"]);
+        ends(&look, 0, &[" runs\n", "has a hand on it"]);
         let told = commands(&look.stdout);
         assert_eq!(told.len(), 1, "{look:?}");
         stage.run(&told[0]);
@@ -97,6 +98,8 @@ fn what_is_printed_before_lets_it_go_and_what_is_printed_after_removes_it() {
         stage.is_ours();
         stage.step();
         stage.is_ours();
+        assert_eq!(stage.home.once(&[]).code, Some(0));
+        let done = stage.apply(&[]);
         let deletion = commands(&done.stdout);
         let deletion = deletion.iter().find(|it| matches!(it, Command::Delete(..)));
         stage.run(deletion.unwrap());
@@ -142,10 +145,10 @@ fn the_way_back_leads_back_while_the_owner_is_there() {
         stage
             .kubernetes
             .delete_thing(stage.of(), DB, Dependents::Stay);
-        assert!(
-            done.stdout.contains("only as long as its owner"),
-            "{done:?}"
-        );
+        let said = "only as long as its ExternalSecret is there";
+        assert!(done.stdout.contains(said), "{done:?}");
+        let gone = stage.apply(&[]);
+        assert!(!gone.stdout.contains("the way back"), "{gone:?}");
         stage.run(back.unwrap());
         stage.kubernetes.collect_garbage();
         assert!(stage.kubernetes.object("app", "db").is_none());
@@ -161,12 +164,14 @@ fn no_deletion_is_advised_while_another_secret_would_go_along() {
     });
     let more = serde_json::json!({"metadata": {"ownerReferences": [owner]}});
     stage.kubernetes.put("helm", "app", "copy", more);
+    ends(&stage.apply(&[]), 0, &["taken over: main/app/db"]);
+    assert_eq!(stage.home.once(&[]).code, Some(0));
     let done = stage.apply(&[]);
     ends(
         &done,
         0,
         &[
-            "taken over: main/app/db",
+            "taken over already: main/app/db",
             "do not delete its ExternalSecret yet",
             "copy",
         ],

@@ -103,18 +103,21 @@ fn argo_cd_has_nothing_left_to_prune_it_by() {
     ends(
         &look,
         0,
-        &["argocd.argoproj.io/tracking-id", "is told not to prune it"],
+        &[
+            "argocd.argoproj.io/tracking-id",
+            "Argo CD is told to keep it",
+        ],
     );
     ends(&stage.apply(&[]), 0, &["taken over: main/app/db"]);
     stage.is_ours();
     let metadata = stage.metadata();
     assert!(metadata["annotations"]["argocd.argoproj.io/tracking-id"].is_null());
     let option = &metadata["annotations"]["argocd.argoproj.io/sync-options"];
-    assert_eq!(option, "Prune=false");
+    assert_eq!(option, "Delete=false,Prune=false");
     // A delivery does not take that back.
     assert_eq!(stage.home.once(&[]).code, Some(0));
     let after = &stage.metadata()["annotations"]["argocd.argoproj.io/sync-options"];
-    assert_eq!(after, "Prune=false");
+    assert_eq!(after, "Delete=false,Prune=false");
 }
 
 #[test]

@@ -25,9 +25,11 @@ const NOBODY: &str = "handed-over-to-secretsyncd";
 pub fn spec_of_rest(keeper: Keeper) -> Value {
     match keeper {
         Keeper::Kes => json!({ "controllerId": NOBODY }),
-        Keeper::Eso => {
-            json!({ "target": { "creationPolicy": "Orphan", "deletionPolicy": "Retain" } })
-        }
+        // Under Orphan alone it would go on writing, once in its interval.
+        Keeper::Eso => json!({
+            "refreshInterval": "0s",
+            "target": { "creationPolicy": "Orphan", "deletionPolicy": "Retain" },
+        }),
     }
 }
 

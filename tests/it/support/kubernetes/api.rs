@@ -111,6 +111,9 @@ fn route(shared: &mut Shared, ask: &Ask<'_>) -> Answer {
             json!({"major": "1", "minor": "36", "gitVersion": "v1.36.0"}),
         ));
     }
+    if ask.path == "/apis" {
+        return Ok((200, definitions::groups(shared)));
+    }
     if ask.path == reviews::PATH {
         return Ok(reviews::answer(shared.grants.as_ref(), &ask.body));
     }

@@ -1,5 +1,7 @@
 //! Which kinds the server has: definitions of custom resources, and what it says of a group's version.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde_json::{Value, json};
 
 use super::Shared;
@@ -60,6 +62,27 @@ fn defined((group, plural): &(String, String), kind: &Kind) -> Option<Value> {
             "names": {"plural": plural, "kind": kind.name},
         },
     }))
+}
+
+/// Discovery: all groups but the core one.
+pub fn groups(shared: &Shared) -> Value {
+    let kinds = shared.store.things.kinds.iter();
+    let mut versions: BTreeMap<&str, BTreeSet<&str>> = [("apps", ["v1"].into())].into();
+    for ((group, _), kind) in kinds.filter(|((group, _), _)| !group.is_empty()) {
+        let served = kind.served.iter().map(String::as_str);
+        versions.entry(group).or_default().extend(served);
+    }
+    versions.retain(|_, served| !served.is_empty());
+    let groups: Vec<Value> = versions
+        .into_iter()
+        .map(|(group, served)| {
+            let versions = served.into_iter();
+            let versions =
+                versions.map(|it| json!({"groupVersion": format!("{group}/{it}"), "version": it}));
+            json!({"name": group, "versions": versions.collect::<Vec<_>>()})
+        })
+        .collect();
+    json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": groups})
 }
 
 /// Discovery: what a group has in one version.

@@ -206,6 +206,18 @@ impl Kubernetes {
         self.lock().store.workloads.all.insert(key, object);
     }
 
+    /// A deployment with that label of Helm charts wants no pod.
+    pub fn scale_down(&self, namespace: &str, app: &str) {
+        let labels = json!({"app.kubernetes.io/name": app});
+        self.create_namespace(namespace);
+        self.deploy_labelled(("deployments", namespace, app), &labels);
+        let key = ("deployments", namespace, app);
+        let key = (key.0.to_owned(), key.1.to_owned(), key.2.to_owned());
+        let mut shared = self.lock();
+        let deployment = shared.store.workloads.all.get_mut(&key).unwrap();
+        deployment["spec"]["replicas"] = json!(0);
+    }
+
     /// All that were replaced so far, in their order.
     pub fn rollouts(&self) -> Vec<Rollout> {
         self.lock().store.workloads.rollouts.clone()
