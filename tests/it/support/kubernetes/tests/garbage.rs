@@ -149,6 +149,16 @@ fn it_stays_while_the_version_of_its_owner_is_not_served() {
 }
 
 #[test]
+fn it_stays_as_it_is_while_one_of_its_owners_is_of_a_kind_that_nobody_knows() {
+    let (kubernetes, uid) = owned();
+    let unknown = reference("ours.example/v1", "Keeper", "0-0");
+    put(&kubernetes, &[kes(&uid), unknown.clone()], &json!({}));
+    kubernetes.delete_thing(KES, DB, Dependents::Go);
+    assert!(is_there(&kubernetes));
+    assert_eq!(owners(&kubernetes), json!([kes(&uid), unknown]));
+}
+
+#[test]
 fn it_lingers_while_it_has_a_finalizer() {
     let (kubernetes, uid) = owned();
     put(
