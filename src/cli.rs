@@ -104,8 +104,8 @@ pub enum Command {
     },
     /// Turn manifests of Kubernetes External Secrets and External Secrets Operator into a configuration, without any call.
     ///
-    /// TOML that `check` accepts on stdout; on stderr what became of every object and every key. An object of which
-    /// anything is refused is not in the output.
+    /// TOML that `check` accepts on stdout; on stderr what became of every object, each key that is warned of or refused,
+    /// and how many of the others are exact or noted. An object of which anything is refused is not in the output.
     Import(Import),
     /// Print the JSON Schema of the configuration, for editors.
     Schema,
@@ -228,6 +228,10 @@ pub struct Import {
     /// A store of the input (NAME, NAMESPACE/NAME or cluster/NAME) is this one of yours, which is not defined again.
     #[arg(long = "store", value_name = "NAME=OURS", value_parser = same_store)]
     pub stores: Vec<(String, StoreName)>,
+    /// Begin the names of entries, stores and files with the cluster's, so that what comes from several clusters goes
+    /// into one configuration.
+    #[arg(long, requires = "cluster")]
+    pub qualify: bool,
     /// Write a file for each namespace, and one for stores, into this directory, instead of stdout.
     #[arg(long, value_name = "DIR")]
     pub out_dir: Option<PathBuf>,
@@ -237,7 +241,7 @@ pub struct Import {
     /// Exit with 1 on warnings, too.
     #[arg(long)]
     pub strict: bool,
-    /// How the report is written on stderr.
+    /// How the report is written on stderr; json names every key that is not exact, and is all that stands there.
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub report: ReportFormat,
 }

@@ -22,6 +22,7 @@ mod lodash;
 mod object;
 mod output;
 mod read;
+mod rendered;
 mod report;
 mod rounds;
 mod scope;
@@ -36,7 +37,7 @@ use std::sync::Arc;
 
 pub use self::context::Options;
 pub use self::output::{Output, Part};
-pub use self::report::{Count, Report};
+pub use self::report::{Count, Report, Trouble};
 
 use self::context::Context;
 use self::intake::{Intake, Kept};
@@ -48,10 +49,7 @@ use self::scope::{entry_name, namespace_of, store_name, texts};
 pub fn run(paths: &[PathBuf], options: Options) -> (Output, Report) {
     let inputs = read::Inputs::of(paths);
     let mut report = Report::default();
-    if inputs.passed_over > 0 {
-        let count = inputs.passed_over;
-        report.notes.push(format!("{count} files in directories were not read: their names do not end with .yaml, .yml or .json"));
-    }
+    report.notes.extend(inputs.passed_over.sentence());
     let mut intake = Intake::new(report);
     for read::Source { shown, text } in inputs.sources() {
         intake.take(&Arc::from(shown), text);
@@ -96,6 +94,14 @@ fn convert(kept: Vec<Kept>, options: Options, mut report: Report) -> (Output, Re
             .push("the cluster is called `default` here; `--cluster` gives it a name".to_owned());
     }
     let output = judge::sound(drafts, &cx, &mut report);
+    let needed = output.needed();
+    if !needed.is_empty() {
+        let names = needed.join(", ");
+        report.notes.push(format!(
+            "the output needs stores that are defined elsewhere: {names}"
+        ));
+    }
+    report.warnings.extend(cx.idle());
     report.rows.sort_by(|a, b| a.place.cmp(&b.place));
     (output, report)
 }

@@ -6,13 +6,16 @@ use secretsyncd::import::{Options, run_text};
 /// A store that manifests may refer to without having it.
 const OURS: &str = "[stores.ours.aws_secrets_manager]\n\n";
 
-fn options() -> Options {
+/// What the input does not say.
+#[must_use]
+pub fn options() -> Options {
     Options {
         region: Some("eu-west-1".to_owned()),
         namespace: Some("app".to_owned()),
         cluster: Some("prod".to_owned()),
         stores: vec![("elsewhere".to_owned(), "ours".to_owned())],
         literals: Some("/nowhere/literals.toml".to_owned()),
+        qualify: false,
     }
 }
 

@@ -7,6 +7,7 @@ use super::draft::{Entry, Item, Remote, Service, Store, Template};
 use super::kes::settings::Settings;
 use super::object::Place;
 use super::tree::Field;
+use super::words::quoted;
 use crate::secret::SecretBytes;
 
 /// What the command line supplies, checked.
@@ -22,6 +23,8 @@ pub struct Options {
     pub stores: Vec<(String, String)>,
     /// Where values of the input go: the path as the output names it.
     pub literals: Option<String>,
+    /// What gets a name here gets the cluster's before it.
+    pub qualify: bool,
 }
 
 /// What a store of ESO is known by.
@@ -71,6 +74,15 @@ pub(super) struct Chosen {
     pub prefix: bool,
 }
 
+/// What the input calls its stores.
+#[derive(Default)]
+pub(super) struct Called {
+    /// With their scope.
+    whole: BTreeSet<String>,
+    /// Without it, where that is enough to be found.
+    short: BTreeSet<String>,
+}
+
 #[derive(Default)]
 pub(super) struct Context {
     pub options: Options,
@@ -86,10 +98,8 @@ pub(super) struct Context {
     pub notes: RefCell<BTreeSet<&'static str>>,
     /// Stores that KES objects turned out to need, by name.
     pub made: RefCell<BTreeMap<String, Store>>,
+    pub called: RefCell<Called>,
 }
-
-/// The store of values that stood in the input.
-pub(super) const LITERALS: &str = "literals";
 
 const SELECTED: &str = "the store's conditions do not admit every namespace, and which of those that a selector finds they admit cannot be told here; name the namespaces in `namespaces`, without a selector, or take the conditions away";
 
@@ -102,14 +112,60 @@ impl Context {
         self.options.cluster.as_deref().unwrap_or("default")
     }
 
+    /// A name as it is here.
+    pub(super) fn qualified(&self, name: &str) -> String {
+        if self.options.qualify {
+            format!("{}/{name}", self.cluster())
+        } else {
+            name.to_owned()
+        }
+    }
+
+    /// What the names of files begin with.
+    pub(super) fn file_prefix(&self) -> String {
+        if self.options.qualify {
+            // Neither has a cluster's name a capital, nor a file's a slash.
+            format!("{}.", self.cluster().replace('/', "S"))
+        } else {
+            String::new()
+        }
+    }
+
+    /// The store of values that stood in the input.
+    pub(super) fn literals_store(&self) -> String {
+        super::scope::own_store_name(self, "literals")
+    }
+
     /// Ours for one of theirs, where the command line says so. A name with its scope says more than one without.
     pub(super) fn mapped(&self, id: &StoreId) -> Option<&str> {
         let scope = id.namespace.as_deref().unwrap_or("cluster");
         let whole = format!("{scope}/{}", id.name);
+        let mut called = self.called.borrow_mut();
+        called.whole.insert(whole.clone());
+        called.short.insert(id.name.clone());
         let stores = &self.options.stores;
         let named = |name: &String| stores.iter().find(|(theirs, _)| theirs == name);
         let found = named(&whole).or_else(|| named(&id.name));
         found.map(|(_, ours)| ours.as_str())
+    }
+
+    /// Ours for one that KES had no name for, by the one that it gets here.
+    pub(super) fn mapped_made(&self, name: &str) -> Option<&str> {
+        self.called.borrow_mut().whole.insert(name.to_owned());
+        let mut stores = self.options.stores.iter();
+        let found = stores.find(|(theirs, _)| theirs == name);
+        found.map(|(_, ours)| ours.as_str())
+    }
+
+    /// Each `--store` whose name is nobody's, with what the input calls its stores.
+    pub(super) fn idle(&self) -> Vec<String> {
+        let called = self.called.borrow();
+        let is_called =
+            |theirs: &String| called.whole.contains(theirs) || called.short.contains(theirs);
+        let stores = self.options.stores.iter();
+        let idle = stores.filter(|(theirs, _)| !is_called(theirs));
+        idle.map(|(theirs, ours)| idle_store(theirs, ours, &called.whole))
+            .collect()
     }
 
     /// The store that a reference names; where it leads nowhere, that is said at `at`.
@@ -200,12 +256,38 @@ impl Context {
                 decoding,
                 ..Remote::default()
             },
-            store: Some(LITERALS.to_owned()),
+            store: Some(self.literals_store()),
+            spot: None,
         });
         let value = SecretBytes::new(text.into_bytes());
         entry.literals.insert(name, value);
         at.warn("the value moves to the file of `--literals`");
     }
+}
+
+/// Names of stores that a sentence has room for.
+const SHOWN: usize = 6;
+
+fn idle_store(theirs: &str, ours: &str, called: &BTreeSet<String>) -> String {
+    let pair = quoted(&format!("--store {theirs}={ours}"));
+    if called.is_empty() {
+        return format!("{pair} has no effect: no object of the input names a store");
+    }
+    let likeness = |name: &str| {
+        let short = name.split_once('/').map_or(name, |it| it.1);
+        strsim::jaro_winkler(name, theirs).max(strsim::jaro_winkler(short, theirs))
+    };
+    let mut names: Vec<&str> = called.iter().map(String::as_str).collect();
+    names.sort_by(|a, b| likeness(b).total_cmp(&likeness(a)));
+    let shown = names.iter().take(SHOWN).map(|name| quoted(name));
+    let shown = shown.collect::<Vec<_>>().join(", ");
+    let more = match names.len().saturating_sub(SHOWN) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    format!(
+        "{pair} has no effect: no store is called so in the input, where there are {shown}{more}"
+    )
 }
 
 fn chosen(name: &str, service: Service) -> Chosen {

@@ -69,8 +69,29 @@ pub(super) struct Entry {
     pub data: Vec<Item>,
     pub template: Option<Template>,
     pub targets: Vec<Target>,
-    pub comments: Vec<String>,
     pub literals: Literals,
+    pub words: Words,
+}
+
+/// Whose words the input has for what is in an entry.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Words {
+    #[default]
+    Eso,
+    /// Inside of a `ClusterExternalSecret`.
+    EsoCluster,
+    Kes,
+    /// With a `secretDescriptor` in place of `spec`.
+    KesLegacy,
+}
+
+/// The item of a list of the input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Spot {
+    /// As the input calls it.
+    pub list: &'static str,
+    pub index: usize,
+    pub line: u32,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,6 +100,8 @@ pub(super) struct Item {
     pub remote: Remote,
     /// Where it is not the entry's.
     pub store: Option<String>,
+    /// Absent: a value that stood in the input.
+    pub spot: Option<Spot>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -96,6 +119,7 @@ pub(super) struct Bulk {
     pub rewrite: Vec<Rewrite>,
     pub conversion: Option<&'static str>,
     pub store: Option<String>,
+    pub spot: Spot,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -146,6 +170,8 @@ pub(super) struct Target {
     pub creation: Option<&'static str>,
     pub deletion: Option<&'static str>,
     pub immutable: bool,
+    /// Its labels and annotations are those of the object.
+    pub copied: bool,
 }
 
 /// Values that stood in the input, by the key under which a file store will have them.

@@ -2,7 +2,9 @@
 
 pub(super) mod cluster;
 mod data;
+mod find;
 mod refs;
+mod rewrite;
 pub(super) mod secret;
 mod spec;
 pub(super) mod store;

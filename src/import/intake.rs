@@ -6,8 +6,8 @@ use super::object::{self, Family, Object, Place};
 use super::report::{Report, Row};
 use super::yaml::{self, Document};
 
-/// So many values of documents are held at once: about 100 MiB.
-const MOST_VALUES: usize = 600_000;
+/// So many values of documents are held at once: about 80 MiB.
+const MOST_VALUES: usize = 550_000;
 
 const HELM: &str = "this looks like a Helm template; render it first with `helm template`";
 

@@ -7,7 +7,7 @@ mod store;
 mod template;
 
 use super::context::Context;
-use super::draft::{Entry, Target};
+use super::draft::{Entry, Target, Words};
 use super::object::Object;
 use super::tree::{Field, Map};
 
@@ -30,8 +30,9 @@ pub(super) fn read(object: &Object<'_>, cx: &Context) -> Option<Entry> {
         return None;
     }
     let mut entry = Entry {
-        name: super::entry_name(&namespace, object.name),
+        name: super::entry_name(cx, &namespace, object.name),
         namespace: Some(namespace.clone()),
+        words: words(object.map),
         ..Entry::default()
     };
     let Some(chosen) = store::chosen(spec, object, cx) else {
@@ -75,6 +76,14 @@ fn spec<'t>(object: &Object<'t>) -> Option<Map<'t>> {
         object.lacks("spec");
     }
     legacy?.map()
+}
+
+fn words(map: Map<'_>) -> Words {
+    if map.get("spec").is_some() {
+        Words::Kes
+    } else {
+        Words::KesLegacy
+    }
 }
 
 /// Whether the KES of the settings looks at the object.

@@ -1,9 +1,10 @@
 //! What there is to write in the end.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use super::draft::Literals;
+use super::words::quoted;
 use super::write::{comment, one_line};
 use crate::secret::SecretBytes;
 
@@ -13,6 +14,10 @@ pub struct Output {
     pub stores: String,
     pub parts: Vec<Part>,
     pub(super) literals: Literals,
+    /// Stores that it needs and does not define.
+    pub(super) elsewhere: BTreeSet<String>,
+    /// What the names of files begin with.
+    pub(super) prefix: String,
 }
 
 /// Entries that belong into one file.
@@ -23,6 +28,11 @@ pub struct Part {
 
 const HEAD: &str = "Written by `secretsyncd import`. Look it through, then `secretsyncd check`, and `secretsyncd plan` for what would change.";
 
+const NEEDED: &str = "It needs stores that are defined elsewhere";
+
+/// Names of stores in one comment.
+const IN_A_LINE: usize = 5;
+
 impl Output {
     pub fn is_empty(&self) -> bool {
         self.stores.is_empty() && self.parts.is_empty()
@@ -32,9 +42,8 @@ impl Output {
     pub fn whole(&self) -> String {
         let mut text = String::new();
         if !self.is_empty() {
-            comment(&mut text, HEAD);
+            text = self.headed(&self.stores);
             text.push('\n');
-            text.push_str(&self.stores);
             text.extend(self.parts.iter().map(|part| part.text.as_str()));
         }
         text.truncate(text.trim_end().len());
@@ -49,19 +58,35 @@ impl Output {
         let mut files = Vec::new();
         let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
         if !self.stores.is_empty() {
-            files.push(("stores.toml".to_owned(), headed(&self.stores)));
+            let name = format!("{}stores.toml", self.prefix);
+            files.push((name, self.headed(&self.stores)));
         }
         for part in &self.parts {
             let count = counts.entry(&part.scope).or_default();
             *count += 1;
             let name = match *count {
-                1 => format!("{}.toml", part.scope),
+                1 => format!("{}{}.toml", self.prefix, part.scope),
                 // No namespace has a dot in its name, so that none has this file.
-                count => format!("{}.part{count}.toml", part.scope),
+                count => format!("{}{}.part{count}.toml", self.prefix, part.scope),
             };
-            files.push((name, headed(&part.text)));
+            files.push((name, begun(head(), &part.text)));
         }
         files
+    }
+
+    /// The names of stores that have to be in the configuration, too.
+    pub(super) fn needed(&self) -> Vec<String> {
+        self.elsewhere.iter().map(|name| quoted(name)).collect()
+    }
+
+    fn headed(&self, text: &str) -> String {
+        let needed = self.needed();
+        let mut out = head();
+        for names in needed.chunks(IN_A_LINE) {
+            let names = names.join(", ");
+            comment(&mut out, &format!("{NEEDED}: {names}."));
+        }
+        begun(out, text)
     }
 
     /// The file of values that stood in the input, in the format that a file of this name has; nothing where there were
@@ -89,9 +114,13 @@ impl Output {
     }
 }
 
-fn headed(text: &str) -> String {
+fn head() -> String {
     let mut out = String::new();
     comment(&mut out, HEAD);
+    out
+}
+
+fn begun(mut out: String, text: &str) -> String {
     out.push('\n');
     out.push_str(text.trim_end());
     out.push('\n');

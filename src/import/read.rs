@@ -23,8 +23,40 @@ pub(super) struct Source {
 /// What is to be read, in the order in which it was named; in directories by name.
 pub(super) struct Inputs {
     files: Vec<Input>,
-    /// Files in directories that are no YAML by their names.
-    pub passed_over: usize,
+    pub passed_over: PassedOver,
+}
+
+/// What is in directories and was not named.
+#[derive(Debug, Default)]
+pub(super) struct PassedOver {
+    /// Files that are no YAML by their names.
+    others: usize,
+    /// What tools keep there for themselves.
+    hidden: usize,
+    /// They may lead anywhere, and what they lead to may be read already.
+    links: usize,
+}
+
+impl PassedOver {
+    /// Nothing where there was nothing.
+    pub(super) fn sentence(&self) -> Option<String> {
+        let kinds = [
+            (
+                self.others,
+                "whose names do not end with .yaml, .yml or .json",
+            ),
+            (self.hidden, "whose names begin with a dot"),
+            (self.links, "that are symbolic links"),
+        ];
+        let kinds = kinds.into_iter().filter(|(count, _)| *count > 0);
+        let kinds: Vec<String> = kinds
+            .map(|(count, what)| format!("{count} {what}"))
+            .collect();
+        let kinds = kinds.join(", ");
+        (!kinds.is_empty()).then(|| {
+            format!("not read in directories: {kinds}; name what is to be read all the same")
+        })
+    }
 }
 
 enum Input {
@@ -37,7 +69,7 @@ impl Inputs {
     pub(super) fn of(paths: &[PathBuf]) -> Self {
         let mut inputs = Self {
             files: Vec::new(),
-            passed_over: 0,
+            passed_over: PassedOver::default(),
         };
         let mut stdin = false;
         for path in paths {
@@ -55,7 +87,7 @@ impl Inputs {
         inputs
     }
 
-    /// Links to directories are not followed, so that none is read for ever.
+    /// Links are not followed: none leads out of the directory, and none is read for ever.
     fn directory(&mut self, path: &Path, depth: usize) {
         let entries = fs::read_dir(path).and_then(Iterator::collect::<io::Result<Vec<_>>>);
         let Ok(mut entries) = entries else {
@@ -65,6 +97,10 @@ impl Inputs {
         };
         entries.sort_by_key(fs::DirEntry::file_name);
         for entry in entries {
+            if entry.file_name().as_encoded_bytes().starts_with(b".") {
+                self.passed_over.hidden += 1;
+                continue;
+            }
             let path = entry.path();
             if self.files.len() >= MOST_FILES || depth >= DEEPEST {
                 let why = "there are more files or levels than are read at once; convert them in portions";
@@ -73,8 +109,9 @@ impl Inputs {
             }
             match entry.file_type() {
                 Ok(kind) if kind.is_dir() => self.directory(&path, depth + 1),
+                Ok(kind) if kind.is_symlink() => self.passed_over.links += 1,
                 Ok(_) if is_yaml(&path) => self.files.push(Input::File(path)),
-                Ok(_) => self.passed_over += 1,
+                Ok(_) => self.passed_over.others += 1,
                 Err(_) => self
                     .files
                     .push(Input::Unreadable(path, "this file cannot be examined")),

@@ -54,6 +54,17 @@ pub struct Report {
     pub(super) rows: Vec<Row>,
     /// What is true of everything here, whatever the input says of it: no key's, and no reason to stop.
     pub(super) notes: Vec<String>,
+    /// What is wrong with the run and with no object; each counts as one that a key is warned of.
+    pub(super) warnings: Vec<String>,
+    pub(super) error: Option<Trouble>,
+}
+
+/// Why nothing is written.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Trouble {
+    pub fact: String,
+    /// The next step.
+    pub help: String,
 }
 
 impl Row {
@@ -115,12 +126,33 @@ impl Row {
         }
     }
 
+    /// Where it comes from, and what the report warns of, without what that quotes.
+    pub(super) fn comments(&self) -> Vec<String> {
+        let warned = self
+            .findings
+            .iter()
+            .filter(|it| matches!(it.verdict, Verdict::Warned(_)));
+        let one = |it: &Finding| format!("{}: {}", it.path, it.verdict.sentence());
+        let mut comments = vec![format!("From {} at {}.", self.title, self.place)];
+        comments.extend(warned.map(one));
+        comments
+    }
+
     /// Something about it as a whole keeps it out of the output.
     pub(super) fn refuse(&mut self, sentence: impl Into<String>) {
+        self.refuse_at((String::new(), None), sentence);
+    }
+
+    /// The same, of what is at a path in it.
+    pub(super) fn refuse_at(
+        &mut self,
+        (path, line): (String, Option<u32>),
+        sentence: impl Into<String>,
+    ) {
         self.became = Became::Refused;
         self.findings.push(Finding {
-            path: String::new(),
-            line: self.place.line,
+            path,
+            line: line.unwrap_or(self.place.line),
             verdict: Verdict::Refused(sentence.into()),
         });
     }
@@ -135,7 +167,21 @@ impl Report {
             all.warned += row.warned;
             all.refused += row.refused;
         }
+        all.warned += self.warnings.len();
         all
+    }
+
+    /// Something that is wrong with the run and with no object.
+    pub fn warn(&mut self, sentence: impl Into<String>) {
+        self.warnings.push(sentence.into());
+    }
+
+    pub fn fail(&mut self, trouble: Trouble) {
+        self.error = Some(trouble);
+    }
+
+    pub fn has_failed(&self) -> bool {
+        self.error.is_some()
     }
 
     /// There was no object at all, of whatever kind.
@@ -158,6 +204,9 @@ impl Report {
         for note in &self.notes {
             let _ = writeln!(out, "note: {note}");
         }
+        for warning in &self.warnings {
+            let _ = writeln!(out, "warned: {warning}");
+        }
         let _ = writeln!(
             out,
             "objects: {} converted, {} read, {} left out, {} refused, {} unrelated; keys: {}",
@@ -168,19 +217,44 @@ impl Report {
             self.objects(|it| *it == Became::Unrelated),
             self.count(),
         );
+        if let Some(trouble) = &self.error {
+            let _ = writeln!(out, "{trouble}");
+        }
         out
     }
 
     /// For programs: every object, and every key that is not exact.
     pub fn json(&self) -> String {
-        let rows: Vec<Value> = self.rows.iter().map(row_json).collect();
-        let count = self.count();
-        let report = json!({
-            "objects": rows,
-            "notes": self.notes,
-            "keys": count_json(count),
-        });
-        format!("{report:#}\n")
+        let mut out = "{\n\"objects\": [".to_owned();
+        let mut comma = "\n";
+        // One by one: as values they take ten times what their text does.
+        for row in &self.rows {
+            let _ = write!(out, "{comma}{:#}", row_json(row));
+            comma = ",\n";
+        }
+        let error = self.error.as_ref();
+        let rest = [
+            ("notes", json!(self.notes)),
+            ("warnings", json!(self.warnings)),
+            (
+                "error",
+                json!(error.map(|it| json!({"fact": it.fact, "help": it.help}))),
+            ),
+            ("keys", count_json(self.count())),
+        ];
+        out.push(']');
+        for (name, value) in rest {
+            let _ = write!(out, ",\n\"{name}\": {value:#}");
+        }
+        out.push_str("\n}\n");
+        out
+    }
+}
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { fact, help } = self;
+        write!(f, "error: {fact}\n  help: {help}")
     }
 }
 

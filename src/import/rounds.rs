@@ -218,22 +218,9 @@ fn entry(object: &Object<'_>, cx: &Context, drafts: &mut Drafts, number: usize) 
         }
     };
     let mut row = told(object, Became::Left);
-    if let Some(mut entry) = entry.filter(|_| row.became != Became::Refused) {
+    if let Some(entry) = entry.filter(|_| row.became != Became::Refused) {
         row.became = Became::Table(format!("secrets.{}", entry.name));
-        entry.comments = comments(&row);
         drafts.entries.push((entry, number));
     }
     row
-}
-
-/// Where it comes from, and what the report warns of, without what that quotes.
-fn comments(row: &Row) -> Vec<String> {
-    let warned = row
-        .findings
-        .iter()
-        .filter(|it| matches!(it.verdict, Verdict::Warned(_)));
-    let one = |it: &Finding| format!("{}: {}", it.path, it.verdict.sentence());
-    let mut comments = vec![format!("From {} at {}.", row.title, row.place)];
-    comments.extend(warned.map(one));
-    comments
 }

@@ -25,12 +25,17 @@ pub(super) fn namespace_of(object: &Object<'_>, cx: &Context) -> String {
     "default".to_owned()
 }
 
-pub(super) fn entry_name(scope: &str, name: &str) -> String {
-    shortened(format!("{scope}/{name}"), 253)
+pub(super) fn entry_name(cx: &Context, scope: &str, name: &str) -> String {
+    shortened(cx.qualified(&format!("{scope}/{name}")), 253)
 }
 
-pub(super) fn store_name(scope: &str, name: &str) -> String {
-    shortened(format!("{scope}/{name}"), 63)
+pub(super) fn store_name(cx: &Context, scope: &str, name: &str) -> String {
+    shortened(cx.qualified(&format!("{scope}/{name}")), 63)
+}
+
+/// The same of a name that is a whole one already.
+pub(super) fn own_store_name(cx: &Context, name: &str) -> String {
+    shortened(cx.qualified(name), 63)
 }
 
 /// The same for the same text in every run.

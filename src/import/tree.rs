@@ -37,8 +37,15 @@ pub(super) struct Field {
     mark: RefCell<Option<Mark>>,
 }
 
+/// There are as many as keys, and most of them are exact.
 #[derive(Debug)]
-struct Mark {
+enum Mark {
+    Exact,
+    Told(Box<Told>),
+}
+
+#[derive(Debug)]
+struct Told {
     verdict: Verdict,
     /// It speaks for everything below that nobody read.
     covers: bool,
@@ -163,6 +170,14 @@ impl Field {
         None
     }
 
+    /// Of an item, where it is a list.
+    pub(super) fn line_of(&self, index: usize) -> u32 {
+        match &self.node.shape {
+            Shape::List(items) => items.get(index).map_or(self.line, |item| item.line),
+            Shape::Null | Shape::Scalar { .. } | Shape::Map(_) => self.line,
+        }
+    }
+
     pub(super) fn flag(&self) -> Option<bool> {
         let flag = match &self.node.shape {
             Shape::Scalar { text, plain: true } if matches!(&**text, "true" | "True" | "TRUE") => {
@@ -218,12 +233,13 @@ impl Field {
     /// The worst that was said of it stays.
     fn mark(&self, verdict: Verdict, covers: bool) {
         let mut mark = self.mark.borrow_mut();
-        *mark = Some(match mark.take() {
-            Some(old) => Mark {
+        *mark = Some(match (mark.take(), verdict) {
+            (Some(Mark::Told(old)), verdict) => Mark::Told(Box::new(Told {
                 covers: old.covers || covers,
                 verdict: old.verdict.and(verdict),
-            },
-            None => Mark { verdict, covers },
+            })),
+            (Some(Mark::Exact) | None, Verdict::Exact) => Mark::Exact,
+            (Some(Mark::Exact) | None, verdict) => Mark::Told(Box::new(Told { verdict, covers })),
         });
     }
 }
@@ -277,10 +293,14 @@ fn walk_field(
 ) {
     let mark = field.mark.borrow();
     let below = match mark.as_ref() {
-        Some(mark) => {
-            if covered == Covered::No || mark.verdict != Verdict::Exact {
-                told(path, field.line, mark.verdict.clone());
+        Some(Mark::Exact) => {
+            if covered == Covered::No {
+                told(path, field.line, Verdict::Exact);
             }
+            covered
+        }
+        Some(Mark::Told(mark)) => {
+            told(path, field.line, mark.verdict.clone());
             if mark.covers { Covered::Yes } else { covered }
         }
         None if covered == Covered::No => {

@@ -3,7 +3,11 @@
 mod accounted;
 mod broken;
 mod delivered;
+mod named;
+mod qualified;
+mod searched;
 mod settings;
+mod told;
 mod values;
 
 use std::fs;
@@ -38,15 +42,12 @@ fn is_refused(path: &Path) -> bool {
 
 /// With what the manifests do not say.
 fn import(home: &Home, path: &Path, more: &[&str]) -> Finished {
-    let path = path.to_str().unwrap();
-    let usual = [
-        "import",
-        path,
-        "--cluster",
-        "prod",
-        "--store",
-        "elsewhere=ours",
-    ];
+    let text = fs::read_to_string(path).unwrap();
+    let mut usual = vec!["import", path.to_str().unwrap(), "--cluster", "prod"];
+    let names = ["name: elsewhere", "\"name\": \"elsewhere\""];
+    if names.iter().any(|it| text.contains(it)) {
+        usual.extend(["--store", "elsewhere=ours"]);
+    }
     home.finish(&[&usual, more].concat())
 }
 

@@ -1,7 +1,7 @@
 //! `ClusterExternalSecret`: one entry, a Secret in many namespaces.
 
 use super::super::context::{Context, Reach};
-use super::super::draft::{Entry, Target};
+use super::super::draft::{Entry, Target, Words};
 use super::super::object::Object;
 use super::super::texts;
 use super::super::tree::{Field, Map, Node};
@@ -30,7 +30,8 @@ pub(in crate::import) fn read(object: &Object<'_>, cx: &Context) -> Option<Entry
         return None;
     };
     let mut entry = Entry {
-        name: super::super::entry_name("cluster", object.name),
+        name: super::super::entry_name(cx, "cluster", object.name),
+        words: Words::EsoCluster,
         ..Entry::default()
     };
     let place = Place {

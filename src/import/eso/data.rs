@@ -1,11 +1,10 @@
 //! `data` and `dataFrom`.
 
 use super::super::context::Chosen;
-use super::super::draft::{Bulk, Item, Remote, Rewrite, Service, What};
-use super::super::go::{self, Of};
-use super::super::texts;
+use super::super::draft::{Bulk, Item, Remote, Service, Spot, What};
 use super::super::tree::{Field, Map, Node};
 use super::refs::{Scope, source_ref};
+use super::{find, rewrite};
 
 /// What the items of one entry stand in.
 #[derive(Clone, Copy)]
@@ -18,8 +17,18 @@ pub(super) struct Around<'a> {
 }
 
 pub(super) fn items(field: &Field, around: Around<'_>) -> Vec<Item> {
-    let items = field.maps().into_iter();
-    items.filter_map(|map| item(map, field, around)).collect()
+    let items = field.maps().into_iter().enumerate();
+    let one = |(index, map): (usize, Map<'_>)| {
+        let line = field.line_of(index);
+        let list = "data";
+        let spot = Spot { list, index, line };
+        let item = item(map, field, around)?;
+        Some(Item {
+            spot: Some(spot),
+            ..item
+        })
+    };
+    items.filter_map(one).collect()
 }
 
 fn item(map: Map<'_>, list: &Field, around: Around<'_>) -> Option<Item> {
@@ -41,6 +50,7 @@ fn item(map: Map<'_>, list: &Field, around: Around<'_>) -> Option<Item> {
         store: own?
             .filter(|own| Some(own) != around.store)
             .map(|it| it.name),
+        spot: None,
     })
 }
 
@@ -57,7 +67,7 @@ fn store<'a>(
     chosen
 }
 
-fn service(chosen: Option<&Chosen>) -> Service {
+pub(super) fn service(chosen: Option<&Chosen>) -> Service {
     chosen.map_or(Service::SecretsManager, |chosen| chosen.service)
 }
 
@@ -124,7 +134,7 @@ fn is_number(version: &str) -> bool {
     !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit())
 }
 
-fn decoding(map: Map<'_>) -> Option<&'static str> {
+pub(super) fn decoding(map: Map<'_>) -> Option<&'static str> {
     let field = map.get("decodingStrategy")?;
     match field.text()? {
         "None" => None,
@@ -141,7 +151,7 @@ fn decoding(map: Map<'_>) -> Option<&'static str> {
     }
 }
 
-fn null_bytes(map: Map<'_>) {
+pub(super) fn null_bytes(map: Map<'_>) {
     let Some(field) = map.get("nullBytePolicy") else {
         return;
     };
@@ -165,20 +175,20 @@ fn conversion(map: Map<'_>) -> Option<&'static str> {
 }
 
 pub(super) fn bulk(field: &Field, around: Around<'_>) -> Vec<Bulk> {
-    let items = field.list().unwrap_or_default().iter();
+    let items = field.list().unwrap_or_default().iter().enumerate();
     items
-        .filter_map(|node| bulk_item(node, field, around))
+        .filter_map(|(index, node)| bulk_item((index, node), field, around))
         .collect()
 }
 
-fn bulk_item(node: &Node, list: &Field, around: Around<'_>) -> Option<Bulk> {
+fn bulk_item((index, node): (usize, &Node), list: &Field, around: Around<'_>) -> Option<Bulk> {
     let Some(map) = node.as_map() else {
         list.refuse("each item must be a mapping");
         return None;
     };
     let own = source_ref(map, around.scope);
     let chosen = store(own.as_ref(), list, around);
-    let rewrite = map.get("rewrite").map(rewrite).unwrap_or_default();
+    let rewrite = map.get("rewrite").map(rewrite::steps).unwrap_or_default();
     let (what, conversion) = match (map.get("extract"), map.get("find")) {
         (Some(extract), None) => {
             let conversion = extract.node.as_map().and_then(conversion);
@@ -187,7 +197,7 @@ fn bulk_item(node: &Node, list: &Field, around: Around<'_>) -> Option<Bulk> {
         }
         (None, Some(find)) => {
             let conversion = find.node.as_map().and_then(conversion);
-            (self::find(find, chosen), conversion)
+            (find::read(find, chosen), conversion)
         }
         (None, None) if around.version == "v1alpha1" => (flat(map, list), conversion(map)),
         (_, _) => {
@@ -206,6 +216,11 @@ fn bulk_item(node: &Node, list: &Field, around: Around<'_>) -> Option<Bulk> {
         store: own?
             .filter(|own| Some(own) != around.store)
             .map(|it| it.name),
+        spot: Spot {
+            list: "dataFrom",
+            index,
+            line: node.line,
+        },
     })
 }
 
@@ -227,107 +242,4 @@ fn flat(map: Map<'_>, list: &Field) -> Option<What> {
         ..Remote::default()
     };
     Some(What::Extract(remote))
-}
-
-fn find(field: &Field, chosen: Option<&Chosen>) -> Option<What> {
-    let map = field.map()?;
-    let decoding = decoding(map);
-    null_bytes(map);
-    if let Some(path) = map.get("path") {
-        path.warn(
-            "here it is what names begin with (of parameters: a level), and nothing else is read",
-        );
-    }
-    let name = map.map("name");
-    let regexp = name.and_then(|name| name.text("regexp"));
-    let mut tags = Vec::new();
-    if let Some(field) = map.get("tags") {
-        let texts = field.map().map(Map::texts).unwrap_or_default();
-        let texts = texts.into_iter();
-        tags.extend(texts.map(|(field, text)| (field.key.to_string(), text.to_owned())));
-        field.warn("each tag must be there with exactly this value here; AWS matches beginnings, and key and value apart");
-    }
-    if chosen.is_some_and(|chosen| chosen.prefix) {
-        field.warn(
-            "the store's prefix stands before what is found here; ESO is not consistent about that",
-        );
-    }
-    let path = map.text("path").filter(|path| !path.is_empty());
-    Some(What::Find {
-        path: path.map(str::to_owned),
-        regexp: regexp.map(str::to_owned),
-        tags,
-        decoding,
-    })
-}
-
-fn rewrite(field: &Field) -> Vec<Rewrite> {
-    let steps = field.maps().into_iter();
-    steps.filter_map(|map| step(map, field)).collect()
-}
-
-fn step(map: Map<'_>, list: &Field) -> Option<Rewrite> {
-    if let Some(regexp) = map.map("regexp") {
-        let (source, target) = (regexp.text("source"), regexp.text("target"));
-        if source.is_none() {
-            list.refuse("a `regexp` has no `source`");
-        }
-        return Some(Rewrite::Regexp {
-            source: source?.to_owned(),
-            target: target.unwrap_or_default().to_owned(),
-        });
-    }
-    if let Some(transform) = map.map("transform") {
-        let Some(field) = transform.get("template") else {
-            list.refuse("a `transform` has no `template`");
-            return None;
-        };
-        return match go::convert(field.text()?, Of::Name) {
-            Ok(converted) => {
-                for warning in converted.warnings {
-                    field.warn(warning);
-                }
-                Some(Rewrite::Transform(converted.text))
-            }
-            Err(why) => {
-                field.refuse(why);
-                None
-            }
-        };
-    }
-    let Some(field) = map.get("merge") else {
-        list.refuse("a step of `rewrite` must be `regexp`, `transform` or `merge`");
-        return None;
-    };
-    merge(field)
-}
-
-fn merge(field: &Field) -> Option<Rewrite> {
-    let map = field.map()?;
-    let choice = |key: &str, words: &[(&str, &'static str)]| {
-        let field = map.get(key)?;
-        let text = field.text()?;
-        let found = words.iter().find(|(theirs, _)| *theirs == text);
-        if found.is_none() {
-            field.refuse("this word is not known");
-        }
-        found.map(|(_, ours)| *ours)
-    };
-    let strategy = choice("strategy", &[("Extract", "extract"), ("JSON", "json")]);
-    let conflict_policy = choice(
-        "conflictPolicy",
-        &[("Error", "error"), ("Ignore", "ignore")],
-    );
-    let policies = [("Strict", "strict"), ("IgnoreNotFound", "ignore_not_found")];
-    let priority_policy = choice("priorityPolicy", &policies);
-    Some(Rewrite::Merge {
-        into: map
-            .text("into")
-            .filter(|it| !it.is_empty())
-            .map(str::to_owned),
-        strategy,
-        conflict_policy,
-        priority: map.get("priority").map(texts).unwrap_or_default(),
-        priority_policy,
-    })
 }

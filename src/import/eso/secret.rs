@@ -20,7 +20,7 @@ pub(in crate::import) fn read(object: &Object<'_>, cx: &Context) -> Option<Entry
         return None;
     };
     let mut entry = Entry {
-        name: super::super::entry_name(&namespace, object.name),
+        name: super::super::entry_name(cx, &namespace, object.name),
         namespace: Some(namespace.clone()),
         ..Entry::default()
     };

@@ -27,7 +27,7 @@ pub(in crate::import) fn read(
         name: object.name.to_owned(),
     };
     let scope = namespace.as_deref().unwrap_or("cluster");
-    let name = super::super::store_name(scope, object.name);
+    let name = super::super::store_name(cx, scope, object.name);
     let Some(spec) = object.map.map("spec") else {
         object.lacks("spec");
         return (id, Known::Refused(object.place.clone()));

@@ -109,6 +109,7 @@ fn is_tools(key: &str) -> bool {
 
 /// ESO copies both where there is no template.
 fn copy(metadata: &Metadata<'_>, target: &mut Target) {
+    target.copied = true;
     let parts = [
         (&metadata.labels, &mut target.labels),
         (&metadata.annotations, &mut target.annotations),

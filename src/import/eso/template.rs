@@ -4,6 +4,7 @@ use super::super::context;
 use super::super::draft::{Entry, Target};
 use super::super::go::{self, Engine, Of};
 use super::super::jinja::{Converted, TEXT_STANDS};
+use super::super::rendered;
 use super::super::tree::{Field, Map};
 use super::target::Usual;
 
@@ -16,6 +17,7 @@ pub(super) fn read(
         return;
     };
     let engine = engine(map, usual.engine);
+    let convert = |text: &str| go::convert(text, Of::Entry(engine));
     if let Some(field) = map.get("type")
         && let Some(text) = field.text()
     {
@@ -30,12 +32,15 @@ pub(super) fn read(
         from.refuse("templates in ConfigMaps, Secrets and literals are not converted; put each text into `template.data`");
     }
     if let Some(metadata) = map.map("metadata") {
-        metadata_of(metadata, (entry, target), engine);
+        rendered::metadata(metadata, (entry, target), convert);
+        if let Some(field) = metadata.get("finalizers") {
+            field.refuse("finalizers are not set here");
+        }
     }
     if let Some(data) = map.get("data") {
         let texts = data.map().map(Map::texts).unwrap_or_default();
         for (field, text) in texts {
-            let Some(converted) = convert(field, text, engine) else {
+            let Some(converted) = rendered::told(field, convert(text)) else {
                 continue;
             };
             one(field, converted, (entry, merge), usual);
@@ -75,21 +80,6 @@ fn merges(map: Map<'_>) -> bool {
     }
 }
 
-fn convert(field: &Field, text: &str, engine: Engine) -> Option<Converted> {
-    match go::convert(text, Of::Entry(engine)) {
-        Ok(converted) => {
-            for warning in &converted.warnings {
-                field.warn(*warning);
-            }
-            Some(converted)
-        }
-        Err(why) => {
-            field.refuse(why);
-            None
-        }
-    }
-}
-
 /// A key of the Secret. What asks for nothing is a value, and no value stands in a configuration.
 fn one(
     field: &Field,
@@ -120,39 +110,5 @@ fn one(
         field.refuse(
             "a value beside `dataFrom` and `mergePolicy: Merge` is not converted; put it into AWS",
         );
-    }
-}
-
-fn metadata_of(map: Map<'_>, (entry, target): (&mut Entry, &mut Target), engine: Engine) {
-    for name in ["labels", "annotations"] {
-        let Some(texts) = map.map(name).map(Map::texts) else {
-            continue;
-        };
-        for (field, text) in texts {
-            let Some(converted) = convert(field, text, engine) else {
-                continue;
-            };
-            let key = field.key.to_string();
-            let labels = name == "labels";
-            let (templates, texts) = match (&converted.literal, labels) {
-                (None, true) => (
-                    Some(&mut context::template(entry).labels),
-                    &mut target.labels,
-                ),
-                (None, false) => (
-                    Some(&mut context::template(entry).annotations),
-                    &mut target.annotations,
-                ),
-                (Some(_), true) => (None, &mut target.labels),
-                (Some(_), false) => (None, &mut target.annotations),
-            };
-            match (templates, converted.literal) {
-                (Some(templates), _) => templates.insert(key, converted.text),
-                (None, literal) => texts.insert(key, literal.unwrap_or_default()),
-            };
-        }
-    }
-    if let Some(field) = map.get("finalizers") {
-        field.refuse("finalizers are not set here");
     }
 }

@@ -9,6 +9,8 @@ const QUOTES: &str =
     "quotes and backslashes are escaped as in JSON, which differs from Go for control characters";
 const SINGLE_QUOTES: &str = "single quotes in the value are doubled here, in ESO they are not";
 const DEFAULTS: &str = "a missing key takes the default here, in ESO it is an error";
+const NOT_BASE64: &str =
+    "what is not base64 is an error here, in ESO the text of the error becomes the value";
 const NUMBERS: &str = "numbers out of JSON keep their spelling here, in ESO they become floats (`1.0` is `1`, `5432000` is `5.432e+06`)";
 const ESCAPES: &str = "`<`, `>` and `&` stay as they are in JSON here, in ESO they are escaped";
 const SALTS: &str = "the same password gives the same line here, in ESO a new one each time";
@@ -46,7 +48,7 @@ pub(super) fn call(
         ("lower", []) => ("lower".to_owned(), None),
         ("trim", []) => ("trim".to_owned(), None),
         ("b64enc", []) => ("b64encode".to_owned(), None),
-        ("b64dec", []) => ("b64decode".to_owned(), None),
+        ("b64dec", []) => ("b64decode".to_owned(), Some(NOT_BASE64)),
         ("sha256sum", []) => ("sha256".to_owned(), None),
         ("sha512sum", []) => ("sha512".to_owned(), None),
         ("urlquery", []) => ("urlencode_plus".to_owned(), None),

@@ -1,22 +1,30 @@
 //! `data`, `dataFrom` and `dataFromWithOptions`.
 
-use super::super::draft::{Bulk, Entry, Item, Remote, Rewrite, Service, What};
+use super::super::draft::{Bulk, Entry, Item, Remote, Rewrite, Service, Spot, What};
 use super::super::tree::{Field, Map};
 use super::super::words::quoted;
 use super::{is_set, property, unused};
 
 pub(super) fn read(spec: Map<'_>, entry: &mut Entry, service: Service) {
     if let Some(field) = spec.get("dataFrom") {
-        let keys = super::super::texts(field);
-        let bulks = keys.into_iter().map(|key| extract(reference(key, service)));
+        let keys = super::super::texts(field).into_iter().enumerate();
+        let bulks = keys.map(|(index, key)| {
+            let line = field.line_of(index);
+            let list = "dataFrom";
+            extract(reference(key, service), Spot { list, index, line })
+        });
         entry.data_from.extend(bulks);
         field.warn(OBJECTS);
     }
     if let Some(field) = spec.get("dataFromWithOptions") {
-        let items = field.maps().into_iter();
-        entry
-            .data_from
-            .extend(items.filter_map(|map| with_options(map, field, service)));
+        let items = field.maps().into_iter().enumerate();
+        let bulks = items.filter_map(|(index, map)| {
+            let line = field.line_of(index);
+            let list = "dataFromWithOptions";
+            let remote = with_options(map, field, service)?;
+            Some(extract(remote, Spot { list, index, line }))
+        });
+        entry.data_from.extend(bulks);
     }
     // As it was called once.
     let legacy = spec.get("properties");
@@ -28,8 +36,15 @@ pub(super) fn read(spec: Map<'_>, entry: &mut Entry, service: Service) {
         (data, legacy) => data.or(legacy),
     };
     if let Some(field) = data {
-        for map in field.maps() {
-            item(map, field, (entry, service));
+        let list = if field.key.as_ref() == "data" {
+            "data"
+        } else {
+            "properties"
+        };
+        for (index, map) in field.maps().into_iter().enumerate() {
+            let line = field.line_of(index);
+            let spot = Spot { list, index, line };
+            item(map, (field, spot), (entry, service));
         }
     }
 }
@@ -37,12 +52,13 @@ pub(super) fn read(spec: Map<'_>, entry: &mut Entry, service: Service) {
 const OBJECTS: &str =
     "what is no JSON object gave no keys or numbered ones in KES; here it is an error";
 
-fn extract(remote: Remote) -> Bulk {
+fn extract(remote: Remote, spot: Spot) -> Bulk {
     Bulk {
         what: What::Extract(remote),
         rewrite: Vec::new(),
         conversion: None,
         store: None,
+        spot,
     }
 }
 
@@ -69,7 +85,7 @@ fn reference(key: String, service: Service) -> Remote {
     }
 }
 
-fn with_options(map: Map<'_>, list: &Field, service: Service) -> Option<Bulk> {
+fn with_options(map: Map<'_>, list: &Field, service: Service) -> Option<Remote> {
     let version = version(map, service);
     if let Some(field) = map.get("isBinary")
         && field.flag() == Some(true)
@@ -83,7 +99,7 @@ fn with_options(map: Map<'_>, list: &Field, service: Service) -> Option<Bulk> {
     };
     let mut remote = reference(key.to_owned(), service);
     remote.version = version.or(remote.version);
-    Some(extract(remote))
+    Some(remote)
 }
 
 /// `versionId`, else `versionStage`.
@@ -107,7 +123,7 @@ fn version(map: Map<'_>, service: Service) -> Option<String> {
     id.or_else(|| stage.and_then(Field::text).map(str::to_owned))
 }
 
-fn item(map: Map<'_>, list: &Field, (entry, service): (&mut Entry, Service)) {
+fn item(map: Map<'_>, (list, spot): (&Field, Spot), (entry, service): (&mut Entry, Service)) {
     unused(map, &["version", "secretType"]);
     let binary = map.get("isBinary");
     let decoding = is_set(binary).then_some("base64");
@@ -125,7 +141,7 @@ fn item(map: Map<'_>, list: &Field, (entry, service): (&mut Entry, Service)) {
         if map.get("key").is_some() || map.get("name").is_some() || property.is_some() {
             path.refuse("beside `path` there must be no `key`, `name` or `property`");
         }
-        below(path, (service, recursive, decoding), entry);
+        below((path, spot), (service, recursive, decoding), entry);
         return;
     }
     for key in ["key", "name"] {
@@ -144,6 +160,7 @@ fn item(map: Map<'_>, list: &Field, (entry, service): (&mut Entry, Service)) {
         key: name.to_owned(),
         remote,
         store: None,
+        spot: Some(spot),
     };
     // In KES a later item of the same name wins.
     if entry.data.iter().any(|earlier| earlier.key == item.key) {
@@ -158,7 +175,7 @@ fn item(map: Map<'_>, list: &Field, (entry, service): (&mut Entry, Service)) {
 
 /// All parameters below a path, each called by the end of its name.
 fn below(
-    field: &Field,
+    (field, spot): (&Field, Spot),
     (service, recursive, decoding): (Service, bool, Option<&'static str>),
     entry: &mut Entry,
 ) {
@@ -184,6 +201,7 @@ fn below(
         }],
         conversion: None,
         store: None,
+        spot,
     });
     field.warn("a key that an item of `data` has, too, comes from that item here; two parameters with the same end of their names are an error");
 }

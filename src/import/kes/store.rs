@@ -5,6 +5,7 @@ use sha2::{Digest as _, Sha256};
 use super::super::context::{Chosen, Context, Known};
 use super::super::draft::{Auth, Service, Store};
 use super::super::object::Object;
+use super::super::scope::own_store_name;
 use super::super::tree::Map;
 use super::unused;
 
@@ -29,15 +30,15 @@ pub(super) fn chosen(spec: Map<'_>, object: &Object<'_>, cx: &Context) -> Option
         object.refuse("neither the object nor the settings of KES in the input say the region; `--region` supplies it");
         return None;
     };
-    let store = store(service, region, role, cx);
-    let mut pairs = cx.options.stores.iter();
-    if let Some((_, ours)) = pairs.find(|(theirs, _)| *theirs == store.name) {
+    let mut store = store(service, region, role, cx);
+    if let Some(ours) = cx.mapped_made(&store.name) {
         return Some(Chosen {
-            name: ours.clone(),
+            name: ours.to_owned(),
             service,
             prefix: false,
         });
     }
+    store.name = own_store_name(cx, &store.name);
     let taken = |known: &Known| matches!(known, Known::Converted { store: other, .. } if other.name == store.name);
     if cx.stores.values().any(taken) {
         object.refuse("another store of the input has the name that its store would get");

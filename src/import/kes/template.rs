@@ -5,9 +5,9 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::super::context::{self, Context};
 use super::super::draft::{Entry, Target};
-use super::super::jinja::{Converted, TEXT_STANDS};
-use super::super::lodash;
+use super::super::jinja::TEXT_STANDS;
 use super::super::tree::{Field, Map};
+use super::super::{lodash, rendered};
 
 pub(super) fn read(field: &Field, (entry, target): (&mut Entry, &mut Target), cx: &Context) {
     let Some(map) = field.map() else {
@@ -48,21 +48,6 @@ pub(super) fn read(field: &Field, (entry, target): (&mut Entry, &mut Target), cx
     }
 }
 
-fn convert(field: &Field, text: &str) -> Option<Converted> {
-    match lodash::convert(text) {
-        Ok(converted) => {
-            for warning in &converted.warnings {
-                field.warn(*warning);
-            }
-            Some(converted)
-        }
-        Err(why) => {
-            field.refuse(why);
-            None
-        }
-    }
-}
-
 fn metadata_of(map: Map<'_>, (entry, target): (&mut Entry, &mut Target)) {
     for field in map.fields() {
         match &*field.key {
@@ -72,26 +57,7 @@ fn metadata_of(map: Map<'_>, (entry, target): (&mut Entry, &mut Target)) {
             _ => {}
         }
     }
-    for name in ["labels", "annotations"] {
-        let Some(texts) = map.map(name).map(Map::texts) else {
-            continue;
-        };
-        for (field, text) in texts {
-            let Some(converted) = convert(field, text) else {
-                continue;
-            };
-            let key = field.key.to_string();
-            let labels = name == "labels";
-            match converted.literal {
-                Some(literal) if labels => target.labels.insert(key, literal),
-                Some(literal) => target.annotations.insert(key, literal),
-                None if labels => context::template(entry).labels.insert(key, converted.text),
-                None => context::template(entry)
-                    .annotations
-                    .insert(key, converted.text),
-            };
-        }
-    }
+    rendered::metadata(map, (entry, target), lodash::convert);
 }
 
 /// `data`: base64, and what is fetched wins over it.
@@ -118,7 +84,7 @@ fn under(field: &Field, text: &str, entry: &mut Entry, cx: &Context) {
 
 /// `stringData`: text, which wins over what is fetched.
 fn over(field: &Field, text: &str, entry: &mut Entry, cx: &Context) {
-    let Some(converted) = convert(field, text) else {
+    let Some(converted) = rendered::told(field, lodash::convert(text)) else {
         return;
     };
     let key = field.key.to_string();

@@ -121,7 +121,15 @@ fn an_object_with_an_unknown_key_is_refused() {
             }
             map.insert("zzz".to_owned(), Value::from(1));
             let file = home.write("one.yaml", Value::Object(map).to_string());
-            let stores = ["aws", "shared", "irsa", "params", "parameters", "store"];
+            let stores = [
+                "aws",
+                "shared",
+                "irsa",
+                "params",
+                "parameters",
+                "store",
+                "elsewhere",
+            ];
             let stores = stores.map(|store| format!("{store}=ours"));
             let stores = stores.iter().flat_map(|it| ["--store", it.as_str()]);
             let mut more = vec![

@@ -111,6 +111,24 @@ fn what_quarrels_only_with_what_goes_stays() {
     checked(&home, &done.stdout);
 }
 
+/// The one in the middle gets on with nobody: what selects is judged after it has gone.
+#[test]
+fn what_selects_stays_where_what_it_quarrels_with_goes() {
+    let home = Home::new();
+    let all = spread("all", "shared").replace(
+        "    data: [{secretKey: a,",
+        "    target: {creationPolicy: Merge}\n    data: [{secretKey: s,",
+    );
+    let manifest = all
+        + &secret(("app", "a"), SHARED, &["one"])
+        + &secret(("app", "b"), SHARED, &["one", "s"])
+        + &secret(("app", "z"), "", &["a"]);
+    let done = imported(&home, &manifest);
+    assert_eq!(done.code, Some(1), "{}", done.stderr);
+    assert_eq!(entries(&done), ["app/a", "app/z", "cluster/all"]);
+    checked(&home, &done.stdout);
+}
+
 /// Bug: what went to different files was never judged beside each other.
 #[test]
 fn all_files_together_pass_check() {

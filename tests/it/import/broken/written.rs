@@ -58,7 +58,7 @@ fn values_do_not_take_the_place_of_a_file() {
     let both = ["--out-dir", "out", "--literals", "out/stores.toml"];
     let done = literal(&home, &both);
     assert_eq!(done.code, Some(1), "{}", done.stderr);
-    let why = "is a file of `--out-dir`: name another one with `--literals`";
+    let why = "is a file of `--out-dir`\n  help: name another file with `--literals`";
     assert!(done.stderr.contains(why), "{}", done.stderr);
     assert!(home.read("out/stores.toml").is_none());
 }
