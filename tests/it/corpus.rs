@@ -1,7 +1,7 @@
 //! Replays what fuzzing found worth keeping: every file of `fuzz/corpus` through the target whose name its folder has.
 
 #[path = "../../fuzz/src/lib.rs"]
-mod targets;
+pub mod targets;
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -3,6 +3,7 @@
 mod accounted;
 mod broken;
 mod delivered;
+mod mutated;
 mod named;
 mod qualified;
 mod searched;
