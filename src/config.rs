@@ -6,6 +6,7 @@
 mod action;
 mod aws;
 mod diagnostic;
+mod essence;
 mod include;
 mod leader;
 mod load;

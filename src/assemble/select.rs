@@ -79,15 +79,10 @@ impl Property {
     }
 }
 
-/// What is the same in every release: fingerprints of configurations are made of it.
+/// As it was written.
 impl fmt::Debug for Property {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Parsed { text, path, dotted } = &*self.0;
-        f.debug_struct("Property")
-            .field("text", text)
-            .field("path", path)
-            .field("dotted", dotted)
-            .finish()
+        f.debug_tuple("Property").field(&self.0.text).finish()
     }
 }
 

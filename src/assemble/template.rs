@@ -29,7 +29,6 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use minijinja::{Environment, machinery};
-use sha2::{Digest as _, Sha256};
 
 use crate::failure::Failure;
 use crate::names::SecretKey;
@@ -113,6 +112,10 @@ impl Template {
         &self.0.name
     }
 
+    pub fn text(&self) -> &str {
+        &self.0.text
+    }
+
     /// The keys without which it cannot be rendered: a bare name that is bound nowhere, or `data["..."]`, except where
     /// `default` or `is defined` asks whether it is there. Sorted.
     pub fn keys(&self) -> Vec<String> {
@@ -182,12 +185,9 @@ impl PartialEq for Template {
 
 impl Eq for Template {}
 
-/// Another text shows as another digest: an entry's configuration is told by this. The text itself may be long.
+/// Without the text, which may be long.
 impl fmt::Debug for Template {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Template")
-            .field(&self.0.name)
-            .field(&Sha256::digest(&self.0.text))
-            .finish()
+        f.debug_tuple("Template").field(&self.0.name).finish()
     }
 }

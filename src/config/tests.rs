@@ -6,6 +6,7 @@ mod clusters;
 mod conflicts;
 mod content;
 mod diagnostics;
+mod essence;
 mod fanout;
 mod files;
 mod leader;

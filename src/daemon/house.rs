@@ -14,7 +14,6 @@ use super::following::Plan;
 use super::leading::{Lead, Leading};
 use super::namespaces::News;
 use super::territory::{Territory, selected_by, selected_in};
-use crate::assemble;
 use crate::aws::{Aws, ClusterKeys, Service};
 use crate::config::{self, Config, RefreshPolicy};
 use crate::failure::{Failure, Reason};
@@ -22,7 +21,7 @@ use crate::kube::{self, Tenure};
 use crate::metrics::Metrics;
 use crate::names::{ClusterName, EntryName, Instance, StoreName};
 use crate::report::Reporter;
-use crate::secret::{Fingerprint, FingerprintKey};
+use crate::secret::Fingerprint;
 use crate::state::State;
 use crate::status::ReloadStatus;
 use crate::store::Store;
@@ -128,7 +127,7 @@ impl House {
             let make = || Store::new(name, spec, (&self.aws, key), self.reporter.clone());
             let supplied = Supplied {
                 store: (!same).then(make),
-                identity: key.of([identity(spec).as_bytes()]),
+                identity: key.of([spec.essence().as_bytes()]),
             };
             (name.clone(), supplied)
         });
@@ -227,7 +226,7 @@ impl House {
         let mut targets: Vec<Target> = targets.collect();
         targets.shrink_to_fit();
         let key = self.state.fingerprint_key();
-        let configuration = configuration(config, &self.instance, spec, key);
+        let configuration = key.of([config.essence(spec, &self.instance).as_bytes()]);
         Entry {
             selected,
             ..Entry::new(name.clone(), spec, targets, configuration)
@@ -346,18 +345,9 @@ impl House {
 /// Nothing that goes to a cluster waits longer for the end of a pause than its own interval.
 fn shortest_interval(config: &Config, cluster: &ClusterName) -> Duration {
     let entries = config.entries.values();
-    let entries = entries.filter(|entry| goes_to(entry).any(|name| name == cluster));
+    let entries = entries.filter(|entry| entry.goes_to().any(|name| name == cluster));
     let shortest = entries.map(|entry| entry.refresh_interval).min();
     shortest.unwrap_or(Duration::MAX)
-}
-
-/// The clusters that an entry names, each as often as it does.
-fn goes_to(spec: &config::Entry) -> impl Iterator<Item = &ClusterName> {
-    let named = spec.targets.iter().filter_map(|target| match target {
-        config::Target::Kubernetes(target) => Some(&target.cluster),
-        config::Target::File(_) => None,
-    });
-    named.chain(spec.selections.iter().map(config::Selection::cluster))
 }
 
 fn leading(
@@ -431,54 +421,4 @@ fn cluster_keys(clusters: &Arc<RwLock<Clusters>>) -> ClusterKeys {
                 .ok_or_else(|| missing("it holds no text under the `key` that is named".to_owned()))
         })
     })
-}
-
-/// Everything of a store that decides what an answer means: not how fast it is asked.
-fn identity(spec: &config::Store) -> String {
-    let spec = match spec.clone() {
-        config::Store::SecretsManager(aws) => config::Store::SecretsManager(without_pace(aws)),
-        config::Store::ParameterStore(aws) => config::Store::ParameterStore(without_pace(aws)),
-        file @ config::Store::File(_) => file,
-    };
-    format!("{spec:?}")
-}
-
-fn without_pace(aws: config::AwsStore) -> config::AwsStore {
-    config::AwsStore {
-        fetch: config::Fetch::Auto,
-        requests_per_second: config::Rates::SECRETS_MANAGER,
-        ..aws
-    }
-}
-
-/// Of everything that decides what an entry delivers, and where: its stores and clusters, the text of its templates, and
-/// what this release makes of it all. Not when it does so.
-fn configuration(
-    config: &Config,
-    instance: &Instance,
-    spec: &config::Entry,
-    key: &FingerprintKey,
-) -> Fingerprint {
-    let data = spec.data.iter().map(|item| &item.store);
-    let data_from = spec.data_from.iter().map(|item| &item.store);
-    let stores: BTreeMap<&StoreName, String> = data
-        .chain(data_from)
-        .filter_map(|name| Some((name, identity(config.stores.get(name)?))))
-        .collect();
-    let clusters: BTreeMap<_, _> = goes_to(spec)
-        .filter_map(|name| {
-            let cluster = config.clusters.get(name)?;
-            Some((name, (cluster.without_pace(), instance)))
-        })
-        .collect();
-    let timeless = config::Entry {
-        refresh_interval: Duration::ZERO,
-        max_stale: Duration::ZERO,
-        refresh_policy: RefreshPolicy::Periodic,
-        suspended: false,
-        template_files: Box::default(),
-        ..spec.clone()
-    };
-    let text = format!("{:?}", (assemble::REVISION, timeless, stores, clusters));
-    key.of([text.as_bytes()])
 }

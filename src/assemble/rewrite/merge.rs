@@ -124,6 +124,21 @@ impl Merge {
         })
     }
 
+    /// As it was written.
+    pub fn options(&self) -> MergeOptions {
+        let (strategy, into) = match &self.outcome {
+            Outcome::Keys => (MergeStrategy::Extract, None),
+            Outcome::Json { into } => (MergeStrategy::Json, Some(into.clone())),
+        };
+        MergeOptions {
+            into,
+            strategy,
+            conflict_policy: self.conflicts,
+            priority: self.priority.clone(),
+            priority_policy: self.priority_policy,
+        }
+    }
+
     /// `members`: sorted by name, all different. No member makes no member.
     pub(super) fn apply(
         &self,
