@@ -4,7 +4,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser as _;
-use secretsyncd::cli::Cli;
+use secretsyncd::cli::{Cli, Command};
+use secretsyncd::logging::Manner;
 use secretsyncd::{command, logging, memory, process};
 use tikv_jemallocator::Jemalloc;
 use zeroizing_alloc::ZeroAlloc;
@@ -39,7 +40,12 @@ fn main() -> ExitCode {
             });
         }
     };
-    logging::init(cli.log_format, cli.log_level);
+    let manner = if matches!(cli.command, Command::Run) {
+        Manner::GoesOn
+    } else {
+        Manner::Waits
+    };
+    let _last_words = logging::init(cli.log_format, cli.log_level, manner);
     exposed.tell();
     memory::bind_early();
     let runtime = match tokio::runtime::Builder::new_multi_thread()

@@ -9,9 +9,10 @@ use serde_json::Value;
 
 use crate::support::daemon::{Finished, Home, PATIENCE, wait_content};
 use crate::support::kubernetes::{Fault, Kubernetes, Rule, Verb};
+use crate::support::pipe::Pipe;
 use crate::support::secrets_manager::SecretsManager;
 use crate::support::suite;
-use crate::support::wait::wait_for;
+use crate::support::wait::{wait_for, wait_until};
 
 const SUITE: &str = "journal suite";
 
@@ -118,6 +119,45 @@ fn every_write_is_an_audit_event_whatever_the_level() {
     // Nothing else was worth an error.
     let lines = daemon.output().lines().count();
     assert_eq!(lines, 4, "{}", daemon.output());
+}
+
+#[test]
+fn a_log_that_nobody_reads_holds_nothing_up() {
+    let home = Home::new();
+    let put = |value: &str| {
+        let new = home.write("local.new", format!("v = \"{value}\"\n"));
+        std::fs::rename(new, home.path("local.toml")).unwrap();
+    };
+    put("one");
+    home.configure(&format!(
+        "[stores.local.file]
+path = \"local.toml\"
+[secrets.db]
+store = \"local\"
+data = [{{ secret_key = \"value\", remote_ref = {{ key = \"v\" }} }}]
+[[secrets.db.file]]
+path = {}
+key = \"value\"
+",
+        home.quoted("targets/db"),
+    ));
+    let log = Pipe::in_home(&home);
+    let daemon = log.start(&home);
+    log.stop_up();
+    for value in ["two", "three"] {
+        put(value);
+        wait_content(&home, "targets/db", value);
+    }
+    // All of it waits.
+    let mut text = String::new();
+    wait_until(PATIENCE, "two lines of the audit", || {
+        text += &log.clear();
+        text.matches(" audit: updated entry=db ").count() == 2
+    });
+    log.stop_up();
+    put("four");
+    wait_content(&home, "targets/db", "four");
+    assert_eq!(daemon.stop(), Some(0));
 }
 
 #[test]

@@ -17,6 +17,7 @@ pub mod memory;
 pub mod moto;
 pub mod paging;
 pub mod parameter_store;
+pub mod pipe;
 pub mod prometheus;
 pub mod proxy;
 pub mod readers;

@@ -1,8 +1,8 @@
 //! The machines that are watched: the one that has all entries in trouble, and small ones that something happens to as a
 //! whole.
 //!
-//! What makes a daemon hang or go deaf that still answers is a log that nobody reads: whoever has something to say waits
-//! for that, be it the scheduler or a run.
+//! What makes a daemon hang or go deaf that still answers is a log that does not take a line: whoever has something to say
+//! is held up in that call, be it the scheduler or a run.
 
 use std::fs;
 use std::io::{Read as _, Write as _};
@@ -12,9 +12,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use nix::errno::Errno;
 use rustix::process::Signal;
 
-use super::pipe::Pipe;
+use super::holdup::HoldUp;
 use super::world::World;
 use crate::support::daemon::{Daemon, Home, PATIENCE};
 use crate::support::kubernetes::{Fault, Kubernetes, Rule};
@@ -28,15 +29,13 @@ pub struct Machines {
     frozen: Home,
     /// Its port is somebody else's.
     strange: Home,
-    /// Its scheduler waits for a reader of the log.
+    /// Its scheduler waits for the log.
     hung: Home,
-    hung_log: Pipe,
     /// Without series of single entries; writes to Kubernetes while it has a Lease.
     quiet: Home,
     lease: Kubernetes,
-    /// Goes round, and a run of it waits for a reader of the log.
+    /// Goes round, and a run of it waits for the log.
     deaf: Home,
-    deaf_log: Pipe,
     /// Where that run writes.
     keys: Kubernetes,
 }
@@ -45,18 +44,15 @@ impl Machines {
     pub fn new() -> Self {
         let lease = Kubernetes::start();
         lease.create_namespace("locks");
-        let (hung, deaf) = (small(&["one"]), small(&[]));
         let machines = Self {
-            hung_log: Pipe::in_home(&hung),
-            deaf_log: Pipe::in_home(&deaf),
             keys: Kubernetes::start(),
             world: World::new(),
             crashing: small(&["one"]),
             frozen: small(&["one"]),
             strange: small(&["one"]),
-            hung,
+            hung: small(&["one"]),
             quiet: small(&["failing", "stale"]),
-            deaf,
+            deaf: small(&[]),
             lease,
         };
         machines.configure_quiet();
@@ -118,9 +114,10 @@ namespace = \"app\"
             strange: Port::Daemon {
                 _runs: self.strange.start_ready(),
             },
-            _hung: self.hung_log.start(&self.hung),
+            hung: self.hung.start_ready(),
             _quiet: self.quiet.start_ready(),
-            _deaf: self.deaf_log.start(&self.deaf),
+            deaf: self.deaf.start_ready(),
+            held_up: Vec::new(),
         }
     }
 }
@@ -132,9 +129,10 @@ pub struct Running<'a> {
     crashing: Option<Daemon<'a>>,
     frozen: Daemon<'a>,
     strange: Port<'a>,
-    _hung: Daemon<'a>,
+    hung: Daemon<'a>,
     _quiet: Daemon<'a>,
-    _deaf: Daemon<'a>,
+    deaf: Daemon<'a>,
+    held_up: Vec<HoldUp>,
 }
 
 /// Who has the port of a machine.
@@ -145,22 +143,23 @@ enum Port<'a> {
 }
 
 impl Running<'_> {
-    /// Everything at once; nothing of it hides another.
-    pub fn break_all(&mut self, prometheus: &Prometheus) {
+    /// Everything at once; nothing of it hides another. An error where nobody may follow a process.
+    pub fn break_all(&mut self, prometheus: &Prometheus) -> Result<(), Errno> {
         self.frozen.signal(Signal::STOP);
         let machines = self.machines;
-        machines.hung_log.stop_up();
+        self.held_up.push(HoldUp::of(self.hung.id())?);
         // The scheduler says that a file was written.
         put(&machines.hung, &["one"], "two");
         // A run says that it leaves a key as it is.
         machines.keys.edit("app", "one", "theirs", "x");
-        machines.deaf_log.stop_up();
+        self.held_up.push(HoldUp::of(self.deaf.id())?);
         put(&machines.deaf, &["one"], "two");
         take_over(&mut self.strange, &machines.strange);
         put(&self.machines.quiet, &[], "");
         self.machines.lease.fail(Rule::any(), Fault::InternalError);
         self.machines.world.break_all(&self.world);
         self.crash(prometheus);
+        Ok(())
     }
 
     /// Three new starts, each seen by Prometheus, and then an end.
@@ -182,8 +181,7 @@ impl Running<'_> {
     pub fn mend_all(&mut self) {
         let machines = self.machines;
         self.frozen.signal(Signal::CONT);
-        machines.hung_log.clear();
-        machines.deaf_log.clear();
+        self.held_up.clear();
         give_back(&mut self.strange, &machines.strange);
         self.crashing = Some(machines.crashing.start_ready());
         put(&machines.quiet, &["failing", "stale"], "one");

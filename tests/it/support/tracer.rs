@@ -95,8 +95,8 @@ fn follow(process: Pid, at: At, over: &AtomicBool, attached: &Sender<Result<(), 
     !failed && trace(process, at, over)
 }
 
-/// Every thread, also those that are begun meanwhile.
-fn attach(process: Pid) -> Result<(), Errno> {
+/// Lets this thread follow every thread of a process, also those that are begun meanwhile.
+pub fn attach(process: Pid) -> Result<(), Errno> {
     let mut known = BTreeSet::new();
     loop {
         let tasks = fs::read_dir(format!("/proc/{process}/task")).map_err(|_| Errno::ESRCH)?;

@@ -6,7 +6,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 
 use rustix::fs::{CWD, FileType, Mode, OFlags, mknodat};
 
-use crate::support::daemon::{Daemon, Home, PATIENCE};
+use super::daemon::{Daemon, Home, PATIENCE};
 
 pub struct Pipe(File);
 
@@ -44,13 +44,16 @@ impl Pipe {
         }
     }
 
-    /// Whoever waits goes on.
-    pub fn clear(&self) {
+    /// Reads what is there, so that there is room again.
+    pub fn clear(&self) -> String {
+        let (mut text, mut part) = (Vec::new(), [0; 4096]);
         let empty = loop {
-            if let Err(error) = (&self.0).read(&mut [0; 4096]) {
-                break error;
+            match (&self.0).read(&mut part) {
+                Ok(length) => text.extend_from_slice(&part[..length]),
+                Err(error) => break error,
             }
         };
         assert_eq!(empty.kind(), ErrorKind::WouldBlock);
+        String::from_utf8(text).unwrap()
     }
 }
