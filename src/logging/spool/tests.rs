@@ -130,7 +130,8 @@ fn last_words_are_waited_for() {
     say(&spool, "farewell", Worth::Line);
     let reads = thread::spawn(move || {
         // By then it is waited for.
-        thread::sleep(Duration::from_millis(50));
+        let (_nobody, says) = channel::<()>();
+        assert!(says.recv_timeout(Duration::from_millis(50)).is_err());
         read(&mut reader, filled);
         reader
     });
