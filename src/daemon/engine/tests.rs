@@ -189,6 +189,7 @@ mod finds {
     use super::*;
     use crate::aws::{Aws, Service, Upstream};
     use crate::config::{AwsAuth, AwsStore, Fetch, Find, Rates, Source};
+    use crate::daemon::engine::traffic::Whereabouts;
     use crate::daemon::entries::Work;
     use crate::failure::Failure;
     use crate::report::Stage;
@@ -382,5 +383,54 @@ mod finds {
             calls == 2 && !held,
             "{calls} call under way, the old one; the pause is over, no probe has left"
         );
+    }
+
+    /// An engine in whose line a value waits, whose time has come while somebody asked for another one of that line:
+    /// whether both leave. Which of the two is heard first is chance.
+    async fn leave_together(dir: &Path) -> bool {
+        let (mut engine, _upstream) = with_finds(dir, &["one"]);
+        let one = EntryName::new("one").unwrap();
+        engine.found(&find(), &matches(2), std::slice::from_ref(&one));
+        let values = engine.entries[&one].reads().filter(|it| **it != find());
+        let values: Vec<Read> = values.cloned().collect();
+        let [first, second] = &values[..] else {
+            panic!("{values:?}");
+        };
+        engine.call(first, None, crate::schedule::line::Urgency::Now);
+        let desk = engine.desk.clone();
+        let (_asks, asked) = mpsc::channel(1);
+        let (_orders, ordered) = mpsc::channel(1);
+        {
+            let mut round = std::pin::pin!(engine.run(CancellationToken::new(), asked, ordered));
+            tokio::select! {
+                biased;
+                () = &mut round => panic!("it has ended"),
+                () = std::future::ready(()) => {}
+            }
+            drop(desk.ask(second));
+            tokio::time::advance(Duration::from_secs(1)).await;
+            tokio::select! {
+                biased;
+                () = &mut round => panic!("it has ended"),
+                () = std::future::ready(()) => {}
+            }
+        }
+        let under_way = |read: &Read| match &engine.whereabouts[read] {
+            Whereabouts::InLine(_) => false,
+            Whereabouts::UnderWay => true,
+        };
+        assert!(under_way(first));
+        under_way(second)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_leaves_with_everybody_who_has_asked_for_it_already() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = dir.path().canonicalize().unwrap();
+        for number in 0..16 {
+            let dir = dir.join(number.to_string());
+            std::fs::create_dir(&dir).unwrap();
+            assert!(leave_together(&dir).await, "{number}");
+        }
     }
 }
