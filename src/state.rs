@@ -433,4 +433,6 @@ fn now() -> Timestamp {
 }
 
 #[cfg(test)]
+pub(crate) mod samples;
+#[cfg(test)]
 mod tests;

@@ -2,7 +2,8 @@
 
 use crate::names::EntryName;
 use crate::secret::Fingerprint;
-use crate::state::{FileId, FileRecord, Placed};
+use crate::state::FileRecord;
+pub(super) use crate::state::samples::placed;
 
 pub(super) fn db() -> EntryName {
     EntryName::new("db").unwrap()
@@ -11,21 +12,6 @@ pub(super) fn db() -> EntryName {
 /// Of a file that was never written.
 pub(super) fn blank() -> FileRecord {
     FileRecord::blank(db(), 0o600)
-}
-
-/// That file as root delivered it.
-pub(super) const fn placed(file: FileId) -> Placed {
-    Placed {
-        inode: file.inode,
-        born: file.born,
-        size: 5,
-        modified: (1, 0),
-        changed: (1, 0),
-        owner: 0,
-        group: 0,
-        owner_named: false,
-        group_named: false,
-    }
 }
 
 /// What somebody else writes, in the small worlds; ours are 1 and 2.

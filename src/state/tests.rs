@@ -32,10 +32,14 @@ fn delivery(path: &str, content: u8) -> FileDelivery {
         entry: EntryName::new("db").unwrap(),
         fingerprint: Fingerprint::from_bytes([content; 32]),
         mode: 0o640,
-        placed: Some(placed(8)),
+        placed: Some(samples::placed(file(8))),
         generations: Vec::new(),
         whose: Whose::Ours,
     }
+}
+
+pub(super) const fn file(inode: u64) -> FileId {
+    FileId { inode, born: None }
 }
 
 fn intent(path: &str, content: u8) -> FileIntent {
@@ -399,18 +403,4 @@ fn what_was_found_outlives_a_restart() {
     let found = |question| state.found(&id(question));
     assert_eq!(found("one"), Some(arns));
     assert_eq!((found("two"), found("three")), (Some(Arns::new()), None));
-}
-
-pub(super) fn placed(inode: u64) -> Placed {
-    Placed {
-        inode,
-        born: None,
-        size: 5,
-        modified: (1, 0),
-        changed: (1, 0),
-        owner: 0,
-        group: 0,
-        owner_named: false,
-        group_named: false,
-    }
 }

@@ -1,6 +1,7 @@
 use super::*;
 use crate::decide::kubernetes::Wrote;
 use crate::names::Uid;
+use crate::state::samples;
 
 fn entry() -> EntryName {
     EntryName::new("team/db").unwrap()
@@ -14,7 +15,7 @@ fn an_intent_that_was_carried_out_outlives_the_next_one() {
             entry: entry(),
             fingerprint: Fingerprint::from_bytes([content; 32]),
             mode: 0o600,
-            placed: Some(crate::state::tests::placed(2)),
+            placed: Some(samples::placed(crate::state::tests::file(2))),
             generations: Vec::new(),
             whose: Whose::Ours,
         },
