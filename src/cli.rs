@@ -99,7 +99,7 @@ pub enum Command {
         #[arg(long)]
         apply: bool,
         /// Only what is left of these entries or targets, and what is held of these entries.
-        #[arg(value_name = "NAME", requires = "apply")]
+        #[arg(value_name = "NAME")]
         names: Vec<String>,
     },
     /// Turn manifests of Kubernetes External Secrets and External Secrets Operator into a configuration, without any call.

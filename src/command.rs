@@ -64,7 +64,7 @@ pub async fn execute(cli: Cli) -> ExitCode {
         Command::Sync(which) => sync::run(&cli.config, asked_for(which)).await,
         Command::Adopt(wish) => adopt::run(&cli.config, &wish).await,
         Command::Prune { apply, names } => {
-            prune::run(&cli.config, asked_to_prune(apply, names)).await
+            prune::run(&cli.config, asked_to_prune(apply, &names), &names).await
         }
         Command::Import(options) => import::run(options),
         Command::Schema => schema::run(),
@@ -76,13 +76,13 @@ pub async fn execute(cli: Cli) -> ExitCode {
     }
 }
 
-fn asked_to_prune(apply: bool, names: Vec<String>) -> Prune {
+fn asked_to_prune(apply: bool, names: &[String]) -> Prune {
     if !apply {
         Prune::List
     } else if names.is_empty() {
         Prune::All
     } else {
-        Prune::Named(names)
+        Prune::Named(names.to_vec())
     }
 }
 

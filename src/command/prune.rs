@@ -8,11 +8,13 @@ use crate::control::{self, NotAsked, Prune};
 use crate::daemon;
 use crate::status::{Held, Leftovers, Orphan, OrphanFate, PruneEnd, PrunedOrphan, Trouble};
 
-pub(super) async fn run(path: &Path, what: Prune) -> ExitCode {
+/// What is listed is listed under these names, or where there are none, all of it.
+pub(super) async fn run(path: &Path, what: Prune, names: &[String]) -> ExitCode {
     let config = match load(path) {
         Ok(config) => config,
         Err(code) => return code,
     };
+    let lists = what == Prune::List;
     // Where a daemon runs, it holds the state.
     let found = match control::prune(&config.daemon.control_socket, what.clone()).await {
         Err(NotAsked::NoDaemon(_)) => {
@@ -27,7 +29,10 @@ pub(super) async fn run(path: &Path, what: Prune) -> ExitCode {
         asked => asked.map_err(|why| why.to_string()),
     };
     match found {
-        Ok(leftovers) => {
+        Ok(mut leftovers) => {
+            if lists {
+                leftovers = under(names, leftovers);
+            }
             let (failures, ok) = failures(&leftovers);
             show(&failures);
             print(&told(&leftovers), if ok { 0 } else { FAILED })
@@ -37,6 +42,25 @@ pub(super) async fn run(path: &Path, what: Prune) -> ExitCode {
             ExitCode::from(FAILED)
         }
     }
+}
+
+/// What of a list goes by these names, as it would be removed by them; all of it where there are none.
+fn under(names: &[String], all: Leftovers) -> Leftovers {
+    if names.is_empty() {
+        return all;
+    }
+    let is_left = |it: &Orphan, name: &String| it.entry == *name || it.target == *name;
+    let (mut unknown, mut listed) = (Vec::new(), all);
+    for name in names {
+        let left = listed.orphans.iter().any(|it| is_left(it, name));
+        if !left && !listed.held.iter().any(|it| it.entry == *name) {
+            unknown.push(name.clone());
+        }
+    }
+    let is_any = |it: &Orphan| names.iter().any(|name| is_left(it, name));
+    listed.orphans.retain(is_any);
+    listed.held.retain(|it| names.contains(&it.entry));
+    Leftovers { unknown, ..listed }
 }
 
 /// What was done, and what is left.
@@ -174,6 +198,43 @@ mod tests {
              2 orphaned targets\n"
         );
         assert_eq!(list(&[]), "0 orphaned targets\n");
+    }
+
+    #[test]
+    fn a_list_is_of_what_goes_by_the_names_that_are_given() {
+        let of = |entry: &str, target: &str| Orphan {
+            entry: entry.to_owned(),
+            ..orphan(TargetKind::File, target, None, OrphanFate::Delete)
+        };
+        let held = |entry: &str| Held {
+            entry: entry.to_owned(),
+            targets: vec!["/run/h".to_owned()],
+        };
+        let all = || Leftovers {
+            orphans: vec![of("a", "/run/1"), of("a", "/run/2"), of("b", "/run/3")],
+            held: vec![held("c"), held("d")],
+            ..Leftovers::default()
+        };
+        let listed = |names: &[&str]| {
+            let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+            let Leftovers {
+                orphans,
+                held,
+                unknown,
+                ..
+            } = under(&names, all());
+            let orphans = orphans.into_iter().map(|it| it.target);
+            let held = held.into_iter().map(|it| it.entry);
+            (orphans.chain(held).collect::<Vec<_>>().join(" "), unknown)
+        };
+        let none = Vec::<String>::new();
+        assert_eq!(
+            listed(&[]),
+            ("/run/1 /run/2 /run/3 c d".into(), none.clone())
+        );
+        assert_eq!(listed(&["a"]), ("/run/1 /run/2".into(), none.clone()));
+        assert_eq!(listed(&["/run/2", "d"]), ("/run/2 d".into(), none));
+        assert_eq!(listed(&["b", "x"]), ("/run/3".into(), vec!["x".to_owned()]));
     }
 
     #[test]

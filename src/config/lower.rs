@@ -273,20 +273,30 @@ impl Lowering<'_> {
     }
 
     fn store(&self, text: At<&str>, references: &References) -> Option<At<StoreName>> {
+        self.store_for("", text, references)
+    }
+
+    /// `whom` says who names it, behind the sentence.
+    fn store_for(
+        &self,
+        whom: &str,
+        text: At<&str>,
+        references: &References,
+    ) -> Option<At<StoreName>> {
         let known = references.stores.keys();
         let found = known.clone().find(|name| name.as_str() == text.value);
-        self.reference("store", text, found, known.map(StoreName::as_str))
+        self.reference(("store", whom), text, found, known.map(StoreName::as_str))
     }
 
     fn cluster(&self, text: At<&str>, references: &References) -> Option<At<ClusterName>> {
         let known = references.clusters.iter();
         let found = known.clone().find(|name| name.as_str() == text.value);
-        self.reference("cluster", text, found, known.map(ClusterName::as_str))
+        self.reference(("cluster", ""), text, found, known.map(ClusterName::as_str))
     }
 
     fn reference<'k, T: Clone>(
         &self,
-        kind: &str,
+        (kind, whom): (&str, &str),
         text: At<&str>,
         found: Option<&T>,
         known: impl Iterator<Item = &'k str>,
@@ -299,9 +309,9 @@ impl Lowering<'_> {
         // Only a text that is nearly one of our names is repeated: anything else may be a pasted value.
         let message = match near {
             Some(_) if text.at.shown != Shown::Nothing => {
-                format!("there is no {kind} `{}`", text.value)
+                format!("there is no {kind} `{}`{whom}", text.value)
             }
-            Some(_) | None => format!("there is no {kind} of this name"),
+            Some(_) | None => format!("there is no {kind} of this name{whom}"),
         };
         let help = match near {
             Some(near) => format!("did you mean `{near}`?"),

@@ -46,13 +46,20 @@ pub(super) struct News {
 pub(super) struct Following {
     tasks: BTreeMap<ClusterName, (Arc<Client>, JoinSet<()>)>,
     news: mpsc::Sender<News>,
+    /// Whether trouble is said where it is met: not where whoever hears of it says so.
+    warns: bool,
 }
 
 impl Following {
     pub(super) fn new() -> (Self, mpsc::Receiver<News>) {
         let (news, heard) = mpsc::channel(1);
         let tasks = BTreeMap::new();
-        (Self { tasks, news }, heard)
+        let following = Self {
+            tasks,
+            news,
+            warns: true,
+        };
+        (following, heard)
     }
 
     /// From here on these are followed, and no others.
@@ -71,7 +78,8 @@ impl Following {
                 client: Arc::clone(&by),
                 known,
             };
-            let follower = Follower::new(cluster.clone(), self.news.clone(), news);
+            let mut follower = Follower::new(cluster.clone(), self.news.clone(), news);
+            follower.warns = self.warns;
             let mut task = JoinSet::new();
             task.spawn(follower.follow(watch));
             self.tasks.insert(cluster, (client, task));
@@ -86,6 +94,7 @@ pub(super) async fn list(
 ) -> Vec<(ClusterName, Known)> {
     let mut silent: BTreeSet<ClusterName> = clients.keys().cloned().collect();
     let (mut following, mut heard) = Following::new();
+    following.warns = false;
     following.follow(clients);
     let mut all = Vec::new();
     let listed = timeout(limit, async {
@@ -126,6 +135,7 @@ struct Follower<T, M> {
     failures: u32,
     news: mpsc::Sender<T>,
     make: M,
+    warns: bool,
 }
 
 /// What a watch that ended leaves behind.
@@ -142,6 +152,7 @@ impl<T: Send + 'static, M: Fn(Known) -> T + Send> Follower<T, M> {
             failures: 0,
             news,
             make,
+            warns: true,
         }
     }
 
@@ -262,7 +273,7 @@ impl<T: Send + 'static, M: Fn(Known) -> T + Send> Follower<T, M> {
         } else {
             failure
         };
-        if self.failures.is_power_of_two() {
+        if self.warns && self.failures.is_power_of_two() {
             tracing::warn!(
                 cluster = %self.cluster, reason = %failure.reason, failures = self.failures, help = failure.help(),
                 "the namespaces cannot be followed: {failure}"

@@ -618,7 +618,7 @@ fn a_stop_ends_the_wait_of_whoever_asked() {
 fn prune_lists_with_and_without_a_daemon() {
     let (_aws, home) = two_entries();
     let done = home.finish(&["prune", "db"]);
-    assert_eq!(done.code, Some(64), "names need `--apply`: {done:?}");
+    assert_eq!(done.code, Some(1), "nothing is left of it: {done:?}");
     let without = home.finish(&["prune"]);
     assert_eq!(without.code, Some(0), "{without:?}");
     let daemon = home.start_ready();

@@ -11,6 +11,7 @@ use crate::decide::kubernetes::against::{Compared, Part, Standing};
 use crate::failure::Failure;
 use crate::names::EntryName;
 use crate::sync::plan::against::Comparison;
+use crate::sync::{self, Selected};
 
 /// What the command line asks for.
 #[derive(Debug)]
@@ -41,7 +42,11 @@ pub(super) async fn run(path: &Path, names: &[EntryName], wish: &Wish, detailed:
         Ok(Ok(beside)) => beside,
         Ok(Err(unchosen)) => {
             show(&no_choice(entry, &unchosen));
-            return ExitCode::from(USAGE);
+            return ExitCode::from(match unchosen {
+                // Nothing is wrong with what was asked for.
+                Unchosen::Nowhere(_) => FAILED,
+                Unchosen::None | Unchosen::Several(_) | Unchosen::NoSuch(_) => USAGE,
+            });
         }
         Err(stopped) => {
             show(&format!("error: {stopped}"));
@@ -79,6 +84,7 @@ fn no_choice(entry: &EntryName, unchosen: &Unchosen) -> String {
                 "error: entry `{entry}` delivers to no Secret\n  help: `--against` needs a target in Kubernetes, which says the cluster"
             );
         }
+        Unchosen::Nowhere(selected) => return nowhere(entry, selected),
         Unchosen::Several(targets) => ("delivers to several Secrets", targets),
         Unchosen::NoSuch(targets) => ("does not deliver to that Secret", targets),
     };
@@ -86,6 +92,25 @@ fn no_choice(entry: &EntryName, unchosen: &Unchosen) -> String {
         "error: entry `{entry}` {fact}\n  help: choose one by `--target`: {}",
         targets.join(", ")
     )
+}
+
+/// Why a selector gives no Secret to compare, one by one.
+fn nowhere(entry: &EntryName, selected: &[Selected]) -> String {
+    let reasons = selected.iter().map(|it| match &it.standing {
+        sync::Standing::Failing { failure, .. } => format!(
+            "error: {entry}: which namespaces {it} is for is not known: {failure} ({})\n  help: {}\n",
+            failure.reason,
+            failure.help()
+        ),
+        sync::Standing::Unknown => format!(
+            "error: {entry}: which namespaces {it} is for is not known yet\n  help: try again\n"
+        ),
+        sync::Standing::Found(_) => format!(
+            "error: {entry}: no namespace of cluster {} matches {{{}}}\n  help: label one, or correct `namespace_selector`\n",
+            it.cluster, it.selector
+        ),
+    });
+    reasons.collect()
 }
 
 fn said(what: &str, entry: &EntryName, failures: &[Failure]) -> String {

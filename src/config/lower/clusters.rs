@@ -57,7 +57,7 @@ pub(super) fn lower(
     } else if table.has("kubeconfig") {
         stray_eks("beside `kubeconfig`");
         refuse(cx, &mut table, SERVER_KEYS, "beside `kubeconfig`");
-        kubeconfig(cx, &mut table)
+        kubeconfig(cx, &mut table, name)
     } else {
         let has_server = table.has("server");
         table.also_known(&["kubeconfig"]);
@@ -115,7 +115,11 @@ fn refuse(cx: &Lowering<'_>, table: &mut Table<'_>, keys: &[&'static str], place
     }
 }
 
-fn kubeconfig(cx: &Lowering<'_>, table: &mut Table<'_>) -> Option<ClusterAccess> {
+fn kubeconfig(
+    cx: &Lowering<'_>,
+    table: &mut Table<'_>,
+    name: &ClusterName,
+) -> Option<ClusterAccess> {
     let path = table.take("kubeconfig").and_then(|v| cx.path(v));
     let had_context = table.has("context");
     let context = table.take("context").and_then(|v| cx.plain_text(v, 512));
@@ -124,11 +128,16 @@ fn kubeconfig(cx: &Lowering<'_>, table: &mut Table<'_>) -> Option<ClusterAccess>
         Some(_) | None => Tls::Verified,
     };
     let path = path?;
+    let name = format!("the kubeconfig of cluster `{name}`");
     if had_context && context.is_none() {
-        cx.check_file(&path, Content::Trusted);
+        cx.check_named(&path, Content::Trusted, (&name, "kubeconfig"));
         return None;
     }
-    look_inside(cx, &path, context.map(|text| text.value), tls);
+    if path.value.is_file() {
+        look_inside(cx, &path, context.map(|text| text.value), tls);
+    } else {
+        cx.check_named(&path, Content::Trusted, (&name, "kubeconfig"));
+    }
     Some(ClusterAccess::Kubeconfig {
         path: path.value,
         context: context.map(|text| text.value.to_owned()),
@@ -139,10 +148,6 @@ fn kubeconfig(cx: &Lowering<'_>, table: &mut Table<'_>) -> Option<ClusterAccess>
 /// Judges a kubeconfig by what is in it, and the files that it names. What is wrong with it may be put right before it
 /// is used, so it is a warning.
 fn look_inside(cx: &Lowering<'_>, path: &At<PathBuf>, context: Option<&str>, tls: Tls) {
-    if !path.value.is_file() {
-        cx.check_file(path, Content::Trusted);
-        return;
-    }
     let survey = kube::survey(&path.value, context, tls);
     cx.check_file(path, Content::credential_if(survey.holds_credential));
     let named = match survey.access {

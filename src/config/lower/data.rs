@@ -23,6 +23,8 @@ pub(super) struct DefaultStore {
     pub name: Option<StoreName>,
     /// One is written, even if it is wrong.
     pub written: bool,
+    /// Which entry that is, behind a sentence about a store that it names.
+    pub whom: String,
 }
 
 impl DefaultStore {
@@ -35,7 +37,8 @@ impl DefaultStore {
     ) -> Option<StoreName> {
         if let Some(value) = table.take("store") {
             let text = value.string()?;
-            return cx.store(text, references).map(|store| store.value);
+            let store = cx.store_for(&self.whom, text, references);
+            return store.map(|store| store.value);
         }
         if !self.written {
             cx.problems.push(

@@ -21,6 +21,8 @@ use crate::schedule::rhythm::JITTER;
 
 /// The interval of an entry that nobody gave one.
 const DEFAULT_INTERVAL: Duration = Duration::from_hours(1);
+/// Stands for a name that is refused.
+const NAMELESS: &str = "nameless";
 const SHORTEST_INTERVAL: Duration = Duration::from_secs(10);
 const SHORTEST_FILE_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -63,7 +65,7 @@ pub(super) fn lower(
     mut table: Table<'_>,
     (references, defaults): Around<'_>,
 ) -> Draft {
-    let default = default_store(cx, &mut table, (references, defaults));
+    let default = default_store(cx, &mut table, &name.value, (references, defaults));
     let has_source = table.has("data") || table.has("data_from");
     let on_missing = on_missing(&mut table).or(defaults.on_missing);
     let around = (&default, on_missing);
@@ -222,24 +224,37 @@ fn can_be_proven<'a>(
 }
 
 /// The entry's own store, else the default one.
-fn default_store(cx: &Lowering<'_>, table: &mut Table<'_>, around: Around<'_>) -> DefaultStore {
-    let (references, defaults) = around;
+fn default_store(
+    cx: &Lowering<'_>,
+    table: &mut Table<'_>,
+    entry: &EntryName,
+    (references, defaults): Around<'_>,
+) -> DefaultStore {
+    let whom = if entry.as_str() == NAMELESS {
+        String::new()
+    } else {
+        format!(", which entry `{entry}` names")
+    };
     let Some(value) = table.take("store") else {
         return DefaultStore {
             name: defaults.store.as_ref().map(|store| store.value.clone()),
             written: defaults.has_store,
+            whom,
         };
     };
-    let store = value.string().and_then(|text| cx.store(text, references));
+    let store = value
+        .string()
+        .and_then(|text| cx.store_for(&whom, text, references));
     DefaultStore {
         name: store.map(|store| store.value),
         written: true,
+        whom,
     }
 }
 
 /// An entry whose name is refused: everything else in it is still checked.
 pub(super) fn check_nameless(cx: &Lowering<'_>, table: Table<'_>, around: Around<'_>) {
-    let name = EntryName::new("nameless").expect("`nameless` is a legal name");
+    let name = EntryName::new(NAMELESS).expect("`nameless` is a legal name");
     let at = table.at;
     let _ = lower(cx, At { value: name, at }, table, around);
 }

@@ -36,6 +36,21 @@ impl Lowering<'_> {
         self.check_file_of(path, content, "");
     }
 
+    /// The same for a file that has a name of its own, and that `key` names.
+    pub(super) fn check_named(&self, path: &At<PathBuf>, content: Content, name: (&str, &str)) {
+        let (name, key) = name;
+        if fs::metadata(&path.value).is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
+            self.input(path);
+            // Without the path: what does not exist may be a value that was typed there.
+            let message = format!("there is no such file yet: {name}");
+            let warning = Problem::warning(path.at, message);
+            self.problems
+                .push(warning.help(format!("create it, or correct `{key}`")));
+        } else {
+            self.check_file_of(path, content, &format!(": {name}"));
+        }
+    }
+
     /// The same for a file that is named elsewhere than in the configuration; `whose` ends each sentence.
     pub(super) fn check_file_of(&self, path: &At<PathBuf>, content: Content, whose: &str) {
         self.input(path);

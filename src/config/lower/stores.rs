@@ -45,7 +45,7 @@ pub(super) fn lower(
         (facts, store.map(Store::ParameterStore))
     });
     let file = file.map(|v| {
-        let store = file_store(cx, v).map(Store::File);
+        let store = file_store(cx, v, name).map(Store::File);
         (StoreFacts::only(StoreKind::File), store)
     });
     manager
@@ -55,7 +55,7 @@ pub(super) fn lower(
         .unwrap_or((StoreFacts::only(StoreKind::Unknown), None))
 }
 
-fn file_store(cx: &Lowering<'_>, value: Value<'_>) -> Option<FileStore> {
+fn file_store(cx: &Lowering<'_>, value: Value<'_>, name: &StoreName) -> Option<FileStore> {
     let mut table = value.table()?;
     let path = table.need("path").and_then(|v| cx.path(v));
     table.finish();
@@ -63,7 +63,8 @@ fn file_store(cx: &Lowering<'_>, value: Value<'_>) -> Option<FileStore> {
     if path.value.is_dir() {
         cx.input(&path);
     } else {
-        cx.check_file(&path, Content::Values);
+        let name = format!("the file of store `{name}`");
+        cx.check_named(&path, Content::Values, (&name, "path"));
     }
     Some(FileStore { path: path.value })
 }

@@ -202,11 +202,13 @@ fn both_places_are_named() {
         ("a.toml", "[stores.local.file]\npath = \"/srv/y\"\n"),
     ]);
     insta::assert_snapshot!(room.report(), @r#"
-    warning: there is no such file yet
+    warning: there is no such file yet: the file of store `local`
      --> main.toml:3:8
       |
     3 | path = …
       |        ^
+      |
+      = help: create it, or correct `path`
 
     error: a store of this name is already there
      --> a.toml:1:9

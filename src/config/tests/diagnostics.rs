@@ -50,7 +50,7 @@ fn eight_mistakes_in_several_tables_are_all_reported() {
       |
       = help: or, in a pod, `in_cluster = true`
 
-    error: there is no store `prdo`
+    error: there is no store `prdo`, which entry `db` names
       --> main.toml:11:9
        |
     11 | store = …
@@ -232,11 +232,11 @@ fn words_of_external_secrets_are_understood() {
 fn what_does_not_resemble_a_name_is_not_repeated() {
     assert_eq!(
         wrong("item", "store = \"lokal\""),
-        ["there is no store `lokal`"]
+        ["there is no store `lokal`, which entry `e` names"]
     );
     assert_eq!(
         wrong("item", "store = \"8f3kd02\""),
-        ["there is no store of this name"]
+        ["there is no store of this name, which entry `e` names"]
     );
     assert_eq!(wrong("file", "hunter_2 = 1"), ["unknown key `hunter_2`"]);
     assert_eq!(

@@ -231,7 +231,7 @@ fn a_file_stores_data_are_secret() {
     room.mode("s.toml", 0o644);
     assert_eq!(
         room.messages(),
-        ["others may read this file, which holds secret values"]
+        ["others may read this file, which holds secret values: the file of store `s`"]
     );
 }
 

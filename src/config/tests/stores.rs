@@ -1,7 +1,7 @@
 //! Stores of AWS: their own keys, and what a prefix does to the names in them.
 
 use super::super::{AwsStore, Fetch, Rates, Store};
-use super::{config, report, with, wrong};
+use super::{Room, config, report, with, wrong};
 
 fn manager(line: &str) -> AwsStore {
     match config(&with("prod", line)).stores.remove("prod") {
@@ -166,4 +166,35 @@ prefix = "prod db"
       |
       = help: names: letters, digits and `/_+=.@-`, at most 512
     "#);
+}
+
+/// Nor is the path repeated: it may be anything that was typed there.
+#[test]
+fn a_file_that_is_not_there_is_told_by_whose_it_is_and_what_to_do() {
+    let told = |place: &str, line: &str| {
+        let room = Room::new(&[("main.toml", &with(place, line))]);
+        let all = room.load().unwrap().warnings;
+        let all = all.iter().filter(|it| it.message.contains("`new`"));
+        let all: Vec<_> = all
+            .map(|it| (it.message.clone(), it.help.clone().unwrap_or_default()))
+            .collect();
+        all
+    };
+    assert_eq!(
+        told("local", "[stores.new.file]\npath = \"/nowhere/at/all\""),
+        [(
+            "there is no such file yet: the file of store `new`".to_owned(),
+            "create it, or correct `path`".to_owned()
+        )]
+    );
+    assert_eq!(
+        told(
+            "cluster",
+            "[clusters.new]\nkubeconfig = \"/nowhere/at/all\""
+        ),
+        [(
+            "there is no such file yet: the kubeconfig of cluster `new`".to_owned(),
+            "create it, or correct `kubeconfig`".to_owned()
+        )]
+    );
 }

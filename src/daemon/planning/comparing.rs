@@ -9,8 +9,8 @@ use crate::config::Config;
 use crate::daemon::Stopped;
 use crate::failure::Failure;
 use crate::names::{EntryName, Namespace, ObjectName};
-use crate::sync::Entry;
 use crate::sync::plan::against::{self, Comparison};
+use crate::sync::{Entry, Selected};
 use crate::target::Target;
 
 /// What is compared with what.
@@ -27,6 +27,8 @@ pub struct Pair<'a> {
 #[derive(Debug)]
 pub enum Unchosen {
     None,
+    /// It selects namespaces, and there is none that it could be in.
+    Nowhere(Vec<Selected>),
     Several(Vec<String>),
     NoSuch(Vec<String>),
 }
@@ -84,7 +86,8 @@ fn chosen(entry: &Entry, wish: Option<&str>) -> Result<(usize, String), Unchosen
         .collect();
     let names = || secrets.iter().map(|(_, name)| name.clone()).collect();
     match (wish, &secrets[..]) {
-        (_, []) => Err(Unchosen::None),
+        (_, []) if entry.selected.is_empty() => Err(Unchosen::None),
+        (_, []) => Err(Unchosen::Nowhere(entry.selected.clone())),
         (None, [only]) => Ok(only.clone()),
         (None, _) => Err(Unchosen::Several(names())),
         (Some(wish), _) => {

@@ -178,3 +178,30 @@ fn what_cannot_be_read_is_an_error_and_names_no_value() {
     aws.fail("db", StoreFault::AccessDenied);
     fails("(access_denied)");
 }
+
+/// It was said that the entry delivers to no Secret.
+#[test]
+fn a_selector_without_a_cluster_to_ask_is_no_entry_without_secrets() {
+    let (aws, home) = (SecretsManager::start(), Home::new());
+    let absent = format!(
+        "[clusters.main]\nkubeconfig = {}\n",
+        home.quoted("not-there")
+    );
+    let selected =
+        secret("db", "").replace("namespace = \"app\"", "namespace_selector = \"team=a\"");
+    assert!(selected.contains("selector"), "{selected}");
+    home.configure(&[aws.store("prod"), absent, entry("db", &selected)].concat());
+    let done = home.finish(&["plan", "db", "--against", "app/old"]);
+    assert_eq!((done.code, &*done.stdout), (Some(1), ""), "{done:?}");
+    let fact = "error: db: which namespaces main/{team=a}/db is for is not known: the kubeconfig";
+    assert!(done.stderr.contains(fact), "{}", done.stderr);
+    // Nor is it said twice: the log does not say what the answer says.
+    assert!(!done.stderr.contains("WARN"), "{}", done.stderr);
+    let planned = home.finish(&["plan", "db"]);
+    assert!(!planned.stderr.contains("WARN"), "{}", planned.stderr);
+    assert!(
+        planned.stderr.contains("the kubeconfig of cluster `main`"),
+        "{}",
+        planned.stderr
+    );
+}

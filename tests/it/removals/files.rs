@@ -87,6 +87,10 @@ fn prune_removes_files_and_only_what_no_entry_writes() {
     let listed = stage.prune(&[]);
     let line = format!("file        {}  a  delete  since 20", stage.path("a"));
     assert!(listed.stdout.starts_with(&line), "{listed:?}");
+    let named = stage.prune(&["a"]);
+    assert_eq!((named.code, named.stdout), (Some(0), listed.stdout));
+    let unknown = stage.prune(&["b"]);
+    assert_eq!(unknown.code, Some(1), "{unknown:?}");
     assert_eq!(stage.names(), ["a", "b"]);
     let done = stage.prune(&["--apply"]);
     let said = format!(
