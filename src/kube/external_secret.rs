@@ -1,12 +1,9 @@
 //! The objects that other controllers make Secrets from, as far as taking a Secret over from them needs to know them.
 
-use std::collections::BTreeMap;
-
 use reqwest::Method;
 use reqwest::header::HeaderValue;
 use serde::Deserialize;
-use serde::de::IgnoredAny;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
 use super::client::{Client, Question, Run, Sent, WHOLE};
@@ -167,9 +164,9 @@ struct Metadata {
     uid: String,
     owner_references: Option<Vec<Owner>>,
     #[serde(default)]
-    labels: BTreeMap<String, IgnoredAny>,
+    labels: Map<String, Value>,
     #[serde(default)]
-    annotations: BTreeMap<String, IgnoredAny>,
+    annotations: Map<String, Value>,
 }
 
 impl Item {
