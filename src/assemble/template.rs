@@ -29,6 +29,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use minijinja::{Environment, machinery};
+use sha2::{Digest as _, Sha256};
 
 use crate::failure::Failure;
 use crate::names::SecretKey;
@@ -185,9 +186,12 @@ impl PartialEq for Template {
 
 impl Eq for Template {}
 
-/// Without the text, which may be long.
+/// Another text shows as another digest: whether a reload says anything new is told by this. The text itself may be long.
 impl fmt::Debug for Template {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Template").field(&self.0.name).finish()
+        f.debug_tuple("Template")
+            .field(&self.0.name)
+            .field(&Sha256::digest(&self.0.text))
+            .finish()
     }
 }
