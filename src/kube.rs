@@ -40,7 +40,7 @@ pub use client::{Applied, Apply, Client, Force, Run};
 pub use create::Create;
 pub use delete::Deleted;
 pub use error::{ApplyError, FieldTrouble};
-pub use external_secret::{ExternalSecret, Tracker, Ways};
+pub use external_secret::{ExternalSecret, SPEC_BEFORE, Tracker, Ways};
 pub use lease::{Lease, LeaseError, LeaseRecord};
 pub use ownership::Ownership;
 pub use pauses::{Paused, Pauses};

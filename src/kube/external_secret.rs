@@ -15,6 +15,8 @@ use crate::failure::Failure;
 use crate::names::{Namespace, ObjectName, Uid};
 use crate::report::ClusterVerb;
 
+/// What an `ExternalSecret` said before it was told to let go, so that whoever finds it so can take it back.
+pub const SPEC_BEFORE: &str = "secretsyncd/spec-before";
 const MERGE_PATCH: HeaderValue = HeaderValue::from_static("application/merge-patch+json");
 /// Objects in one answer, which is read up to 4 MiB.
 const PAGE: usize = 50;
@@ -37,6 +39,8 @@ pub struct ExternalSecret {
     pub owners: Vec<Owner>,
     /// What keeps it as something else has it, a repository or a release.
     pub tracker: Option<Tracker>,
+    /// What we kept of its `spec` when we told it to let go.
+    pub before: Option<Value>,
     pub ways: Ways,
 }
 
@@ -59,6 +63,8 @@ pub struct Ways {
     pub deletion_policy: Option<String>,
     /// `spec.refreshInterval`, of ESO.
     pub refresh_interval: Option<String>,
+    /// `spec.refreshPolicy`, of newer releases of ESO.
+    pub refresh_policy: Option<String>,
 }
 
 impl Client {
@@ -106,12 +112,14 @@ impl Client {
         Err(about.malformed(ENDLESS))
     }
 
-    /// Merges this into the `spec` of that life of the object, whatever else of it has changed since.
+    /// Merges this into the `spec` of that life of the object, whatever else of it has changed since, and keeps beside it
+    /// what that was before.
     pub async fn change_spec(
         &self,
         namespace: &Namespace,
         object: &ExternalSecret,
-        (spec, run): (&Value, Run),
+        (spec, before): (&Value, &Value),
+        run: Run,
     ) -> Result<(), Failure> {
         let asked = Asked {
             resource: Resource::ExternalSecret(object.api),
@@ -120,7 +128,7 @@ impl Client {
         };
         let about = self.about(ClusterVerb::Patch, Place::One(asked));
         let patch = serde_json::json!({
-            "metadata": {"uid": object.uid.as_str()},
+            "metadata": {"uid": object.uid.as_str(), "annotations": {SPEC_BEFORE: before.to_string()}},
             "spec": spec,
         });
         let sent = Sent {
@@ -174,6 +182,11 @@ impl Item {
     fn read(self, api: ExternalSecretApi) -> Option<ExternalSecret> {
         let Self { metadata, spec } = self;
         let tracker = metadata.tracker();
+        let before = metadata
+            .annotations
+            .get(SPEC_BEFORE)
+            .and_then(Value::as_str);
+        let before = before.and_then(|text| serde_json::from_str(text).ok());
         let name = ObjectName::new(metadata.name).ok()?;
         let text = |path| Some(spec.pointer(path)?.as_str()?.to_owned());
         // That of KES is always called as itself.
@@ -193,12 +206,14 @@ impl Item {
             name,
             uid: Uid::new(metadata.uid).ok()?,
             tracker,
+            before,
             owners: metadata.owner_references.unwrap_or_default(),
             ways: Ways {
                 controller_id: text("/controllerId"),
                 creation_policy: text("/target/creationPolicy"),
                 deletion_policy: text("/target/deletionPolicy"),
                 refresh_interval: text("/refreshInterval"),
+                refresh_policy: text("/refreshPolicy"),
             },
         })
     }

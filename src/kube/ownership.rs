@@ -3,19 +3,12 @@
 //! The API server takes the `managedFields` of a patch as they are, as long as no field changes by it: what another
 //! manager no longer has in them is no longer its own, and what an apply of ours omits later is really removed.
 
-use reqwest::Method;
-use reqwest::header::HeaderValue;
 use serde_json::{Map, Value, json};
-use zeroize::Zeroizing;
 
-use super::client::{Applied, Client, Question, Run, Sent, written};
+use super::client::{Applied, Client, Run};
 use super::error::ApplyError;
-use super::place::{Asked, Place};
 use super::secret::{FieldKind, FieldManager, Manager, Operation};
 use crate::names::{Namespace, ObjectName, ResourceVersion, Uid};
-use crate::report::ClusterVerb;
-
-const MERGE_PATCH: HeaderValue = HeaderValue::from_static("application/merge-patch+json");
 
 /// Every manager of one state of one Secret, as they are to be from then on. A manager that is not among them owns
 /// nothing any more.
@@ -34,27 +27,8 @@ impl Client {
         ownership: &Ownership,
         (manager, run): (&FieldManager, Run),
     ) -> Result<Applied, ApplyError> {
-        let asked = Asked::secret(namespace, name);
-        let about = self.about(ClusterVerb::Patch, Place::secret(namespace, name));
-        let sent = Sent {
-            content_type: MERGE_PATCH,
-            body: Zeroizing::new(ownership.patch().to_string().into_bytes()),
-        };
-        let question = Question::write(Method::PATCH, (manager, run), sent);
-        let answer = self
-            .ask(about, question)
+        self.merge_patch((namespace, name), &ownership.patch(), (manager, run))
             .await
-            .map_err(ApplyError::Failed)?;
-        if answer.code == 404 {
-            let refusal = answer.refusal();
-            if refusal
-                .status
-                .is_some_and(|status| status.says_absent(asked))
-            {
-                return Err(ApplyError::Raced);
-            }
-        }
-        written(&answer, about, asked)
     }
 }
 

@@ -56,11 +56,22 @@ impl Client {
         metadata: &Metadata,
         (manager, run): (&FieldManager, Run),
     ) -> Result<Applied, ApplyError> {
+        self.merge_patch((namespace, name), &metadata.patch(), (manager, run))
+            .await
+    }
+
+    /// A patch that names the state it is for.
+    pub(super) async fn merge_patch(
+        &self,
+        (namespace, name): (&Namespace, &ObjectName),
+        patch: &Value,
+        (manager, run): (&FieldManager, Run),
+    ) -> Result<Applied, ApplyError> {
         let asked = Asked::secret(namespace, name);
         let about = self.about(ClusterVerb::Patch, Place::secret(namespace, name));
         let sent = Sent {
             content_type: MERGE_PATCH,
-            body: Zeroizing::new(metadata.patch().to_string().into_bytes()),
+            body: Zeroizing::new(patch.to_string().into_bytes()),
         };
         let question = Question::write(Method::PATCH, (manager, run), sent);
         let answer = self

@@ -131,9 +131,17 @@ impl Seat {
                 return Err(let_go(from));
             }
             let (mut canary, patch) = Canary::new(&live);
-            if let Some(version) = self.change(&patch, How::Real).await? {
-                canary.resource_version = version;
-                return Ok(canary);
+            match self.change(&patch, How::Real).await {
+                Ok(None) => {}
+                Ok(Some(version)) => {
+                    canary.resource_version = version;
+                    return Ok(canary);
+                }
+                // It may be there all the same.
+                Err(failure) => {
+                    self.unmark(&canary).await;
+                    return Err(failure);
+                }
             }
         }
         Err(overtaken())

@@ -13,8 +13,7 @@ use crate::decide::kubernetes::adoption::quiet::{
     Aftermath, Untold, maker, rests, spec_before, spec_of_rest, untold,
 };
 use crate::decide::kubernetes::adoption::{Keeper, Taking};
-use crate::failure::Reason;
-use crate::kube::{ExternalSecret, Owner, Scale};
+use crate::kube::{ExternalSecret, Owner, SPEC_BEFORE, Scale};
 use crate::names::ObjectName;
 use crate::sync::taking::{End, Farewell, Hand, Hands, Insight, Made, Pause};
 
@@ -111,17 +110,17 @@ fn insight_lines(hand: &Hand, insight: &Insight) -> Vec<String> {
         match untold(object, &insight.makers) {
             None => {
                 lines.push(format!("{has}; before `--apply` (or by `--quiesce`):"));
-                lines.push(change_of_spec(hand, object, &spec_of_rest(keeper)));
+                lines.push(change_of_spec(hand, object, &spec_of_rest(object)));
             }
             Some(Untold::Tracked(_)) => {
                 lines.push(format!("{has}, which is kept as a repository has it; before `--apply`, there:"));
-                lines.push(format!("  spec: {}", spec_of_rest(keeper)));
+                lines.push(format!("  spec: {}", spec_of_rest(object)));
             }
             Some(Untold::Made(_)) => lines.push(format!(
                 "{has}, which a controller made and would put back: scale {keeper} to 0 before `--apply`"
             )),
             Some(Untold::Shared) => lines.push(format!(
-                "{has}, beside others: scale {keeper} to 0 before `--apply`, or delete what should not write it"
+                "{has}, beside others: scale {keeper} to 0 before `--apply`"
             )),
         }
     }
@@ -160,13 +159,33 @@ fn owner(owner: &Owner) -> String {
 }
 
 fn change_of_spec(hand: &Hand, object: &ExternalSecret, spec: &Value) -> String {
-    let patch = serde_json::json!({ "metadata": { "uid": object.uid.as_str() }, "spec": spec });
+    let metadata = serde_json::json!({ "uid": object.uid.as_str() });
+    patch_of(
+        hand,
+        object,
+        &serde_json::json!({ "metadata": metadata, "spec": spec }),
+    )
+}
+
+/// What takes back that it was told to let go.
+fn back_to_before(hand: &Hand, object: &ExternalSecret) -> String {
+    let metadata =
+        serde_json::json!({ "uid": object.uid.as_str(), "annotations": { SPEC_BEFORE: null } });
+    let spec = spec_before(object);
+    patch_of(
+        hand,
+        object,
+        &serde_json::json!({ "metadata": metadata, "spec": spec }),
+    )
+}
+
+fn patch_of(hand: &Hand, object: &ExternalSecret, patch: &Value) -> String {
     format!(
         "  kubectl patch {} {} --namespace {} --type merge --patch {}",
         Keeper::of(object.api).resource(),
         object.name,
         hand.seat.id.namespace,
-        quoted(&patch)
+        quoted(patch)
     )
 }
 
@@ -249,19 +268,14 @@ fn said(hand: &Hand, why: (&str, &str)) -> String {
 /// that did not come says nothing of what was done.
 pub(super) fn undo(hands: &Hands) -> String {
     let stopped = hands.all().iter().filter(|hand| {
-        let is_certain = match hand.end() {
-            Some(End::Refused(failure)) => {
-                !matches!(failure.reason, Reason::Timeout | Reason::Network)
-            }
-            Some(_) | None => false,
-        };
-        is_certain && !hand.quiesced().is_empty()
+        let is_refused = matches!(hand.end(), Some(End::Refused(_)));
+        is_refused && !hand.may_be_ours() && !hand.quiesced().is_empty()
     });
     let all = stopped.map(|hand| {
         let mut lines =
             vec!["its old controller was told to let go of it; to take that back:".to_owned()];
         let told = hand.quiesced().iter();
-        lines.extend(told.map(|object| change_of_spec(hand, object, &spec_before(object))));
+        lines.extend(told.map(|object| back_to_before(hand, object)));
         block(hand, &lines)
     });
     all.collect()
@@ -357,11 +371,15 @@ fn of_object(hand: &Hand, object: &ExternalSecret) -> Vec<String> {
             None => "",
         }
     )];
-    if !rests(object) {
-        lines.push(change_of_spec(hand, object, &spec_of_rest(keeper)));
-    }
+    // In one line: where the object is another one, or the cluster, the patch fails and nothing is deleted. A Secret that it
+    // still owned would go with it by its own policy.
+    let spec = match keeper {
+        Keeper::Eso => serde_json::json!({ "target": { "deletionPolicy": "Retain" } }),
+        Keeper::Kes => spec_of_rest(object),
+    };
     lines.push(format!(
-        "  kubectl delete {resource} {name} --namespace {namespace} --cascade=orphan --wait=false"
+        "{} && kubectl delete {resource} {name} --namespace {namespace} --cascade=orphan --wait=false",
+        change_of_spec(hand, object, &spec)
     ));
     if !rests(object) {
         lines.push(format!(
@@ -375,7 +393,7 @@ fn of_object(hand: &Hand, object: &ExternalSecret) -> Vec<String> {
 fn way_back(hand: &Hand, made: &Made, farewell: &Farewell) -> Vec<String> {
     let makers = farewell.makers.as_deref().unwrap_or_default();
     let owners = made.owners();
-    let is_there = |uid: &&str| makers.iter().any(|it| it.uid.as_str() == *uid);
+    let is_there = |uid: &String| makers.iter().any(|it| it.uid.as_str() == uid);
     if owners.is_empty() || !owners.iter().all(is_there) {
         return Vec::new();
     }
@@ -390,7 +408,7 @@ fn way_back(hand: &Hand, made: &Made, farewell: &Farewell) -> Vec<String> {
         ),
     ];
     let told = hand.quiesced().iter();
-    lines.extend(told.map(|object| change_of_spec(hand, object, &spec_before(object))));
+    lines.extend(told.map(|object| back_to_before(hand, object)));
     lines
 }
 

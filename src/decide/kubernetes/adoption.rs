@@ -71,7 +71,7 @@ impl Keeper {
     }
 
     /// Of an owner that is one of its objects.
-    fn owning(owner: &Owner) -> Option<Self> {
+    pub fn owning(owner: &Owner) -> Option<Self> {
         Self::group_of(owner).filter(|_| owner.kind == KIND)
     }
 
@@ -136,6 +136,7 @@ pub fn adoption(
     }
     alone(wanted, &kept, ties)?;
     of_no_other_of_us(wanted, live)?;
+    kept_by_argo(wanted)?;
     writable(wanted)?;
     usable(wanted)?;
     let delta = delta(wanted, live);
@@ -211,19 +212,37 @@ fn of_no_other_of_us(wanted: &Wanted, live: &LiveSecret) -> Result<(), Failure> 
             "choose another name for the target, or set `daemon.instance` to that of the Secret",
         ));
     }
+    // As which the entry merged into it, under another policy.
+    let own = FieldManager::new(&[wanted.instance.as_str(), wanted.entry.as_str()]);
     let another = live.managers.iter().any(|manager| {
         let ours = FieldManager::read(&manager.name).is_some();
         ours && manager.operation == Operation::Apply
             && !manager.is(&wanted.manager)
+            && !manager.is(&own)
             && !manager.data.is_empty()
     });
     if another {
         return Err(refused(
             "holds keys of another entry of secretsyncd",
-            "take that entry out of the configuration and its keys out of the Secret, or choose another name",
+            "two entries write it: let one have all its keys, or choose another name for this one",
         ));
     }
     Ok(())
+}
+
+/// Each delivery would take back what Argo CD is told here.
+fn kept_by_argo(wanted: &Wanted) -> Result<(), Failure> {
+    let Some(options) = wanted.annotations.get(SYNC_OPTIONS) else {
+        return Ok(());
+    };
+    let has = |keep: &str| options.split(',').any(|option| option.trim() == keep);
+    if KEEP.into_iter().all(has) {
+        return Ok(());
+    }
+    Err(refused(
+        "would lose its owner, and the entry's own `argocd.argoproj.io/sync-options` lets Argo CD prune it then",
+        "add `Prune=false` and `Delete=false` to that annotation of the target, or take it out",
+    ))
 }
 
 /// What it has, and that it is to be kept.

@@ -35,6 +35,8 @@ pub struct Hand {
     pub(super) end: Option<End>,
     /// What was told to let go, as it was before.
     pub(super) quiesced: Vec<ExternalSecret>,
+    /// The patch that takes it over was sent, and no answer said what became of it.
+    pub(super) may_be_ours: bool,
 }
 
 #[derive(Debug)]
@@ -103,7 +105,12 @@ impl Hand {
             way: None,
             end: None,
             quiesced: Vec::new(),
+            may_be_ours: false,
         }
+    }
+
+    pub fn may_be_ours(&self) -> bool {
+        self.may_be_ours
     }
 
     /// What was told to let go, as it was before.
@@ -118,6 +125,27 @@ impl Hand {
 
     pub fn end(&self) -> Option<&End> {
         self.end.as_ref()
+    }
+
+    /// It ended because something did not answer.
+    pub(super) fn is_unanswered(&self) -> bool {
+        match &self.end {
+            Some(End::Refused(failure)) => {
+                matches!(failure.reason, Reason::Timeout | Reason::Network)
+            }
+            Some(_) | None => false,
+        }
+    }
+
+    /// What an earlier run told to let go is to be taken back like what this one told.
+    pub(super) fn remember(&mut self) {
+        let makers = self.way.iter().flat_map(|way| &way.makers);
+        let told = makers.filter(|it| it.before.is_some());
+        let told: Vec<_> = told
+            .filter(|it| self.quiesced.iter().all(|known| known.uid != it.uid))
+            .cloned()
+            .collect();
+        self.quiesced.extend(told);
     }
 
     /// First look, with what its entry would write.
@@ -201,10 +229,12 @@ impl Made {
     }
 
     /// Uids of the owners that went. Texts of the server, not checked for anything.
-    pub fn owners(&self) -> Vec<&str> {
+    pub fn owners(&self) -> Vec<String> {
         let owners = self.way_back.pointer("/metadata/ownerReferences");
         let owners = owners.and_then(Value::as_array).into_iter().flatten();
-        owners.filter_map(|owner| owner["uid"].as_str()).collect()
+        let owners = owners.filter_map(|owner| Owner::try_from(owner.clone()).ok());
+        let went = owners.filter(|owner| Keeper::owning(owner).is_some());
+        went.map(|owner| owner.uid).collect()
     }
 }
 

@@ -99,8 +99,12 @@ impl Hands {
         tokio::time::sleep(wish.window).await;
         self.survey().await;
         self.each(async |_, way| at_rest(way)).await;
+        let tried: Vec<bool> = self.all.iter().map(|hand| hand.way.is_some()).collect();
         self.each(async |seat, way| taken(seat, way, wish).await)
             .await;
+        for (hand, tried) in self.all.iter_mut().zip(tried) {
+            hand.may_be_ours = tried && hand.is_unanswered();
+        }
     }
 
     /// What is to be said of those that were taken over, once a window has passed.
@@ -139,22 +143,28 @@ impl Hands {
             Ok(None)
         })
         .await;
+        for hand in &mut self.all {
+            hand.remember();
+        }
     }
 
     /// Tells the old controllers to let go; whether there was anything to tell.
     async fn quiesce(&mut self) -> bool {
         let all = self.all.iter_mut().map(async |hand| {
             let Some(way) = &hand.way else { return };
-            let mut quiesced = Vec::new();
             let mut refused = None;
             for object in way.restless() {
-                if let Err(failure) = told(&hand.seat, &object, &way.makers).await {
+                if let Some(why) = untold(&object, &way.makers) {
+                    refused = Some(not_to_be_told(&object, &why));
+                    break;
+                }
+                // Before it is sent: an answer that does not come says nothing of what was done.
+                hand.quiesced.push(object.clone());
+                if let Err(failure) = told(&hand.seat, &object).await {
                     refused = Some(failure);
                     break;
                 }
-                quiesced.push(object);
             }
-            hand.quiesced = quiesced;
             if let Some(failure) = refused {
                 hand.refuse(failure);
             }
@@ -185,20 +195,16 @@ fn at_rest(way: &Way) -> Result<Option<End>, Failure> {
 }
 
 /// Tells one object to let go of the Secret.
-async fn told(seat: &Seat, object: &ExternalSecret, all: &[ExternalSecret]) -> Result<(), Failure> {
-    let keeper = Keeper::of(object.api);
-    if let Some(why) = untold(object, all) {
-        return Err(not_to_be_told(object, &why));
-    }
+async fn told(seat: &Seat, object: &ExternalSecret) -> Result<(), Failure> {
     let (client, namespace) = (seat.target.client(), &seat.id.namespace);
-    let spec = spec_of_rest(keeper);
+    let (spec, before) = (spec_of_rest(object), spec_before(object));
     for how in [How::Dry, How::Real] {
-        let change = client.change_spec(namespace, object, (&spec, how));
+        let change = client.change_spec(namespace, object, (&spec, &before), how);
         seat.turn(change).await?;
     }
     tracing::info!(
         target: AUDIT, entry = %seat.entry, target.name = %seat.id, cause = "adopt --quiesce",
-        external_secret = %object.name, before = %spec_before(object), "told the old controller to let go"
+        external_secret = %object.name, %before, "told the old controller to let go"
     );
     Ok(())
 }
@@ -276,14 +282,13 @@ async fn farewell(
     let client = seat.target.client();
     let secrets = in_time(client.owned_secrets(&seat.id.namespace)).await;
     let mut uids = made.owners();
-    uids.extend(makers.iter().flatten().map(|it| it.uid.as_str()));
+    uids.extend(makers.iter().flatten().map(|it| it.uid.to_string()));
     let remaining = secrets.map(|secrets| {
         let owned = secrets
             .into_iter()
-            .filter(|it| it.owners.iter().any(|owner| uids.contains(&&*owner.uid)));
+            .filter(|it| it.owners.iter().any(|owner| uids.contains(&owner.uid)));
         owned.map(|it| it.name).collect()
     });
-    drop(uids);
     Ok(Farewell {
         aftermath,
         makers,

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{DB, Old, Stage, ends};
-use crate::support::kubernetes::{Dependents, Eso, KES};
+use crate::support::kubernetes::{Dependents, Eso, Fault, KES, Rule, Verb};
 
 #[derive(Debug, PartialEq, Eq)]
 enum Command {
@@ -13,8 +13,8 @@ enum Command {
 
 /// Every line that is one of `kubectl patch` or `kubectl delete`.
 fn commands(output: &str) -> Vec<Command> {
-    let lines = output.lines().map(str::trim);
-    let lines = lines.filter_map(|line| line.strip_prefix("kubectl "));
+    let lines = output.lines().flat_map(|line| line.split(" && "));
+    let lines = lines.filter_map(|line| line.trim().strip_prefix("kubectl "));
     lines.filter_map(command).collect()
 }
 
@@ -152,6 +152,40 @@ fn the_way_back_leads_back_while_the_owner_is_there() {
         stage.run(back.unwrap());
         stage.kubernetes.collect_garbage();
         assert!(stage.kubernetes.object("app", "db").is_none());
+    }
+}
+
+/// Bug: a second run knew nothing of what the first had told, and so did not say how to take it back.
+#[test]
+fn what_was_told_for_nothing_is_taken_back_by_what_is_printed_then_and_in_a_second_run() {
+    for old in [Old::Kes, Old::Eso(Eso::V1)] {
+        for again in [false, true] {
+            let stage = Stage::new(old);
+            stage.kubernetes.run_controllers("old", stage.app());
+            let before = stage.kubernetes.thing(stage.of(), DB).unwrap()["spec"].clone();
+            let marks = Rule::namespace("app").resource("secrets").verb(Verb::Patch);
+            stage
+                .kubernetes
+                .fail(marks.dry_run(false), Fault::Forbidden);
+            let mut done = stage.apply(&["--quiesce"]);
+            if again {
+                done = stage.apply(&[]);
+            }
+            ends(&done, 1, &["does not let us patch", "to take that back:"]);
+            let told = stage.kubernetes.thing(stage.of(), DB).unwrap();
+            assert_ne!(told["spec"], before);
+            for command in commands(&done.stdout) {
+                stage.run(&command);
+            }
+            let mut back = stage.kubernetes.thing(stage.of(), DB).unwrap();
+            let spec = back["spec"].as_object_mut().unwrap();
+            // A patch that takes away all of it leaves it empty, which says the same.
+            spec.retain(|_, it| *it != serde_json::json!({}));
+            assert_eq!(back["spec"], before);
+            let kept = &back["metadata"]["annotations"]["secretsyncd/spec-before"];
+            assert!(kept.is_null(), "{back}");
+            stage.is_theirs();
+        }
     }
 }
 

@@ -41,6 +41,9 @@ fn a_second_owner_stays_and_is_told_of() {
         ends(&stage.look(&[]), 0, &[told]);
         ends(&stage.apply(&[]), 0, &["taken over: main/app/db", told]);
         assert_eq!(stage.metadata()["ownerReferences"], json!([second]));
+        // Bug: the one that stays was taken for one that the deletion would take the Secret along by.
+        assert_eq!(stage.home.once(&[]).code, Some(0));
+        ends(&stage.apply(&[]), 0, &["may go now", "the way back"]);
         stage.old_goes();
         stage.kubernetes.was_always_there(DB);
         stage

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::quiet::{CANARY, DATA_HASH};
 use super::{ADOPTED_FROM, SYNC_OPTIONS, Taking};
-use crate::decide::kubernetes::{MANAGED_BY_LABEL, Wanted, made};
+use crate::decide::kubernetes::{MANAGED_BY_LABEL, MANAGED_LABEL, Wanted, made};
 use crate::kube::{FieldKind, LiveSecret, Manager, Metadata};
 use crate::names::MetadataKey;
 use crate::secret::SecretBytes;
@@ -117,6 +117,8 @@ impl Taking {
         };
         let labels = std::mem::take(&mut ours.labels);
         ours.labels = labels.into_iter().filter(is_there).collect();
+        // By this one it is seen that a delivery was there.
+        ours.labels.remove(MANAGED_LABEL.0);
         let is_there = |name: &String| {
             let value = wanted.annotations.get(name.as_str()).map(String::as_bytes);
             value.is_some() && value == live.annotations.get(name).map(SecretBytes::expose)

@@ -9,7 +9,7 @@ use std::fmt;
 use serde_json::{Value, json};
 
 use super::{Keeper, delta, keeper_of, refused};
-use crate::decide::kubernetes::{INSTANCE_ANNOTATION, Wanted};
+use crate::decide::kubernetes::{INSTANCE_ANNOTATION, MANAGED_LABEL, Wanted};
 use crate::failure::{Failure, Reason};
 use crate::kube::{ExternalSecret, LiveSecret, Manager, Metadata, Owner, Scale, Ties, Tracker};
 use crate::names::{ResourceVersion, Uid};
@@ -22,28 +22,43 @@ pub(super) const DATA_HASH: &str = "reconcile.external-secrets.io/data-hash";
 const NOBODY: &str = "handed-over-to-secretsyncd";
 
 /// What an `ExternalSecret` must say so that its controller lets go of the Secret, as a merge patch of its `spec`.
-pub fn spec_of_rest(keeper: Keeper) -> Value {
-    match keeper {
+pub fn spec_of_rest(object: &ExternalSecret) -> Value {
+    match Keeper::of(object.api) {
         Keeper::Kes => json!({ "controllerId": NOBODY }),
-        // Under Orphan alone it would go on writing, once in its interval.
-        Keeper::Eso => json!({
-            "refreshInterval": "0s",
-            "target": { "creationPolicy": "Orphan", "deletionPolicy": "Retain" },
-        }),
+        // Under Orphan alone it would go on writing, once in its interval, or at every change of its object.
+        Keeper::Eso => {
+            let mut spec = json!({
+                "refreshInterval": "0s",
+                "target": { "creationPolicy": "Orphan", "deletionPolicy": "Retain" },
+            });
+            if object.ways.refresh_policy.is_some() {
+                spec["refreshPolicy"] = json!("CreatedOnce");
+            }
+            spec
+        }
     }
 }
 
-/// The same, of what it says now.
+/// The same, of what it said before we told it anything, or says now.
 pub fn spec_before(object: &ExternalSecret) -> Value {
+    if let Some(before) = &object.before {
+        return before.clone();
+    }
     match Keeper::of(object.api) {
         Keeper::Kes => json!({ "controllerId": object.ways.controller_id }),
-        Keeper::Eso => json!({
-            "refreshInterval": object.ways.refresh_interval,
-            "target": {
-                "creationPolicy": object.ways.creation_policy,
-                "deletionPolicy": object.ways.deletion_policy,
-            },
-        }),
+        Keeper::Eso => {
+            let mut spec = json!({
+                "refreshInterval": object.ways.refresh_interval,
+                "target": {
+                    "creationPolicy": object.ways.creation_policy,
+                    "deletionPolicy": object.ways.deletion_policy,
+                },
+            });
+            if let Some(policy) = &object.ways.refresh_policy {
+                spec["refreshPolicy"] = json!(policy);
+            }
+            spec
+        }
     }
 }
 
@@ -60,7 +75,8 @@ pub fn rests(object: &ExternalSecret) -> bool {
             let interval = ways.refresh_interval.as_deref().unwrap_or_default();
             let mut digits = interval.chars().filter(char::is_ascii_digit).peekable();
             let never = digits.peek().is_some() && digits.all(|digit| digit == '0');
-            is(&ways.creation_policy, "Orphan") && stays && never
+            let follows = is(&ways.refresh_policy, "OnChange");
+            is(&ways.creation_policy, "Orphan") && stays && never && !follows
         }
     }
 }
@@ -223,20 +239,28 @@ pub fn is_left_alone(
             "somebody else writes it: see its `metadata.managedFields`, silence them, then run `adopt` once more",
         ));
     }
+    // Our apply has its label only once a delivery has taken it from the taking over.
+    let mut ours = live.managers.iter().filter(|it| it.is(&wanted.manager));
+    let delivered = ours.find(|it| it.labels.contains(MANAGED_LABEL.0));
     let is_as_wanted = delta(wanted, live).is_empty();
-    if !is_as_wanted && live.data != taken.data {
+    if !is_as_wanted && live.data != taken.data && !delivered.is_some_and(|it| writes_all(it, live))
+    {
         return Err(refused(
             "holds other content than it was taken over with, and not what we deliver",
             "see who wrote it in its `metadata.managedFields`, silence them, then run `adopt` once more",
         ));
     }
-    // Our apply has the labels only once a delivery has taken them from the taking over.
-    let has_labels = |it: &Manager| it.is(&wanted.manager) && !it.labels.is_empty();
-    Ok(if is_as_wanted && live.managers.iter().any(has_labels) {
-        Aftermath::Delivered
-    } else {
-        Aftermath::Undelivered
+    Ok(match delivered {
+        Some(_) if is_as_wanted || live.data != taken.data => Aftermath::Delivered,
+        Some(_) | None => Aftermath::Undelivered,
     })
+}
+
+/// Whether all content is that manager's and nobody else's: what our sources said may be newer than what was read here.
+fn writes_all(ours: &Manager, live: &LiveSecret) -> bool {
+    let mut others = live.managers.iter().filter(|it| *it != ours);
+    let mut keys = live.data.keys();
+    keys.all(|key| ours.data.contains(key.as_str())) && others.all(|it| it.data.is_empty())
 }
 
 /// How far it came after it was taken over.

@@ -302,6 +302,7 @@ fn object(api: ExternalSecretApi, ways: Ways) -> ExternalSecret {
         target: ObjectName::new("db").unwrap(),
         owners: Vec::new(),
         tracker: None,
+        before: None,
         ways,
     }
 }
@@ -326,7 +327,7 @@ fn an_external_secret_rests_only_once_it_says_what_we_would_make_it_say() {
         };
         object(ExternalSecretApi::KesV1, ways)
     };
-    let told = spec_of_rest(Keeper::Kes);
+    let told = spec_of_rest(&kes(None));
     assert!(rests(&kes(told["controllerId"].as_str())));
     assert!(!rests(&kes(None)) && !rests(&kes(Some("team-a"))));
     for interval in ["0", "0s", "0h0m0s"] {
@@ -334,7 +335,12 @@ fn an_external_secret_rests_only_once_it_says_what_we_would_make_it_say() {
         assert!(rests(&under("Orphan", None, interval)));
     }
     assert!(rests(&under("None", Some("Retain"), "1h")));
+    let mut follows = under("Orphan", Some("Retain"), "0");
+    assert_eq!(spec_of_rest(&follows).get("refreshPolicy"), None);
+    follows.ways.refresh_policy = Some("OnChange".to_owned());
+    assert_eq!(spec_of_rest(&follows)["refreshPolicy"], "CreatedOnce");
     for awake in [
+        follows,
         under("Orphan", Some("Retain"), "1h"),
         under("Orphan", Some("Retain"), ""),
         under("Orphan", Some("Delete"), "0"),
@@ -397,6 +403,37 @@ fn what_another_of_us_holds_is_not_an_old_controllers_to_give() {
         ..crate::kube::Manager::default()
     });
     assert!(refusal(&merged, &owned_by([eso()])).contains("another entry"));
+    // What the entry itself merged before is its own.
+    merged.managers[0].name = "secretsyncd:here:db".to_owned();
+    assert!(judged(&merged, &owned_by([eso()]), Content::AsItIs).is_ok());
+}
+
+#[test]
+fn an_entry_that_lets_argo_cd_prune_takes_no_owner_away() {
+    let judged = |options: &str| {
+        let mut wanted = wanted();
+        let key = crate::names::MetadataKey::new(SYNC_OPTIONS).unwrap();
+        wanted.annotations.insert(key, options.to_owned());
+        adoption(&wanted, (&theirs(), &owned_by([kes()])), Content::AsItIs)
+    };
+    let refused = judged("Replace=true").unwrap_err();
+    assert!(refused.fact.contains("sync-options"), "{refused}");
+    assert!(judged("Prune=false, Delete=false,Replace=true").is_ok());
+}
+
+/// Bug: a label of the entry that stood there before was taken for the trace of a delivery.
+#[test]
+fn a_label_that_stood_there_before_is_no_delivery() {
+    let wanted = wanted();
+    let mut live = theirs();
+    for (key, value) in &wanted.labels {
+        live.labels.insert(key.to_string(), value.to_string());
+    }
+    let taking = taken(&live, &owned_by([kes()]), Content::AsItIs);
+    let mut after = applied(&wanted);
+    after.managers = patch(&taking, &live).managers.unwrap();
+    let seen = is_left_alone(&wanted, Some(&(after, Ties::default())), &live);
+    assert_eq!(seen, Ok(Aftermath::Undelivered));
 }
 
 #[test]
@@ -469,7 +506,16 @@ fn what_was_taken_over_is_left_alone_only_while_it_is_ours_and_nobody_elses() {
     assert!(check(bare, Ties::default()).is_err());
     let mut other = live.clone();
     other.data.insert(key("a"), bytes("hunter2"));
-    assert!(check(other.clone(), Ties::default()).is_err());
+    // Newer than what was read here, and all of it ours.
+    let delivered = check(other.clone(), Ties::default());
+    assert_eq!(delivered, Ok(Aftermath::Delivered));
+    let mut edited = other.clone();
+    edited.managers.push(crate::kube::Manager {
+        name: "kubectl-edit".to_owned(),
+        data: ["a".to_owned()].into(),
+        ..crate::kube::Manager::default()
+    });
+    assert!(check(edited, Ties::default()).is_err());
     let undelivered = is_left_alone(&wanted, Some(&(other.clone(), Ties::default())), &other);
     assert_eq!(undelivered, Ok(Aftermath::Undelivered));
     let mut young = live;
