@@ -103,7 +103,7 @@ impl Client {
             if !page.kind.ends_with("List") {
                 return Err(about.malformed(NOT_A_LIST));
             }
-            all.extend(page.items);
+            all.extend(page.items.unwrap_or_default());
             token = page.metadata.next.filter(|token| !token.is_empty());
             if token.is_none() {
                 return Ok(all);
@@ -149,7 +149,8 @@ impl Client {
 struct List<T> {
     kind: String,
     metadata: ListMetadata,
-    items: Vec<T>,
+    /// Measured (API server 1.20): `null` where there is no metadata to list.
+    items: Option<Vec<T>>,
 }
 
 #[derive(Deserialize)]

@@ -101,6 +101,14 @@ pub fn shown(ask: &Ask<'_>, kind: &str, object: &Value) -> Value {
     shown
 }
 
+/// Measured (API server 1.20): a list of metadata has no array where it has nothing to list.
+pub fn items_of(shape: Shape, items: Vec<Value>) -> Value {
+    match shape {
+        Shape::Metadata if items.is_empty() => Value::Null,
+        Shape::Metadata | Shape::Whole => Value::Array(items),
+    }
+}
+
 /// All of a kind that the selector takes, or so many as were asked for. What comes and goes between two pages is not
 /// hidden, as it would be on a real server.
 pub fn listed<'a>(
@@ -132,7 +140,7 @@ pub fn listed<'a>(
     };
     json!({
         "kind": kind, "apiVersion": api_version,
-        "metadata": metadata, "items": page,
+        "metadata": metadata, "items": items_of(ask.shape, page),
     })
 }
 

@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 use super::super::serve::{Reply, Streamed};
 use super::Shared;
 use super::ask::Ask;
+use super::custom::items_of;
 use super::history::{Gone, Scope, Stream};
 use super::log::Shape;
 use super::refusal::{Refusal, Why};
@@ -47,7 +48,9 @@ pub fn list(shared: &mut Shared, ask: &Ask<'_>) -> Result<(u16, Value), Refusal>
     };
     Ok((
         200,
-        json!({"kind": kind, "apiVersion": api_version, "metadata": metadata, "items": items}),
+        json!({
+            "kind": kind, "apiVersion": api_version, "metadata": metadata, "items": items_of(scope.shape, items),
+        }),
     ))
 }
 
