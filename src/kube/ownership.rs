@@ -3,6 +3,8 @@
 //! The API server takes the `managedFields` of a patch as they are, as long as no field changes by it: what another
 //! manager no longer has in them is no longer its own, and what an apply of ours omits later is really removed.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value, json};
 
 use super::client::{Applied, Client, Run};
@@ -37,30 +39,47 @@ impl Ownership {
         json!({"metadata": {
             "uid": self.uid.as_str(),
             "resourceVersion": self.resource_version.as_str(),
-            "managedFields": self.managers.iter().map(entry).collect::<Vec<_>>(),
+            "managedFields": entries(&self.managers),
         }})
     }
 }
 
+/// `managedFields` as they go to the server, without those who own nothing any more.
+pub(super) fn entries(managers: &[Manager]) -> Vec<Value> {
+    managers.iter().filter_map(entry).collect()
+}
+
 /// One that came from the server goes back as it came, less the names that it has lost.
-pub(super) fn entry(manager: &Manager) -> Value {
+fn entry(manager: &Manager) -> Option<Value> {
     if manager.raw.is_null() {
-        return made_here(manager);
+        return Some(made_here(manager));
     }
     let mut raw = manager.raw.clone();
-    for kind in FieldKind::ALL {
-        let names = manager.fields(kind);
-        let owned = raw.pointer_mut(match kind {
-            FieldKind::Data => "/fieldsV1/f:data",
-            FieldKind::Label => "/fieldsV1/f:metadata/f:labels",
-            FieldKind::Annotation => "/fieldsV1/f:metadata/f:annotations",
-        });
-        if let Some(Value::Object(owned)) = owned {
-            // What is no name, as `.`, is the map itself.
-            owned.retain(|field, _| field.strip_prefix("f:").is_none_or(|it| names.contains(it)));
+    let fields = raw.get_mut("fieldsV1")?.as_object_mut()?;
+    keep(fields, "f:data", manager.fields(FieldKind::Data));
+    if let Some(Value::Object(metadata)) = fields.get_mut("f:metadata") {
+        keep(metadata, "f:labels", manager.fields(FieldKind::Label));
+        keep(
+            metadata,
+            "f:annotations",
+            manager.fields(FieldKind::Annotation),
+        );
+        if metadata.is_empty() {
+            fields.remove("f:metadata");
         }
     }
-    raw
+    (!fields.is_empty()).then_some(raw)
+}
+
+/// Of the names in a map those that it still has. Without any, not the map itself (`.`) either: the API server takes that
+/// for all that is in it (measured with 1.20; made for maps that were atomic once).
+fn keep(fields: &mut Map<String, Value>, map: &str, names: &BTreeSet<String>) {
+    if let Some(Value::Object(owned)) = fields.get_mut(map) {
+        owned.retain(|field, _| field.strip_prefix("f:").is_none_or(|it| names.contains(it)));
+        if !owned.keys().any(|field| field.starts_with("f:")) {
+            fields.remove(map);
+        }
+    }
 }
 
 fn made_here(manager: &Manager) -> Value {
@@ -126,10 +145,32 @@ mod tests {
             raw: raw.clone(),
             ..Manager::default()
         };
-        assert_eq!(entry(&helm), raw);
+        assert_eq!(entry(&helm), Some(raw.clone()));
         helm.data.remove("a");
         let less = raw.to_string().replace(r#""f:a":{},"#, "");
-        assert_eq!(entry(&helm).to_string(), less);
+        assert_eq!(entry(&helm).unwrap().to_string(), less);
+    }
+
+    /// Bug: the API server gave all labels back to whoever was left with their map alone, so that they were taken from it
+    /// again and again and nothing was ever delivered.
+    #[test]
+    fn who_has_lost_every_name_in_a_map_has_lost_the_map() {
+        let mut raw = json!({
+            "manager": "helm", "operation": "Update", "apiVersion": "v1", "fieldsType": "FieldsV1",
+            "fieldsV1": {"f:data": {".": {}, "f:a": {}}, "f:metadata": {"f:labels": {".": {}}}, "f:type": {}},
+        });
+        let mut helm = Manager {
+            name: "helm".to_owned(),
+            raw: raw.clone(),
+            ..Manager::default()
+        };
+        raw["fieldsV1"] = json!({"f:type": {}});
+        assert_eq!(entry(&helm), Some(raw));
+        helm.raw["fieldsV1"]
+            .as_object_mut()
+            .unwrap()
+            .remove("f:type");
+        assert_eq!(entry(&helm), None);
     }
 
     #[test]
@@ -144,7 +185,7 @@ mod tests {
         };
         let fields = json!({"f:data": {"f:a": {}}, "f:metadata": {"f:annotations": {"f:n": {}}}, "f:type": {}});
         assert_eq!(
-            entry(&ours),
+            made_here(&ours),
             json!({"manager": "secretsyncd", "operation": "Apply", "apiVersion": "v1", "fieldsType": "FieldsV1", "fieldsV1": fields})
         );
     }

@@ -105,8 +105,7 @@ impl Metadata {
             };
         }
         if let Some(managers) = &self.managers {
-            let managers: Vec<Value> = managers.iter().map(ownership::entry).collect();
-            metadata["managedFields"] = json!(managers);
+            metadata["managedFields"] = json!(ownership::entries(managers));
         }
         json!({ "metadata": metadata })
     }

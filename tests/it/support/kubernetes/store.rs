@@ -154,7 +154,8 @@ impl Store {
             .filter(|(field, value)| next.fields.get(field) != Some(value))
             .map(|(field, _)| field.clone())
             .collect();
-        if let Some(managers) = wanted.managed_fields.as_ref().and_then(managers) {
+        let named = wanted.managed_fields.as_ref();
+        if let Some(managers) = named.and_then(|list| managers(list, &next.fields)) {
             next.managers = managers;
         }
         let tracked = live.is_none() || !next.managers.is_empty();
@@ -289,11 +290,12 @@ fn refuse_conflicts(conflicts: &[(Field, String)]) -> Refusal {
 
 /// The managers that a body names: nobody for one empty entry, which asks for that, and `None` for what cannot be read
 /// or is empty, so that a client that does not know the field does not wipe it.
-fn managers(list: &Value) -> Option<Vec<Manager>> {
+fn managers(list: &Value, live: &Fields) -> Option<Vec<Manager>> {
     let list = list.as_array()?;
     if list.as_slice() == [json!({})] {
         return Some(Vec::new());
     }
-    let managers: Vec<_> = list.iter().map(Manager::from_json).collect::<Option<_>>()?;
+    let managers = list.iter().map(|it| Manager::from_json(it, live));
+    let managers: Vec<_> = managers.collect::<Option<_>>()?;
     (!managers.is_empty()).then_some(managers)
 }
