@@ -18,7 +18,7 @@ use crate::support::daemon::{Home, PATIENCE};
 use crate::support::kubernetes::{Fault, How, Kubernetes, Login, Rule, TOKEN, Verb};
 use crate::support::secrets_manager::SecretsManager;
 use crate::support::suite::Scenario;
-use crate::support::wait::{stays_true, wait_until};
+use crate::support::wait::{stays_true, wait_for, wait_until};
 use crate::tls_pair::halves_wait_for_each_other;
 
 pub use races::SCENARIOS as WITH_HOOKS;
@@ -147,10 +147,12 @@ impl<'a> Site<'a> {
     fn refuses(&self, entries: &str, reason: &str, words: &str) {
         self.configure(entries);
         let daemon = self.home.start_ready();
-        let status = daemon.status();
-        let found = status.0["entries"][0]["name"].as_str().unwrap();
-        let trouble = status.entry(found).trouble();
-        let trouble = trouble.unwrap_or_else(|| panic!("no trouble: {entries}"));
+        // What was delivered just before is looked at again when it is due.
+        let trouble = wait_for(PATIENCE, "its trouble", || {
+            let status = daemon.status();
+            let found = status.0["entries"][0]["name"].as_str().unwrap();
+            status.entry(found).trouble()
+        });
         assert_eq!(trouble.reason, reason, "{trouble:?}");
         let said = format!("{} {}", trouble.message, trouble.help);
         assert!(said.contains(words), "{trouble:?}");

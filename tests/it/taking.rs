@@ -4,6 +4,7 @@
 mod alive;
 mod crash;
 mod kubectl;
+mod real;
 mod ties;
 
 use std::collections::BTreeMap;

@@ -1,7 +1,7 @@
 //! What a Kubernetes scenario needs of a cluster, so that the stand-in and a real one can both be it.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use base64::Engine;
@@ -128,7 +128,12 @@ impl Real {
         serde_json::from_str(&text).ok()
     }
 
-    fn kubectl(&self, arguments: &[&str], input: Option<&Value>) -> String {
+    pub fn kubeconfig(&self) -> &Path {
+        &self.kubeconfig
+    }
+
+    /// What it prints. It has to succeed.
+    pub fn kubectl(&self, arguments: &[&str], input: Option<&Value>) -> String {
         let mut command = Command::new("kubectl");
         command
             .arg("--kubeconfig")
