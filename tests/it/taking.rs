@@ -1,6 +1,7 @@
 //! `adopt` for Secrets, through the real binary, in a cluster where the old controllers are: nothing of a Secret is lost
 //! whatever becomes of them, and nothing is taken from under a hand that is still on it.
 
+mod absent;
 mod alive;
 mod crash;
 mod kubectl;

@@ -33,7 +33,7 @@ pub(super) fn how(wish: &Adopt) -> Wish {
 /// Entries that have something to deliver now.
 pub(super) fn to_deliver(hands: &Hands) -> impl Iterator<Item = EntryName> {
     let all = hands.all().iter();
-    let due = all.filter(|hand| matches!(hand.end(), Some(End::Taken(_) | End::Absent)));
+    let due = all.filter(|hand| matches!(hand.end(), Some(End::Taken(_) | End::Absent(_))));
     due.map(|hand| hand.seat.entry.clone())
 }
 
@@ -41,7 +41,7 @@ pub(super) fn to_deliver(hands: &Hands) -> impl Iterator<Item = EntryName> {
 pub(super) async fn verify(hands: &mut Hands, window: Duration) -> (String, String) {
     let taken = |end: Option<&End>| matches!(end, Some(End::Taken(_)));
     if !hands.all().iter().any(|hand| taken(hand.end())) {
-        return (words::undo(hands), String::new());
+        return (words::made(hands) + &words::undo(hands), String::new());
     }
     words::pause(Pause::Verifying, window);
     tokio::time::sleep(window).await;
@@ -50,5 +50,8 @@ pub(super) async fn verify(hands: &mut Hands, window: Duration) -> (String, Stri
         .iter()
         .map(|(hand, farewell)| words::farewell(hand, farewell))
         .collect();
-    (said + &words::undo(hands), words::returned(hands))
+    (
+        said + &words::made(hands) + &words::undo(hands),
+        words::returned(hands),
+    )
 }

@@ -22,7 +22,7 @@ pub(super) fn rows(hands: &Hands) -> Vec<Row> {
     let rows = hands.all().iter().filter_map(|hand| {
         let (word, what, failures) = match hand.end()? {
             End::Ours | End::Taken(_) => (Word::Unchanged, String::new(), Vec::new()),
-            End::Absent => (Word::Create, String::new(), Vec::new()),
+            End::Absent(_) => (Word::Create, String::new(), Vec::new()),
             End::Refused(failure) | End::Returned(failure) => {
                 let word = list::word_for(failure);
                 (word, String::new(), vec![failure.clone()])
@@ -50,7 +50,14 @@ pub(super) fn insights(hands: &Hands) -> String {
     let all = hands.all().iter().filter_map(|hand| match hand.end()? {
         End::Would(insight) => Some(block(hand, &insight_lines(hand, insight))),
         End::Before(makers) => Some(block(hand, &before(hand, makers))),
-        End::Ours | End::Absent | End::Refused(_) | End::Taken(_) | End::Returned(_) => None,
+        End::Absent(makers) if !makers.is_empty() => Some(block(
+            hand,
+            &[format!(
+                "ExternalSecret {} would make it, too, and rests; `--apply` says how it may go afterwards",
+                quoted_names(makers)
+            )],
+        )),
+        End::Ours | End::Absent(_) | End::Refused(_) | End::Taken(_) | End::Returned(_) => None,
     });
     all.collect()
 }
@@ -62,12 +69,16 @@ fn block(hand: &Hand, lines: &[String]) -> String {
 }
 
 fn before(hand: &Hand, makers: &[ExternalSecret]) -> Vec<String> {
-    let names: Vec<String> = makers.iter().map(|it| format!("`{}`", it.name)).collect();
     vec![format!(
         "ExternalSecret {} is still there; `secretsyncd adopt {} --apply` looks whether it may go, and says how",
-        names.join(", "),
+        quoted_names(makers),
         hand.seat.id
     )]
+}
+
+fn quoted_names(objects: &[ExternalSecret]) -> String {
+    let names: Vec<String> = objects.iter().map(|it| format!("`{}`", it.name)).collect();
+    names.join(", ")
 }
 
 fn insight_lines(hand: &Hand, insight: &Insight) -> Vec<String> {
@@ -93,12 +104,13 @@ fn insight_lines(hand: &Hand, insight: &Insight) -> Vec<String> {
         .filter(|(keeper, _)| concerned(keeper))
     {
         lines.push(match scale {
-            Scale::Down => format!("{keeper} is scaled to 0"),
-            Scale::Up => format!("{keeper} runs"),
-            Scale::Unknown => format!(
+            Ok(Scale::Down) => format!("{keeper} is scaled to 0"),
+            Ok(Scale::Up) => format!("{keeper} runs"),
+            Ok(Scale::Unknown) => format!(
                 "whether {keeper} runs cannot be seen by the label `app.kubernetes.io/name={}`",
                 keeper.app()
             ),
+            Err(failure) => format!("whether {keeper} runs could not be seen: {}", failure.fact),
         });
     }
     for object in &insight.restless {
@@ -224,7 +236,7 @@ pub(super) fn taken(hands: &Hands) -> String {
             })
         }
         End::Ours
-        | End::Absent
+        | End::Absent(_)
         | End::Refused(_)
         | End::Would(_)
         | End::Before(_)
@@ -237,7 +249,7 @@ pub(super) fn refused(hands: &Hands) -> String {
     let all = hands.all().iter().filter_map(|hand| match hand.end()? {
         End::Refused(failure) => Some(said(hand, (&failure.to_string(), failure.help()))),
         End::Ours
-        | End::Absent
+        | End::Absent(_)
         | End::Taken(_)
         | End::Would(_)
         | End::Before(_)
@@ -250,7 +262,7 @@ pub(super) fn returned(hands: &Hands) -> String {
     let all = hands.all().iter().filter_map(|hand| match hand.end()? {
         End::Returned(failure) => Some(said(hand, (&failure.to_string(), failure.help()))),
         End::Ours
-        | End::Absent
+        | End::Absent(_)
         | End::Taken(_)
         | End::Would(_)
         | End::Before(_)
@@ -277,6 +289,28 @@ pub(super) fn undo(hands: &Hands) -> String {
         let told = hand.quiesced().iter();
         lines.extend(told.map(|object| back_to_before(hand, object)));
         block(hand, &lines)
+    });
+    all.collect()
+}
+
+/// What else would make the Secrets that were not there.
+pub(super) fn made(hands: &Hands) -> String {
+    let all = hands.all().iter().filter_map(|hand| match hand.end()? {
+        End::Absent(makers) if !makers.is_empty() => {
+            let mut lines = vec![format!(
+                "it was not there, and the next delivery makes it; once `secretsyncd status` calls `{}` fresh:",
+                hand.seat.entry
+            )];
+            lines.extend(makers.iter().flat_map(|object| of_object(hand, object, "then")));
+            Some(block(hand, &lines))
+        }
+        End::Ours
+        | End::Absent(_)
+        | End::Refused(_)
+        | End::Taken(_)
+        | End::Would(_)
+        | End::Before(_)
+        | End::Returned(_) => None,
     });
     all.collect()
 }
@@ -342,12 +376,12 @@ fn removal(hand: &Hand, farewell: &Farewell) -> Vec<String> {
         }
     }
     for object in makers {
-        lines.extend(of_object(hand, object));
+        lines.extend(of_object(hand, object, "now"));
     }
     lines
 }
 
-fn of_object(hand: &Hand, object: &ExternalSecret) -> Vec<String> {
+fn of_object(hand: &Hand, object: &ExternalSecret, when: &str) -> Vec<String> {
     let keeper = Keeper::of(object.api);
     let (resource, name, namespace) = (keeper.resource(), &object.name, &hand.seat.id.namespace);
     if let Some(maker) = maker(object) {
@@ -363,7 +397,7 @@ fn of_object(hand: &Hand, object: &ExternalSecret) -> Vec<String> {
         }];
     }
     let mut lines = vec![format!(
-        "ExternalSecret `{name}` (uid {}) of cluster `{}` may go now{}:",
+        "ExternalSecret `{name}` (uid {}) of cluster `{}` may go {when}{}:",
         object.uid,
         hand.seat.id.cluster,
         match object.tracker {

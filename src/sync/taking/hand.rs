@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::surroundings::Seen;
 use super::{Found, Kept, Seat};
 use crate::decide::kubernetes::Wanted;
 use crate::decide::kubernetes::adoption::quiet::{Canary, restless};
@@ -44,7 +45,7 @@ pub(super) struct Way {
     pub(super) wanted: Wanted,
     pub(super) stage: Stage,
     pub(super) makers: Vec<ExternalSecret>,
-    pub(super) scales: BTreeMap<Keeper, Scale>,
+    pub(super) scales: BTreeMap<Keeper, Seen>,
     pub(super) canary: Option<Canary>,
 }
 
@@ -55,6 +56,8 @@ pub(super) enum Stage {
     Kept(Box<Kept>),
     /// It was taken over earlier, by a run that may have been broken off after it.
     Adopted(Box<LiveSecret>),
+    /// There is none, which is no mistake.
+    Absent,
 }
 
 /// What came of one Secret.
@@ -62,8 +65,8 @@ pub(super) enum Stage {
 pub enum End {
     /// An ordinary delivery writes it.
     Ours,
-    /// An ordinary delivery makes it.
-    Absent,
+    /// An ordinary delivery makes it. These would, too, and rest.
+    Absent(Vec<ExternalSecret>),
     Refused(Failure),
     /// What taking it over would be.
     Would(Box<Insight>),
@@ -81,7 +84,7 @@ pub struct Insight {
     pub makers: Vec<ExternalSecret>,
     /// Those of them that are not known to rest.
     pub restless: Vec<ExternalSecret>,
-    pub scales: BTreeMap<Keeper, Scale>,
+    pub scales: BTreeMap<Keeper, Seen>,
 }
 
 #[derive(Debug)]
@@ -156,7 +159,7 @@ impl Hand {
             .await;
         match found {
             Err(failure) => self.refuse(failure),
-            Ok(Found::Absent) if wish.create => self.end = Some(End::Absent),
+            Ok(Found::Absent) if wish.create => self.go((wanted, Stage::Absent)),
             Ok(Found::Absent) => self.refuse(absent()),
             Ok(Found::Ours) => self.end = Some(End::Ours),
             Ok(Found::Adopted(live)) => self.go((wanted, Stage::Adopted(live))),
@@ -208,7 +211,10 @@ impl Hand {
 
 impl Way {
     pub(super) fn restless(&self) -> Vec<ExternalSecret> {
-        let scale = |keeper| self.scales.get(&keeper).copied().unwrap_or(Scale::Unknown);
+        let scale = |keeper| match self.scales.get(&keeper) {
+            Some(Ok(scale)) => *scale,
+            Some(Err(_)) | None => Scale::Unknown,
+        };
         restless(&self.makers, scale).cloned().collect()
     }
 }

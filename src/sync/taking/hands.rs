@@ -1,10 +1,13 @@
 //! All Secrets that are to be taken over, together: each comes to its own end, and what waiting there is is waited once.
 
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
 use futures_util::future::join_all;
 
 use super::Seat;
 use super::hand::{End, Hand, Insight, Made, Stage, Way, Wish};
-use super::surroundings::Surroundings;
+use super::surroundings::{Seen, Surroundings};
 use crate::decide::kubernetes::adoption::Keeper;
 use crate::decide::kubernetes::adoption::quiet::{
     Aftermath, Untold, spec_before, spec_of_rest, untold,
@@ -64,6 +67,10 @@ impl Hands {
             Ok(Some(match &way.stage {
                 Stage::Adopted(_) if makers.is_empty() => End::Ours,
                 Stage::Adopted(_) => End::Before(makers),
+                Stage::Absent => match restless.first() {
+                    Some(first) => return Err(awaited(first)),
+                    None => End::Absent(makers),
+                },
                 Stage::Kept(kept) => End::Would(Box::new(Insight {
                     taking: kept.taking.clone(),
                     makers,
@@ -85,6 +92,7 @@ impl Hands {
             self.survey().await;
         }
         self.each(async |_, way| at_rest(way)).await;
+        self.each(async |_, way| Ok(absent(way))).await;
         self.each(async |seat, way| {
             if let Stage::Kept(kept) = &way.stage {
                 way.canary = Some(seat.mark(kept.taking.from).await?);
@@ -187,10 +195,17 @@ fn earlier(way: &mut Way) -> Option<End> {
     Some(End::Taken(Box::new(made)))
 }
 
+/// What is not there is made by the next delivery.
+fn absent(way: &mut Way) -> Option<End> {
+    let is_absent = matches!(way.stage, Stage::Absent);
+    is_absent.then(|| End::Absent(std::mem::take(&mut way.makers)))
+}
+
 fn at_rest(way: &Way) -> Result<Option<End>, Failure> {
-    match &way.restless()[..] {
-        [] => Ok(None),
-        [first, ..] => Err(awake(first)),
+    match (&way.restless()[..], &way.stage) {
+        ([], _) => Ok(None),
+        ([first, ..], Stage::Absent) => Err(awaited(first)),
+        ([first, ..], Stage::Kept(_) | Stage::Adopted(_)) => Err(awake(first, &way.scales)),
     }
 }
 
@@ -296,14 +311,30 @@ async fn farewell(
     })
 }
 
-fn awake(object: &ExternalSecret) -> Failure {
+fn awake(object: &ExternalSecret, scales: &BTreeMap<Keeper, Seen>) -> Failure {
     let keeper = Keeper::of(object.api);
-    let fact = format!(
+    let mut fact = format!(
         "{keeper} still has it: the ExternalSecret `{}` makes it",
         object.name
     );
+    if let Some(Err(unseen)) = scales.get(&keeper) {
+        let _ = write!(fact, "; whether it runs could not be seen: {}", unseen.fact);
+    }
     Failure::new(Reason::Conflict, fact).with_help(
         "make it let go by the command that `adopt` without `--apply` prints, or let `--quiesce` do it; or scale the \
-         controller to 0",
+         controller to 0, with credentials that may `list` deployments and pods",
     )
+}
+
+/// Two would make it.
+fn awaited(object: &ExternalSecret) -> Failure {
+    let keeper = Keeper::of(object.api);
+    let fact = format!(
+        "{keeper} may make it at any time: the ExternalSecret `{}` is for that very Secret",
+        object.name
+    );
+    Failure::new(Reason::Conflict, fact).with_help(format!(
+        "scale {keeper} to 0 and wait until no pod is left, or let `--apply --quiesce` tell the ExternalSecret to let go; \
+         where the Secret is there by then, `adopt` takes it over"
+    ))
 }

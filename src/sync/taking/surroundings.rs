@@ -15,10 +15,13 @@ const KEEPERS: [Keeper; 2] = [Keeper::Kes, Keeper::Eso];
 
 type Kind = (ClusterName, Keeper);
 
+/// How much of a controller runs, or why that cannot be seen: then it may run.
+pub(super) type Seen = Result<Scale, Failure>;
+
 #[derive(Debug, Default)]
 pub(super) struct Surroundings {
     objects: BTreeMap<(ClusterName, Namespace, Keeper), Result<Vec<ExternalSecret>, Failure>>,
-    scales: BTreeMap<Kind, Scale>,
+    scales: BTreeMap<Kind, Seen>,
 }
 
 impl Surroundings {
@@ -35,7 +38,8 @@ impl Surroundings {
                 let kind = (cluster.clone(), keeper);
                 async move {
                     let served = in_time(client.served(keeper.versions())).await;
-                    (kind, (served, scale(client, keeper).await))
+                    let scale = in_time(client.scale_of(keeper.app())).await;
+                    (kind, (served, scale))
                 }
             })
         });
@@ -79,10 +83,10 @@ impl Surroundings {
         Ok(makers)
     }
 
-    pub(super) fn scales(&self, seat: &Seat) -> BTreeMap<Keeper, Scale> {
+    pub(super) fn scales(&self, seat: &Seat) -> BTreeMap<Keeper, Seen> {
         let scales = KEEPERS.into_iter().filter_map(|keeper| {
             let scale = self.scales.get(&(seat.id.cluster.clone(), keeper))?;
-            Some((keeper, *scale))
+            Some((keeper, scale.clone()))
         });
         scales.collect()
     }
@@ -94,12 +98,6 @@ async fn list(
     api: ExternalSecretApi,
 ) -> Result<Vec<ExternalSecret>, Failure> {
     in_time(client.external_secrets(namespace, api)).await
-}
-
-/// Where we may not see it, nothing is known, which is no trouble.
-async fn scale(client: &Client, keeper: Keeper) -> Scale {
-    let scale = in_time(client.scale_of(keeper.app())).await;
-    scale.unwrap_or(Scale::Unknown)
 }
 
 /// What cannot be seen may be at work.

@@ -6,13 +6,13 @@ use super::{DB, Old, Stage, ends};
 use crate::support::kubernetes::{Dependents, Eso, Fault, KES, Rule, Verb};
 
 #[derive(Debug, PartialEq, Eq)]
-enum Command {
+pub(super) enum Command {
     Patch(String, String, Value),
     Delete(String, String),
 }
 
 /// Every line that is one of `kubectl patch` or `kubectl delete`.
-fn commands(output: &str) -> Vec<Command> {
+pub(super) fn commands(output: &str) -> Vec<Command> {
     let lines = output.lines().flat_map(|line| line.split(" && "));
     let lines = lines.filter_map(|line| line.trim().strip_prefix("kubectl "));
     lines.filter_map(command).collect()
@@ -55,7 +55,7 @@ fn command(line: &str) -> Option<Command> {
 }
 
 impl Stage {
-    fn run(&self, command: &Command) {
+    pub(super) fn run(&self, command: &Command) {
         let of = |kind: &str| {
             let (plural, group) = kind.split_once('.').unwrap();
             assert_eq!((group, plural), self.of());

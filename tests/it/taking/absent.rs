@@ -1,0 +1,74 @@
+//! `--create`: a Secret that is not there, and an `ExternalSecret` that would make it, too.
+
+use super::kubectl::commands;
+use super::{ALL, DB, Stage, ends};
+use crate::support::kubernetes::Verb;
+
+impl Stage {
+    fn has_none(&self) {
+        self.kubernetes.delete("app", "db");
+    }
+}
+
+#[test]
+fn what_an_old_controller_may_make_at_any_time_is_not_made_beside_it() {
+    for old in ALL {
+        let stage = Stage::new(old);
+        stage.kubernetes.run_controllers("old", stage.app());
+        stage.has_none();
+        let text = "may make it at any time: the ExternalSecret `db`";
+        for arguments in [&["db", "--create"][..], &["db", "--create", "--apply"]] {
+            let done = stage.adopt(arguments);
+            ends(&done, 1, &[text, "--quiesce"]);
+            assert_eq!(stage.kubernetes.log().of("secrets").write_count(), 0);
+        }
+    }
+}
+
+#[test]
+fn what_nobody_is_at_work_for_is_made_and_its_old_object_may_go_then() {
+    for old in ALL {
+        let stage = Stage::new(old);
+        stage.has_none();
+        let look = stage.adopt(&["db", "--create"]);
+        ends(
+            &look,
+            0,
+            &["create", "ExternalSecret `db` would make it, too"],
+        );
+        assert!(!look.stdout.contains("kubectl"), "{look:?}");
+        let done = stage.apply(&["db", "--create"]);
+        let told = "once `secretsyncd status` calls `db` fresh";
+        ends(&done, 0, &[told, "may go then"]);
+        assert!(stage.kubernetes.object("app", "db").is_none());
+        assert_eq!(stage.home.once(&[]).code, Some(0));
+        let commands = commands(&done.stdout);
+        assert_eq!(commands.len(), 2, "{done:?}");
+        for command in &commands {
+            stage.run(command);
+        }
+        assert!(stage.kubernetes.thing(stage.of(), DB).is_none());
+        stage.kubernetes.undefine(stage.of());
+        stage.kubernetes.collect_garbage();
+        let made = stage.secret();
+        assert!(made["metadata"]["ownerReferences"].is_null(), "{made}");
+    }
+}
+
+#[test]
+fn what_is_told_to_let_go_makes_it_no_more() {
+    for old in [ALL[0], ALL[3]] {
+        let stage = Stage::new(old);
+        stage.kubernetes.run_controllers("old", stage.app());
+        stage.has_none();
+        let done = stage.apply(&["db", "--create", "--quiesce"]);
+        ends(&done, 0, &["may go then"]);
+        let log = stage.kubernetes.log();
+        let told = log.writes().filter(|it| !it.dry_run);
+        let told: Vec<_> = told.map(|it| (it.verb, &*it.resource)).collect();
+        let of = stage.of();
+        let object = format!("{}.{}", of.1, of.0);
+        assert_eq!(told, [(Verb::Patch, &*object)]);
+        assert!(stage.kubernetes.thing(of, DB).is_some());
+    }
+}
