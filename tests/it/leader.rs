@@ -2,6 +2,7 @@
 
 mod clusters;
 mod handover;
+mod selected;
 
 use std::time::Duration;
 

@@ -34,10 +34,11 @@ impl EntryState {
     /// This machine leads: it begins anew with what it has delivered itself, and where others led since, not with what it
     /// removed: it may be there again. False where it has nothing to do with that.
     pub(in crate::daemon) fn begin_term(&mut self, since: Since) -> bool {
+        // A selector may find targets later.
+        self.clusters = Turn::Ours;
         if !self.has_clusters() {
             return false;
         }
-        self.clusters = Turn::Ours;
         if since == Since::Others {
             for (target, state) in self.entry.targets.iter().zip(&mut self.targets) {
                 if matches!(target, Target::Kubernetes(..)) {
@@ -62,10 +63,10 @@ impl EntryState {
 
     /// Another machine leads. False where the entry has nothing to do with that.
     pub(in crate::daemon) fn end_term(&mut self) -> bool {
+        self.clusters = Turn::Waits;
         if !self.has_clusters() {
             return false;
         }
-        self.clusters = Turn::Waits;
         self.forgive();
         true
     }
