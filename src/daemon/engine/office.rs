@@ -133,14 +133,14 @@ impl Engine {
             entry.generation = self.generations;
             entry.disown_tasks();
         }
-        let rests = entry.rest().is_some();
+        let begins = entry.rest().is_none() && !entry.waits_for_namespaces();
         self.leave_alone(name, tasks);
         if since == Since::Others {
             self.hold_no_longer(name);
         }
         self.follow(name, &before);
         self.unsaved.entry(name);
-        if !rests {
+        if begins {
             self.untried.insert(name.clone());
             self.start_run(name, None, Which::All);
         }

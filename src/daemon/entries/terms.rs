@@ -36,7 +36,7 @@ impl EntryState {
     pub(in crate::daemon) fn begin_term(&mut self, since: Since) -> bool {
         // A selector may find targets later.
         self.clusters = Turn::Ours;
-        if !self.has_clusters() {
+        if !self.has_clusters() && self.remembered.is_empty() {
             return false;
         }
         if since == Since::Others {
@@ -45,6 +45,8 @@ impl EntryState {
                     state.away = None;
                 }
             }
+            self.remembered
+                .change(|all| all.values_mut().for_each(|state| state.away = None));
         }
         if self.rest().is_some() {
             return true;

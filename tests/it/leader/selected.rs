@@ -1,8 +1,10 @@
 //! Namespaces that a selector finds while somebody leads.
 
+use std::time::Duration;
+
 use super::{cluster, lease, source, wait_holder};
 use crate::support::daemon::{Home, PATIENCE};
-use crate::support::kubernetes::Kubernetes;
+use crate::support::kubernetes::{Fault, Kubernetes, Rule, Verb};
 use crate::support::secrets_manager::SecretsManager;
 use crate::support::wait::wait_until;
 
@@ -58,4 +60,31 @@ fn what_a_selector_finds_is_written_by_whoever_leads_then() {
     standby.wait_state("db", "fresh");
     assert_eq!(writer(&kubernetes, "second").as_deref(), Some("b"));
     assert_eq!(standby.stop(), Some(0));
+}
+
+/// Bug: what was remembered of namespaces that no list had named yet counted as looked at in the new term.
+#[test]
+fn what_is_remembered_of_a_selector_is_looked_at_where_others_led_since() {
+    let (aws, kubernetes) = (source(), cluster());
+    let (a, b) = (
+        machine("a", &aws, &kubernetes),
+        machine("b", &aws, &kubernetes),
+    );
+    let first = a.start_ready();
+    comes(&kubernetes, "first");
+    first.wait_state("db", "fresh");
+    assert_eq!(first.stop(), Some(0));
+    let second = b.start_ready();
+    wait_holder(&kubernetes, "b");
+    second.wait_state("db", "fresh");
+    assert_eq!(second.stop(), Some(0));
+    kubernetes.delete("first", "db");
+    let lists = Rule::any().resource("namespaces").verb(Verb::List);
+    kubernetes.fail(lists, Fault::Slow(Duration::from_secs(3)));
+    let third = a.start();
+    wait_holder(&kubernetes, "a");
+    wait_until(PATIENCE, "its Secret", || {
+        kubernetes.object("first", "db").is_some()
+    });
+    assert_eq!(third.stop(), Some(0));
 }
