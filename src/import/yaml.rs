@@ -100,19 +100,18 @@ pub(super) fn documents(source: &str, left: &mut usize) -> Result<Vec<Document>,
     Ok(documents)
 }
 
-fn is_there(
-    fields: &[Field],
+fn is_there<'k>(
+    mut keys: impl ExactSizeIterator<Item = &'k str> + Clone,
     (seen, hashes): (&mut HashSet<u64>, &RandomState),
     key: &str,
 ) -> bool {
-    let among = || fields.iter().any(|field| *field.key == *key);
-    if fields.len() < FEW {
-        return among();
+    if keys.len() < FEW {
+        return keys.any(|it| it == key);
     }
     if seen.is_empty() {
-        seen.extend(fields.iter().map(|field| hashes.hash_one(&*field.key)));
+        seen.extend(keys.clone().map(|it| hashes.hash_one(it)));
     }
-    !seen.insert(hashes.hash_one(key)) && among()
+    !seen.insert(hashes.hash_one(key)) && keys.any(|it| it == key)
 }
 
 fn place(number: usize) -> u32 {
@@ -200,7 +199,8 @@ impl Builder<'_> {
             {
                 return broken(at, "Kubernetes takes this key for no text: it needs quotes");
             }
-            if is_there(fields, (seen, &self.hashes), text) {
+            let keys = fields.iter().map(|field| &*field.key);
+            if is_there(keys, (seen, &self.hashes), text) {
                 let fact = if self.is_template(at) {
                     "this looks like a Helm template; render it first with `helm template`"
                 } else {
@@ -339,6 +339,25 @@ mod tests {
         let laughs = "a: &a [x,x]\nb: &b [*a,*a]\n";
         assert!(refused(laughs).fact.contains("aliases"));
         assert!(refused(&"- x\n".repeat(1001)).fact.contains("portions"));
+    }
+
+    #[test]
+    fn keys_of_a_large_mapping_are_not_compared_each_with_each() {
+        let all: Vec<String> = (0..10_000).map(|n| format!("key{n}")).collect();
+        let looked_at = std::cell::Cell::new(0_usize);
+        let (mut seen, hashes) = (HashSet::new(), RandomState::new());
+        let mut is_among = |known: usize, key: &str| {
+            let keys = all[..known].iter().map(|it| {
+                looked_at.set(looked_at.get() + 1);
+                it.as_str()
+            });
+            is_there(keys, (&mut seen, &hashes), key)
+        };
+        for (n, key) in all.iter().enumerate() {
+            assert!(!is_among(n, key), "{key}");
+        }
+        assert!(looked_at.get() <= FEW * FEW, "{}", looked_at.get());
+        assert!(is_among(all.len(), "key7777"));
     }
 
     #[test]
