@@ -24,12 +24,21 @@ use crate::config::Tls;
 use crate::failure::Failure;
 use crate::secret::SecretBytes;
 
+/// There is nothing to be checked about credentials in a file that is not there.
+const ABSENT: &str = "set `kubeconfig` of the cluster to a file that is on this machine, or run this where the file is";
+
 pub(super) fn read(path: &Path, context: Option<&str>, tls: Tls) -> Result<Access, Failure> {
     parse(path)?.choose(path, context, tls)
 }
 
 pub(super) fn parse(path: &Path) -> Result<KubeConfig, Failure> {
-    let text = access::load(path, "kubeconfig")?;
+    let text = access::load(path, "kubeconfig").map_err(|failure| {
+        if path.try_exists().is_ok_and(|is_there| !is_there) {
+            failure.with_help(ABSENT)
+        } else {
+            failure
+        }
+    })?;
     let reader = Reader {
         path,
         tls: Tls::Verified,

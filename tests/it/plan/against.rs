@@ -197,6 +197,10 @@ fn a_selector_without_a_cluster_to_ask_is_no_entry_without_secrets() {
     assert!(done.stderr.contains(fact), "{}", done.stderr);
     // Nor is it said twice: the log does not say what the answer says.
     assert!(!done.stderr.contains("WARN"), "{}", done.stderr);
+    // It is the file that is to be seen to, not what is in it.
+    assert!(done.stderr.contains("does not exist"), "{}", done.stderr);
+    let next = "help: set `kubeconfig` of the cluster to a file that is on this machine";
+    assert!(done.stderr.contains(next), "{}", done.stderr);
     let planned = home.finish(&["plan", "db"]);
     assert!(!planned.stderr.contains("WARN"), "{}", planned.stderr);
     assert!(
