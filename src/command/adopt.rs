@@ -68,7 +68,7 @@ async fn apply(config: Config, wish: &Adopt) -> Result<ExitCode, ExitCode> {
     done.taken.extend(secrets::to_deliver(hands));
     done.taken.dedup();
     show(&done.errors);
-    if done.said.is_empty() && done.errors.is_empty() {
+    if done.said.is_empty() && done.errors.is_empty() && done.taken.is_empty() {
         done.said.push_str("nothing is to be taken over\n");
     }
     let mut well = done.errors.is_empty();

@@ -40,6 +40,7 @@ fn what_nobody_is_at_work_for_is_made_and_its_old_object_may_go_then() {
         let done = stage.apply(&["db", "--create"]);
         let told = "once `secretsyncd status` calls `db` fresh";
         ends(&done, 0, &[told, "may go then"]);
+        assert!(!done.stdout.contains("nothing is to be"), "{done:?}");
         assert!(stage.kubernetes.object("app", "db").is_none());
         assert_eq!(stage.home.once(&[]).code, Some(0));
         let commands = commands(&done.stdout);
