@@ -233,6 +233,8 @@ fn errors_within_a_generation_keep_the_old_set() {
         let all: Vec<&str> = keys.iter().map(String::as_str).collect();
         configure(&home, (&all, &lines(&home)));
         daemon.signal(Signal::HUP);
+        // Until it knows of the new key, a new value is one for the keys that there are.
+        daemon.wait_state("bad", "failing");
         refused(&home, &daemon, &place, (reason, says));
         assert!(!set.join(&new).is_symlink(), "{error}");
         drop(injected);
