@@ -54,14 +54,16 @@ pub fn run(paths: &[PathBuf], options: Options) -> (Output, Report) {
     for read::Source { shown, text } in inputs.sources() {
         intake.take(&Arc::from(shown), text);
     }
-    convert(intake.kept, options, intake.report)
+    let (kept, report) = intake.end();
+    convert(kept, options, report)
 }
 
 /// The same of one text.
 pub fn run_text(name: &str, text: String, options: Options) -> (Output, Report) {
     let mut intake = Intake::new(Report::default());
     intake.take(&Arc::from(name), Ok(text));
-    convert(intake.kept, options, intake.report)
+    let (kept, report) = intake.end();
+    convert(kept, options, report)
 }
 
 fn convert(kept: Vec<Kept>, options: Options, mut report: Report) -> (Output, Report) {

@@ -18,6 +18,8 @@ pub(super) struct Intake {
     pub report: Report,
     /// So many more values may come.
     left: usize,
+    /// Files without a character in them.
+    empty: Vec<Arc<str>>,
 }
 
 impl Intake {
@@ -26,11 +28,24 @@ impl Intake {
             kept: Vec::new(),
             report,
             left: MOST_VALUES,
+            empty: Vec::new(),
         }
+    }
+
+    /// A file that is empty beside others is what is left of a command that failed.
+    pub(super) fn end(mut self) -> (Vec<Kept>, Report) {
+        if !(self.kept.is_empty() && self.report.is_empty()) {
+            for file in std::mem::take(&mut self.empty) {
+                let fact = "the file is empty: what was to write it may have failed";
+                self.refuse(&file, (1, 1), fact.to_owned());
+            }
+        }
+        (self.kept, self.report)
     }
 
     pub(super) fn take(&mut self, file: &Arc<str>, text: Result<String, &'static str>) {
         let mut left = self.left;
+        let is_blank = text.as_ref().is_ok_and(|text| text.trim().is_empty());
         let parsed = match text {
             Err(why) => return self.refuse(file, (1, 1), why.to_owned()),
             Ok(text) => {
@@ -39,6 +54,7 @@ impl Intake {
             }
         };
         match parsed {
+            Ok(documents) if documents.is_empty() && is_blank => self.empty.push(Arc::clone(file)),
             Ok(documents) => {
                 if self.sort(file, documents) {
                     self.left = left;

@@ -1,6 +1,7 @@
 //! What there is of something, and which kinds there are: no value comes with it.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use reqwest::header::HeaderValue;
 use serde::Deserialize;
@@ -15,6 +16,8 @@ use crate::report::ClusterVerb;
 
 const PARTIAL_LIST: HeaderValue =
     HeaderValue::from_static("application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1");
+/// Of KES, in milliseconds (`config/environment.js`).
+const POLL_INTERVAL: &str = "POLLER_INTERVAL_MILLISECONDS";
 const NOT_APIS: Malformed = Malformed("answered with something that is not its list of APIs");
 
 /// Names are texts of the server, not checked for anything.
@@ -31,7 +34,10 @@ pub enum Scale {
     Unknown,
     /// Its Deployments are there, and have no pod.
     Down,
-    Up,
+    Up {
+        /// How long it may take until it hears of a change, where its environment says so; the longest of all.
+        polls_every: Option<Duration>,
+    },
 }
 
 impl Client {
@@ -57,7 +63,8 @@ impl Client {
         Ok(if down && pods.is_empty() {
             Scale::Down
         } else {
-            Scale::Up
+            let polls_every = deployments.iter().filter_map(Deployment::polls_every).max();
+            Scale::Up { polls_every }
         })
     }
 
@@ -138,9 +145,16 @@ struct GroupVersion {
 #[derive(Deserialize)]
 struct Deployment {
     #[serde(default)]
-    spec: Replicas,
+    spec: Spec,
     #[serde(default)]
     status: Replicas,
+}
+
+#[derive(Default, Deserialize)]
+struct Spec {
+    replicas: Option<u32>,
+    #[serde(default)]
+    template: Template,
 }
 
 #[derive(Default, Deserialize)]
@@ -148,10 +162,42 @@ struct Replicas {
     replicas: Option<u32>,
 }
 
+#[derive(Default, Deserialize)]
+struct Template {
+    #[serde(default)]
+    spec: PodSpec,
+}
+
+#[derive(Default, Deserialize)]
+struct PodSpec {
+    #[serde(default)]
+    containers: Vec<Container>,
+}
+
+#[derive(Deserialize)]
+struct Container {
+    #[serde(default)]
+    env: Vec<Variable>,
+}
+
+#[derive(Deserialize)]
+struct Variable {
+    name: String,
+    value: Option<String>,
+}
+
 impl Deployment {
     /// A wish that is not there is one for one pod.
     fn is_down(&self) -> bool {
         self.spec.replicas == Some(0) && self.status.replicas.unwrap_or(0) == 0
+    }
+
+    fn polls_every(&self) -> Option<Duration> {
+        let containers = &self.spec.template.spec.containers;
+        let mut all = containers.iter().flat_map(|it| &it.env);
+        let interval = all.find(|it| it.name == POLL_INTERVAL)?;
+        let milliseconds = interval.value.as_deref()?.trim().parse().ok()?;
+        Some(Duration::from_millis(milliseconds))
     }
 }
 

@@ -92,27 +92,7 @@ fn insight_lines(hand: &Hand, insight: &Insight) -> Vec<String> {
         lines.push("Argo CD is told to keep it, whatever it tracks it by".to_owned());
     }
     lines.extend(ties(&insight.taking.kept));
-    let concerned = |keeper: &Keeper| {
-        insight
-            .makers
-            .iter()
-            .any(|it| Keeper::of(it.api) == *keeper)
-    };
-    for (keeper, scale) in insight
-        .scales
-        .iter()
-        .filter(|(keeper, _)| concerned(keeper))
-    {
-        lines.push(match scale {
-            Ok(Scale::Down) => format!("{keeper} is scaled to 0"),
-            Ok(Scale::Up) => format!("{keeper} runs"),
-            Ok(Scale::Unknown) => format!(
-                "whether {keeper} runs cannot be seen by the label `app.kubernetes.io/name={}`",
-                keeper.app()
-            ),
-            Err(failure) => format!("whether {keeper} runs could not be seen: {}", failure.fact),
-        });
-    }
+    lines.extend(runs(insight));
     for object in &insight.restless {
         let keeper = Keeper::of(object.api);
         let has = format!(
@@ -122,7 +102,7 @@ fn insight_lines(hand: &Hand, insight: &Insight) -> Vec<String> {
         match untold(object, &insight.makers) {
             None => {
                 lines.push(format!("{has}; before `--apply` (or by `--quiesce`):"));
-                lines.push(change_of_spec(hand, object, &spec_of_rest(object)));
+                lines.push(letting_go(hand, object));
             }
             Some(Untold::Tracked(_)) => {
                 lines.push(format!("{has}, which is kept as a repository has it; before `--apply`, there:"));
@@ -136,8 +116,42 @@ fn insight_lines(hand: &Hand, insight: &Insight) -> Vec<String> {
             )),
         }
     }
+    for object in insight.makers.iter().filter(|it| it.before.is_some()) {
+        lines.push(format!(
+            "ExternalSecret `{}` was told to let go: nobody renews the Secret until `--apply` has taken it over; to take that back:",
+            object.name
+        ));
+        lines.push(back_to_before(hand, object));
+    }
     if insight.restless.is_empty() {
         lines.push("nothing says that an old controller has a hand on it; `--apply` watches whether one writes".to_owned());
+    }
+    lines
+}
+
+/// How much of the controllers runs whose objects make it.
+fn runs(insight: &Insight) -> Vec<String> {
+    let mut lines = Vec::new();
+    let concerned = |keeper: &Keeper| {
+        insight
+            .makers
+            .iter()
+            .any(|it| Keeper::of(it.api) == *keeper)
+    };
+    for (keeper, scale) in insight
+        .scales
+        .iter()
+        .filter(|(keeper, _)| concerned(keeper))
+    {
+        lines.push(match scale {
+            Ok(Scale::Down) => format!("{keeper} is scaled to 0"),
+            Ok(Scale::Up { .. }) => format!("{keeper} runs"),
+            Ok(Scale::Unknown) => format!(
+                "whether {keeper} runs cannot be seen by the label `app.kubernetes.io/name={}`",
+                keeper.app()
+            ),
+            Err(failure) => format!("whether {keeper} runs could not be seen: {}", failure.fact),
+        });
     }
     lines
 }
@@ -172,6 +186,19 @@ fn owner(owner: &Owner) -> String {
 
 fn change_of_spec(hand: &Hand, object: &ExternalSecret, spec: &Value) -> String {
     let metadata = serde_json::json!({ "uid": object.uid.as_str() });
+    patch_of(
+        hand,
+        object,
+        &serde_json::json!({ "metadata": metadata, "spec": spec }),
+    )
+}
+
+/// As `--quiesce` does it, with what it was before.
+fn letting_go(hand: &Hand, object: &ExternalSecret) -> String {
+    let before = spec_before(object).to_string();
+    let metadata =
+        serde_json::json!({ "uid": object.uid.as_str(), "annotations": { SPEC_BEFORE: before } });
+    let spec = spec_of_rest(object);
     patch_of(
         hand,
         object,
@@ -431,19 +458,35 @@ fn way_back(hand: &Hand, made: &Made, farewell: &Farewell) -> Vec<String> {
     if owners.is_empty() || !owners.iter().all(is_there) {
         return Vec::new();
     }
-    let mut lines = vec![
-        "the way back, only as long as its ExternalSecret is there, and with the entry out of the configuration first:"
-            .to_owned(),
-        format!(
-            "  kubectl patch secret {} --namespace {} --type merge --patch {}",
-            hand.seat.id.name,
-            hand.seat.id.namespace,
-            quoted(&made.way_back)
-        ),
-    ];
-    let told = hand.quiesced().iter();
-    lines.extend(told.map(|object| back_to_before(hand, object)));
-    lines
+    // The objects first: where one is another by now, or the cluster is, nothing is done to the Secret.
+    let told = hand.quiesced();
+    let objects = makers.iter().filter(|it| {
+        owners.contains(&it.uid.to_string()) || told.iter().any(|told| told.uid == it.uid)
+    });
+    let mut commands: Vec<String> = objects
+        .map(|object| {
+            let told = told.iter().find(|told| told.uid == object.uid);
+            match told {
+                Some(told) => back_to_before(hand, told),
+                None => patch_of(
+                    hand,
+                    object,
+                    &serde_json::json!({ "metadata": { "uid": object.uid.as_str() } }),
+                ),
+            }
+        })
+        .map(|command| command.trim_start().to_owned())
+        .collect();
+    commands.push(format!(
+        "kubectl patch secret {} --namespace {} --type merge --patch {}",
+        hand.seat.id.name,
+        hand.seat.id.namespace,
+        quoted(&made.way_back)
+    ));
+    vec![
+        "the way back, only as long as its ExternalSecret is there, and once the daemon runs without the entry:".to_owned(),
+        format!("  {}", commands.join(" && ")),
+    ]
 }
 
 #[cfg(test)]

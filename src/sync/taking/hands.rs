@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use futures_util::future::join_all;
 
@@ -13,7 +14,7 @@ use crate::decide::kubernetes::adoption::quiet::{
     Aftermath, Untold, spec_before, spec_of_rest, untold,
 };
 use crate::failure::{Failure, Reason};
-use crate::kube::{ExternalSecret, Run as How, Tracker};
+use crate::kube::{ExternalSecret, Run as How, Scale, Tracker};
 use crate::logging::AUDIT;
 use crate::report::TargetKind;
 use crate::sync::deliver::in_time;
@@ -86,6 +87,8 @@ impl Hands {
     pub async fn take(&mut self, wish: Wish, mut tell: impl FnMut(Pause)) {
         self.survey().await;
         self.each(async |_, way| Ok(earlier(way))).await;
+        self.each(async |_, way| heard_within(way, wish.window))
+            .await;
         if wish.quiesce && self.quiesce().await {
             tell(Pause::Quiescing);
             tokio::time::sleep(wish.window).await;
@@ -169,6 +172,9 @@ impl Hands {
                 // Before it is sent: an answer that does not come says nothing of what was done.
                 hand.quiesced.push(object.clone());
                 if let Err(failure) = told(&hand.seat, &object).await {
+                    if !matches!(failure.reason, Reason::Timeout | Reason::Network) {
+                        hand.quiesced.pop();
+                    }
                     refused = Some(failure);
                     break;
                 }
@@ -193,6 +199,27 @@ fn earlier(way: &mut Way) -> Option<End> {
     let makers = std::mem::take(&mut way.makers);
     let made = Made::earlier(way.wanted.clone(), (**live).clone(), makers);
     Some(End::Taken(Box::new(made)))
+}
+
+/// KES does not call off the poll that its timer waits for (`lib/poller.js`), whatever the object says by then.
+fn heard_within(way: &Way, window: Duration) -> Result<Option<End>, Failure> {
+    let kept = way.makers.iter().map(|it| Keeper::of(it.api));
+    for keeper in kept {
+        if let Some(Ok(Scale::Up {
+            polls_every: Some(interval),
+        })) = way.scales.get(&keeper)
+            && *interval >= window
+        {
+            let fact = format!(
+                "{keeper} polls every {interval:?}, and may write the Secret once more that long after it was told to let go"
+            );
+            let help = format!(
+                "give `--watch` more than {interval:?}, or scale {keeper} to 0 and wait until no pod is left"
+            );
+            return Err(Failure::new(Reason::Conflict, fact).with_help(help));
+        }
+    }
+    Ok(None)
 }
 
 /// What is not there is made by the next delivery.

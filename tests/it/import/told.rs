@@ -207,4 +207,15 @@ fn what_keeps_the_output_from_being_written_has_a_next_step() {
         "{}",
         done.stderr
     );
+    // Bug: beside others it was passed over, which is what a failed `kubectl get` leaves.
+    let store = "apiVersion: external-secrets.io/v1\nkind: SecretStore\nmetadata: {name: s, namespace: app}\n\
+                 spec: {provider: {aws: {service: SecretsManager, region: eu-west-1}}}\n";
+    home.write("store.yaml", store);
+    let beside = home.finish(&["import", "store.yaml", "empty.yaml"]);
+    assert_eq!(beside.code, Some(1), "{beside:?}");
+    assert!(
+        beside.stderr.contains("empty.yaml:1:1: file REFUSED"),
+        "{beside:?}"
+    );
+    assert!(beside.stdout.contains("[stores."), "{beside:?}");
 }

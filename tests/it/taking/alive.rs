@@ -109,6 +109,33 @@ fn one_that_is_told_to_let_go_does() {
     }
 }
 
+/// Bug: a poll that was due later than the window took its Secret back, once nothing was left that would have kept it.
+#[test]
+fn a_poll_that_may_come_after_the_window_is_not_risked() {
+    let stage = Stage::new(Old::Kes);
+    stage.kubernetes.run_controllers("old", stage.app());
+    let interval = |milliseconds| {
+        let variable = ("POLLER_INTERVAL_MILLISECONDS", milliseconds);
+        stage
+            .kubernetes
+            .set_variable(("old", stage.app()), variable);
+    };
+    interval("60000");
+    let spec = stage.kubernetes.thing(KES, DB).unwrap()["spec"].clone();
+    let done = stage.apply(&["--quiesce"]);
+    ends(
+        &done,
+        1,
+        &["polls every 60s", "give `--watch` more than 60s"],
+    );
+    assert_eq!(stage.kubernetes.thing(KES, DB).unwrap()["spec"], spec);
+    stage.is_theirs();
+    interval("10");
+    let done = stage.adopt(&["--apply", "--quiesce", "--watch", "20ms"]);
+    ends(&done, 0, &["taken over: main/app/db"]);
+    stage.is_ours();
+}
+
 #[test]
 fn one_that_is_parked_by_its_store_writes_nothing() {
     let stage = Stage::new(Old::Eso(Eso::V1));

@@ -189,6 +189,59 @@ fn what_was_told_for_nothing_is_taken_back_by_what_is_printed_then_and_in_a_seco
     }
 }
 
+/// Bug: what the API server had refused was said to have been told.
+#[test]
+fn what_was_not_told_is_not_to_be_taken_back() {
+    let stage = Stage::new(Old::Kes);
+    stage.kubernetes.run_controllers("old", stage.app());
+    let of = stage.of();
+    let told = Rule::namespace("app").resource(&format!("{}.{}", of.1, of.0));
+    stage
+        .kubernetes
+        .fail(told.verb(Verb::Patch), Fault::Forbidden);
+    let done = stage.apply(&["--quiesce"]);
+    ends(&done, 1, &["does not let us patch ExternalSecret"]);
+    assert!(!done.stdout.contains("take that back"), "{done:?}");
+    assert!(!done.stderr.contains("waiting for"), "{done:?}");
+    stage.is_theirs();
+}
+
+/// Bug: who had told it by hand got no command that takes that back, and between the two nothing said that it was told.
+#[test]
+fn what_was_told_by_hand_is_taken_back_like_what_was_told_here() {
+    for old in [Old::Kes, Old::Eso(Eso::V1)] {
+        let stage = Stage::new(old);
+        stage.kubernetes.run_controllers("old", stage.app());
+        let before = stage.kubernetes.thing(stage.of(), DB).unwrap()["spec"].clone();
+        let look = stage.look(&[]);
+        stage.run(&commands(&look.stdout)[0]);
+        ends(
+            &stage.look(&[]),
+            0,
+            &["was told to let go", "to take that back:"],
+        );
+        let done = stage.apply(&[]);
+        let line = done
+            .stdout
+            .lines()
+            .find(|it| it.contains("kubectl patch secret "));
+        // The object comes first, and the Secret only where that was right.
+        let back = commands(line.unwrap());
+        assert!(
+            matches!(&back[..], [Command::Patch(kind, ..), Command::Patch(last, ..)]
+            if kind != "secret" && last == "secret")
+        );
+        for command in &back {
+            stage.run(command);
+        }
+        let mut after = stage.kubernetes.thing(stage.of(), DB).unwrap();
+        let spec = after["spec"].as_object_mut().unwrap();
+        spec.retain(|_, it| *it != serde_json::json!({}));
+        assert_eq!(after["spec"], before);
+        assert!(stage.metadata()["ownerReferences"].is_array());
+    }
+}
+
 #[test]
 fn no_deletion_is_advised_while_another_secret_would_go_along() {
     let stage = Stage::new(Old::Kes);

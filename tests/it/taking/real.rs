@@ -298,10 +298,11 @@ impl<'a> Site<'a> {
     }
 }
 
-/// The lines of what is printed that begin with that.
-fn lines<'a>(done: &'a Finished, begin: &str) -> Vec<&'a str> {
+/// The commands of what is printed that do that.
+fn lines<'a>(done: &'a Finished, what: &str) -> Vec<&'a str> {
     let lines = done.stdout.lines().map(str::trim);
-    lines.filter(|line| line.starts_with(begin)).collect()
+    let commands = lines.filter(|line| line.starts_with("kubectl "));
+    commands.filter(|line| line.contains(what)).collect()
 }
 
 fn of(old: Old) -> (&'static str, &'static str) {

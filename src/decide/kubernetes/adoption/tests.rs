@@ -356,7 +356,7 @@ fn an_external_secret_rests_only_once_it_says_what_we_would_make_it_say() {
 fn only_a_controller_that_is_seen_to_be_scaled_to_nothing_rests_without_a_word() {
     let objects = [object(ExternalSecretApi::KesV1, Ways::default())];
     let awake = |scale: Scale| restless(&objects, |_| scale).count();
-    let all = [Scale::Down, Scale::Up, Scale::Unknown].map(awake);
+    let all = [Scale::Down, Scale::Up { polls_every: None }, Scale::Unknown].map(awake);
     assert_eq!(all, [0, 1, 1]);
     let other = |keeper| {
         if keeper == Keeper::Eso {

@@ -206,6 +206,16 @@ impl Kubernetes {
         self.lock().store.workloads.all.insert(key, object);
     }
 
+    /// Something in the environment of a deployment's container.
+    pub fn set_variable(&self, (namespace, name): (&str, &str), (variable, value): (&str, &str)) {
+        let key = ["deployments", namespace, name].map(str::to_owned);
+        let mut shared = self.lock();
+        let all = &mut shared.store.workloads.all;
+        let deployment = all.get_mut(&<(String, String, String)>::from(key)).unwrap();
+        let container = &mut deployment["spec"]["template"]["spec"]["containers"][0];
+        container["env"] = json!([{"name": "OTHER"}, {"name": variable, "value": value}]);
+    }
+
     /// A deployment with that label of Helm charts wants no pod.
     pub fn scale_down(&self, namespace: &str, app: &str) {
         let labels = json!({"app.kubernetes.io/name": app});

@@ -27,7 +27,7 @@ fn printed(world: &World) {
         assert!(site.metadata()["ownerReferences"].is_null());
         site.delivers();
         let done = site.apply(&[]);
-        let commands = lines(&done, "kubectl patch externalsecret");
+        let commands = lines(&done, "kubectl delete");
         assert_eq!(commands.len(), 1, "{done:?}");
         assert!(site.runs(commands[0]), "{done:?}");
         // The collector lets the object go once nothing refers to it.
@@ -61,7 +61,7 @@ fn another(world: &World) {
         ends(&site.apply(&[]), 0, &["taken over: main/"]);
         site.delivers();
         let done = site.apply(&[]);
-        let commands = lines(&done, "kubectl patch externalsecret");
+        let commands = lines(&done, "kubectl delete");
         site.collected();
         site.kubectl(&["delete", "secret", "db"]);
         site.keep();
