@@ -2,7 +2,7 @@
 
 use reqwest::Method;
 use reqwest::header::HeaderValue;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
@@ -103,7 +103,7 @@ impl Client {
             if !page.kind.ends_with("List") {
                 return Err(about.malformed(NOT_A_LIST));
             }
-            all.extend(page.items.unwrap_or_default());
+            all.extend(page.items);
             token = page.metadata.next.filter(|token| !token.is_empty());
             if token.is_none() {
                 return Ok(all);
@@ -146,11 +146,17 @@ impl Client {
 }
 
 #[derive(Deserialize)]
+#[serde(bound(deserialize = "T: Deserialize<'de>"))]
 struct List<T> {
     kind: String,
     metadata: ListMetadata,
-    /// Measured (API server 1.20): `null` where there is no metadata to list.
-    items: Option<Vec<T>>,
+    /// It has to be there. Measured (API server 1.20): `null` where there is no metadata to list.
+    #[serde(deserialize_with = "items")]
+    items: Vec<T>,
+}
+
+fn items<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result<Vec<T>, D::Error> {
+    Ok(Option::deserialize(from)?.unwrap_or_default())
 }
 
 #[derive(Deserialize)]

@@ -96,6 +96,7 @@ struct Body<'a> {
     secret_type: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     immutable: Option<bool>,
+    #[serde(skip_serializing_if = "Data::is_empty")]
     data: Data<'a>,
 }
 
@@ -108,12 +109,21 @@ struct Metadata<'a> {
     uid: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     resource_version: Option<&'a str>,
+    #[serde(skip_serializing_if = "Pairs::is_empty")]
     labels: Pairs<'a, LabelValue>,
+    #[serde(skip_serializing_if = "Pairs::is_empty")]
     annotations: Pairs<'a, String>,
 }
 
-/// Our names and texts as JSON.
+/// Our names and texts as JSON. None at all are left out: an applied map without a name is owned itself, which an API
+/// server may take for all that is in it, whosever that is.
 struct Pairs<'a, T>(&'a BTreeMap<MetadataKey, T>, fn(&T) -> &str);
+
+impl<T> Pairs<'_, T> {
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
 
 impl<T> Serialize for Pairs<'_, T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -123,6 +133,12 @@ impl<T> Serialize for Pairs<'_, T> {
 
 /// Values as base64, encoded straight into the body.
 struct Data<'a>(&'a Payload);
+
+impl Data<'_> {
+    fn is_empty(&self) -> bool {
+        self.0.iter().next().is_none()
+    }
+}
 
 impl Serialize for Data<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -219,6 +235,29 @@ mod tests {
         assert!(!body.contains("\"type\"") && !body.contains("secretsyncd/instance"));
         assert!(!body.contains("managed-by"));
         assert!(body.contains("\"secretsyncd/managed\":\"true\""));
+    }
+
+    /// Bug: an empty map made us the owner of all that others have in it, on servers that take it for that.
+    #[test]
+    fn a_map_without_a_name_is_not_said() {
+        let mut spec = spec("x");
+        spec.creation_policy = config::CreationPolicy::Merge;
+        spec.annotations.clear();
+        let uid = Uid::new("u-1").unwrap();
+        let resource_version = ResourceVersion::new("7").unwrap();
+        let at = At {
+            uid: &uid,
+            resource_version: &resource_version,
+        };
+        let mut nothing = wanted(&spec, b"hi".to_vec());
+        let body = apply(&spec, &nothing, at);
+        let body = std::str::from_utf8(&body).unwrap();
+        assert!(!body.contains("annotations"), "{body}");
+        nothing.labels.clear();
+        nothing.data = Payload::default();
+        let body = apply(&spec, &nothing, at);
+        let body = std::str::from_utf8(&body).unwrap();
+        assert!(body.ends_with(r#""resourceVersion":"7"}}"#), "{body}");
     }
 
     #[test]
