@@ -8,6 +8,7 @@ use crate::failure::{Failure, Reason};
 use crate::kube::{Controller, LiveSecret, Manager};
 use crate::names::Instance;
 
+use super::adoption::Keeper;
 use super::{DeliveredSecret, INSTANCE_ANNOTATION, Known, Wanted, writer};
 
 /// What External Secrets puts on what it writes.
@@ -128,13 +129,18 @@ fn controlled(controller: &Controller) -> Failure {
                 .bytes()
                 .all(|b| b.is_ascii_alphanumeric() || b"-.".contains(&b))
     };
-    let fact = if plain(&controller.kind) {
-        format!("a controller owns the Secret: {}", controller.kind)
-    } else {
-        "a controller owns the Secret".into()
+    let keeper = match controller.group.as_str() {
+        "kubernetes-client.io" => Some(Keeper::Kes),
+        "external-secrets.io" => Some(Keeper::Eso),
+        _ => None,
     };
-    let eso = ["external-secrets.io", "kubernetes-client.io"].contains(&controller.group.as_str());
-    Failure::new(Reason::Conflict, fact).with_help(if eso {
+    let owner = keeper.map_or_else(|| "a controller".to_owned(), |it| it.to_string());
+    let fact = if plain(&controller.kind) {
+        format!("{owner} owns the Secret: {}", controller.kind)
+    } else {
+        format!("{owner} owns the Secret")
+    };
+    Failure::new(Reason::Conflict, fact).with_help(if keeper.is_some() {
         "`adopt = true` does not take it; it needs the `adopt` command"
     } else {
         "choose another name; what a controller owns is never taken over"
