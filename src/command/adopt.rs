@@ -10,6 +10,7 @@ mod words;
 use std::path::Path;
 use std::process::ExitCode;
 
+use self::words::after;
 use super::plan::list;
 use super::table::{self, Columns, Paint, Sheet};
 use super::{FAILED, USAGE, load, print, show};
@@ -19,6 +20,8 @@ use crate::control::{self, Which};
 use crate::daemon;
 use crate::names::EntryName;
 use crate::status::EntryStatus;
+
+const NO_DAEMON: &str = "note: no daemon answers here, so nothing was delivered; the next run delivers to what is ours now";
 
 pub(super) async fn run(path: &Path, wish: &Adopt) -> ExitCode {
     let config = match load(path) {
@@ -38,7 +41,7 @@ async fn look(config: Config, wish: &Adopt) -> Result<ExitCode, ExitCode> {
     let files = files::Chosen::of(config.clone(), &wish.names);
     let mut hands = secrets::begin(config, wish).await?;
     known(&files.unknown, &hands.unknown)?;
-    hands.hands.look().await;
+    hands.hands.look(secrets::how(wish)).await;
     let mut rows = files::look(files).await?;
     rows.retain(list::Row::is_of_note);
     rows.extend(words::rows(&hands.hands));
@@ -63,38 +66,43 @@ async fn apply(config: Config, wish: &Adopt) -> Result<ExitCode, ExitCode> {
             words::pause(pause, wish.quiet.watch);
         })
         .await;
-    done.said += &words::taken(hands);
-    done.errors += &words::refused(hands);
+    done.errors += &after::refused(hands);
     done.taken.extend(secrets::to_deliver(hands));
     done.taken.dedup();
     show(&done.errors);
-    if done.said.is_empty() && done.errors.is_empty() && done.taken.is_empty() {
-        done.said.push_str("nothing is to be taken over\n");
-    }
+    let nothing = done.said.is_empty() && done.errors.is_empty() && done.taken.is_empty();
     let mut well = done.errors.is_empty();
-    let mut told = done.said;
-    if !done.taken.is_empty() {
-        match delivered(config, &socket, (&done.taken, files)).await {
-            Ok(Some(entries)) => {
-                well &= table::is_well(&entries);
-                told += &outcome(entries);
-            }
-            Ok(None) => show(
-                "note: no daemon answers here, so nothing was delivered; the next run delivers to what is ours now",
-            ),
-            // What was taken over stays so, and the next run delivers it.
-            Err(why) => {
-                well = false;
-                show(&format!(
-                    "error: what was taken over was not delivered to: {why}\n  help: it stays ours; the next run of the daemon \
-                     delivers to it"
-                ));
+    let delivered = match &done.taken[..] {
+        [] => Vec::new(),
+        taken => {
+            let delivered = delivered(config, &socket, (taken, files)).await;
+            match delivered {
+                Ok(Some(entries)) => entries,
+                Ok(None) => {
+                    show(NO_DAEMON);
+                    Vec::new()
+                }
+                // What was taken over stays so, and the next run delivers it.
+                Err(why) => {
+                    well = false;
+                    show(&format!(
+                        "error: what was taken over was not delivered to: {why}\n  help: it stays ours; the next run of the \
+                         daemon delivers to it"
+                    ));
+                    Vec::new()
+                }
             }
         }
-    }
-    let (farewells, returned) = secrets::verify(hands, wish.quiet.watch).await;
-    well &= returned.is_empty();
+    };
+    let farewells = secrets::verify(hands, wish.quiet.watch).await;
+    let returned = after::returned(hands);
     show(&returned);
+    well &= returned.is_empty() && table::is_well(&delivered);
+    let mut told = done.said + &after::taken(hands);
+    if nothing {
+        told.push_str("nothing is to be taken over\n");
+    }
+    told += &outcome(delivered, &secrets::lost(hands));
     Ok(print(&(told + &farewells), if well { 0 } else { FAILED }))
 }
 
@@ -118,7 +126,11 @@ async fn delivered(
     }
 }
 
-fn outcome(mut entries: Vec<EntryStatus>) -> String {
+fn outcome(mut entries: Vec<EntryStatus>, lost: &[&EntryName]) -> String {
+    entries.retain(|entry| lost.iter().all(|lost| lost.as_str() != entry.name.as_str()));
+    if entries.is_empty() {
+        return String::new();
+    }
     table::worst_first(&mut entries);
     table::table(&entries, Columns::Outcome, Sheet::for_stdout())
 }

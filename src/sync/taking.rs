@@ -14,9 +14,11 @@ pub use self::hands::{Farewell, Hands, Pause};
 use crate::decide::kubernetes::Wanted;
 use serde_json::Value;
 
-use crate::decide::kubernetes::adoption::quiet::{Aftermath, Canary, is_left_alone};
+use crate::decide::kubernetes::adoption::quiet::{
+    Aftermath, Canary, Stopped, is_left_alone, is_ours, taken_elsewhere,
+};
 use crate::decide::kubernetes::adoption::{
-    ADOPTED_FROM, Content, Keeper, Taking, adoption, keeper_of,
+    ADOPTED_FROM, Content, Keeper, Taking, adoption, is_kept, keeper_of,
 };
 use crate::failure::{Failure, Reason};
 use crate::kube::{ApplyError, FieldManager, LiveSecret, Metadata, Run as How, Tenure, Ties};
@@ -47,7 +49,7 @@ pub(super) enum Found {
     Absent,
     /// Nothing stands in the way of an ordinary delivery.
     Ours,
-    /// So it is, because it was taken over earlier.
+    /// So it is, because it is ours already.
     Adopted(Box<LiveSecret>),
     Kept(Box<Kept>),
 }
@@ -108,7 +110,9 @@ impl Seat {
         }
         let judged = JudgedSecret::of(&self.target, &self.id, (wanted, entry), state);
         self.turn(judged).await?;
-        Ok(if live.annotations.contains_key(ADOPTED_FROM) {
+        // What a delivery made may have an old object, too.
+        let is_ours = wanted.policy.is_whole() && is_ours(wanted, &live);
+        Ok(if is_ours || live.annotations.contains_key(ADOPTED_FROM) {
             Found::Adopted(Box::new(live))
         } else {
             Found::Ours
@@ -124,11 +128,12 @@ impl Seat {
     }
 
     /// Puts a mark on it that an old controller which is at work would wipe.
-    pub(super) async fn mark(&self, from: Keeper) -> Result<Canary, Failure> {
+    pub(super) async fn mark(&self, wanted: &Wanted, from: Keeper) -> Result<Canary, Stopped> {
         for _ in 0..JUDGEMENTS {
             let (live, ties) = self.observe().await?.ok_or_else(gone)?;
-            if keeper_of(&live, &ties).is_none() {
-                return Err(let_go(from));
+            if !is_kept(wanted, &live, &ties) {
+                let elsewhere = taken_elsewhere(wanted, &live, &ties);
+                return Err(elsewhere.unwrap_or_else(|| let_go(from).into()));
             }
             let (mut canary, patch) = Canary::new(&live);
             match self.change(&patch, How::Real).await {
@@ -140,11 +145,11 @@ impl Seat {
                 // It may be there all the same.
                 Err(failure) => {
                     self.unmark(&canary).await;
-                    return Err(failure);
+                    return Err(failure.into());
                 }
             }
         }
-        Err(overtaken())
+        Err(overtaken().into())
     }
 
     /// Takes off what of the mark still is there. What is wrong with that was said of something graver already.
@@ -169,10 +174,10 @@ impl Seat {
         (wanted, content): (&Wanted, Content),
         (canary, from): (&Canary, Keeper),
         way_back: &Value,
-    ) -> Result<LiveSecret, Failure> {
+    ) -> Result<LiveSecret, Stopped> {
         for _ in 0..JUDGEMENTS {
             let (live, ties) = self.observe().await?.ok_or_else(gone)?;
-            canary.stands(&live, from)?;
+            canary.stands(wanted, (&live, &ties), from)?;
             let taking = adoption(wanted, (&live, &ties), content)?;
             let taking = taking.ok_or_else(|| let_go(from))?;
             let patch = taking.patch(wanted, &live, way_back);
@@ -188,12 +193,12 @@ impl Seat {
                     return if seen.is_ok_and(is_taken) {
                         Ok(live)
                     } else {
-                        Err(failure)
+                        Err(failure.into())
                     };
                 }
             }
         }
-        Err(overtaken())
+        Err(overtaken().into())
     }
 
     /// Whether the old controller has left it alone since. Fails where that cannot be seen.

@@ -3,8 +3,10 @@
 
 mod absent;
 mod alive;
+mod beside;
 mod crash;
 mod kubectl;
+mod merged;
 mod real;
 mod ties;
 
@@ -221,11 +223,7 @@ fn the_bytes_are_there_at_every_instant_while_all_that_was_the_old_controllers_g
         // So is what the next delivery makes of it, until there is something else to deliver.
         assert_eq!(stage.home.once(&[]).code, Some(0));
         stage.is_ours();
-        ends(
-            &stage.look(&[]),
-            0,
-            &["taken over already", "is still there"],
-        );
+        ends(&stage.look(&[]), 0, &["ours already", "is still there"]);
         let done = stage.apply(&[]);
         ends(
             &done,

@@ -3,13 +3,14 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
+use super::words::after;
 use super::{failed, words};
 use crate::cli::Adopt;
 use crate::config::Config;
 use crate::daemon::{self, Begun};
 use crate::decide::kubernetes::adoption::Content;
 use crate::names::EntryName;
-use crate::sync::taking::{End, Hands, Pause, Wish};
+use crate::sync::taking::{End, Hand, Hands, Pause, Wish};
 
 /// A first look at them.
 pub(super) async fn begin(config: Config, wish: &Adopt) -> Result<Begun, ExitCode> {
@@ -37,21 +38,26 @@ pub(super) fn to_deliver(hands: &Hands) -> impl Iterator<Item = EntryName> {
     due.map(|hand| hand.seat.entry.clone())
 }
 
-/// What is to be done with what is left of the old controllers, and on whose Secrets they have put their hand again.
-pub(super) async fn verify(hands: &mut Hands, window: Duration) -> (String, String) {
-    let taken = |end: Option<&End>| matches!(end, Some(End::Taken(_)));
-    if !hands.all().iter().any(|hand| taken(hand.end())) {
-        return (words::made(hands) + &words::undo(hands), String::new());
+/// What is to be done with what is left of the old controllers. From then on it is known on whose Secrets they have put
+/// their hand again.
+pub(super) async fn verify(hands: &mut Hands, window: Duration) -> String {
+    let mut ends = hands.all().iter().filter_map(Hand::end);
+    let mut said = String::new();
+    if ends.any(|end| end.made().is_some()) {
+        words::pause(Pause::Verifying, window);
+        tokio::time::sleep(window).await;
+        let farewells = hands.verify().await;
+        let all = farewells.iter();
+        said = all
+            .map(|(hand, farewell)| after::farewell(hand, farewell))
+            .collect();
     }
-    words::pause(Pause::Verifying, window);
-    tokio::time::sleep(window).await;
-    let farewells = hands.verify().await;
-    let said: String = farewells
-        .iter()
-        .map(|(hand, farewell)| words::farewell(hand, farewell))
-        .collect();
-    (
-        said + &words::made(hands) + &words::undo(hands),
-        words::returned(hands),
-    )
+    said + &after::made(hands) + &after::undo(hands)
+}
+
+/// Entries whose Secret was not left to them: what their last run said of it is no longer so.
+pub(super) fn lost(hands: &Hands) -> Vec<&EntryName> {
+    let all = hands.all().iter();
+    let lost = all.filter(|hand| hand.end().is_some_and(|end| end.returned().is_some()));
+    lost.map(|hand| &hand.seat.entry).collect()
 }

@@ -4,6 +4,7 @@
 //! owner, so that no garbage collector takes the Secret along, the marks by which ESO finds what to delete, and what Argo
 //! CD would prune it by once it has no owner. Nothing is taken from under a finalizer or another controller.
 
+mod keys;
 mod patch;
 pub mod quiet;
 
@@ -104,6 +105,7 @@ pub enum Content {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Taking {
     pub from: Keeper,
+    pub share: Share,
     /// What goes of its owners. None where the old controller gave it up itself and left its marks.
     pub owners: Vec<Owner>,
     /// Owners that stay, none of them a controller: when they go, it goes with the last one.
@@ -113,9 +115,23 @@ pub struct Taking {
     /// The names of what goes.
     pub labels: Vec<String>,
     pub annotations: Vec<String>,
-    /// What Argo CD is told from then on. By which label it tracks, only its own configuration says, and without an owner
-    /// it prunes what it tracks.
-    pub sync_options: String,
+}
+
+/// How much of a Secret is taken over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Share {
+    Whole {
+        /// What Argo CD is told from then on. By which label it tracks, only its own configuration says, and without an
+        /// owner it prunes what it tracks.
+        sync_options: String,
+    },
+    /// What the entry merges into a Secret that somebody else made.
+    Keys {
+        /// Those of them that the old controller holds, too.
+        held: Vec<String>,
+        /// What it holds besides: that stays, and nobody renews it.
+        left: Vec<String>,
+    },
 }
 
 /// What taking it over would be; `None` where neither of them keeps it.
@@ -124,6 +140,9 @@ pub fn adoption(
     (live, ties): (&LiveSecret, &Ties),
     content: Content,
 ) -> Result<Option<Taking>, Failure> {
+    if !wanted.policy.is_whole() {
+        return keys::adoption(wanted, (live, ties), content);
+    }
     let (owners, kept): (Vec<&Owner>, Vec<&Owner>) = ties
         .owners
         .iter()
@@ -134,16 +153,15 @@ pub fn adoption(
     if live.deleting {
         return Err(refused("is being deleted", "wait until it is gone"));
     }
-    alone(wanted, &kept, ties)?;
+    alone(&kept, ties)?;
     of_no_other_of_us(wanted, live)?;
     kept_by_argo(wanted)?;
     writable(wanted)?;
     usable(wanted)?;
     let delta = delta(wanted, live);
     fits(wanted, live, (&delta, content))?;
-    let is_mark = |key: &&String| {
-        key.starts_with(ESO_PREFIX) || (key.starts_with(ARGO_PREFIX) && *key != SYNC_OPTIONS)
-    };
+    let is_mark =
+        |key: &&String| is_eso_mark(key) || (key.starts_with(ARGO_PREFIX) && *key != SYNC_OPTIONS);
     Ok(Some(Taking {
         from,
         owners: owners.into_iter().cloned().collect(),
@@ -151,7 +169,9 @@ pub fn adoption(
         content: delta,
         labels: live.labels.keys().filter(is_mark).cloned().collect(),
         annotations: live.annotations.keys().filter(is_mark).cloned().collect(),
-        sync_options: sync_options(live),
+        share: Share::Whole {
+            sync_options: sync_options(live),
+        },
     }))
 }
 
@@ -168,20 +188,30 @@ fn keeper(live: &LiveSecret, owners: &[&Owner]) -> Option<Keeper> {
     if let Some(keeper) = all.find_map(|owner| Keeper::owning(owner)) {
         return Some(keeper);
     }
-    let mut marks = live.labels.keys().chain(live.annotations.keys());
-    marks
-        .any(|key| key.starts_with(ESO_PREFIX))
-        .then_some(Keeper::Eso)
+    has_marks(live).then_some(Keeper::Eso)
+}
+
+/// Those that only ESO leaves.
+fn has_marks(live: &LiveSecret) -> bool {
+    let mut keys = live.labels.keys().chain(live.annotations.keys());
+    keys.any(|key| is_eso_mark(key))
+}
+
+fn is_eso_mark(key: &str) -> bool {
+    key.starts_with(ESO_PREFIX)
+}
+
+/// Whether an old controller still has a hand on what is to be taken over.
+pub fn is_kept(wanted: &Wanted, live: &LiveSecret, ties: &Ties) -> bool {
+    if wanted.policy.is_whole() {
+        keeper_of(live, ties).is_some()
+    } else {
+        has_marks(live) || keys::held(wanted, live).next().is_some()
+    }
 }
 
 /// Whatever else has a say in it would go on having it.
-fn alone(wanted: &Wanted, kept: &[&Owner], ties: &Ties) -> Result<(), Failure> {
-    if !wanted.policy.is_whole() {
-        return Err(refused(
-            "is to be written under a merge policy, which takes nothing over",
-            "set `creation_policy = \"owner\"` or \"orphan\"",
-        ));
-    }
+fn alone(kept: &[&Owner], ties: &Ties) -> Result<(), Failure> {
     if kept.iter().any(|owner| owner.controller) {
         return Err(refused(
             "has a controller that is neither Kubernetes External Secrets nor External Secrets Operator",
@@ -269,7 +299,7 @@ fn fits(
     live: &LiveSecret,
     (delta, content): (&Delta, Content),
 ) -> Result<(), Failure> {
-    if wanted.secret_type != live.secret_type {
+    if wanted.policy.is_whole() && wanted.secret_type != live.secret_type {
         return Err(refused(
             "has another type than the target, and Kubernetes never changes one",
             "set `type` of the target to that of the Secret",
@@ -309,6 +339,7 @@ fn names(delta: &Delta) -> String {
     signed.collect::<Vec<_>>().join(" ")
 }
 
+/// Of an entry that merges, what others have in it stays.
 fn delta(wanted: &Wanted, live: &LiveSecret) -> Delta {
     let mut delta = Delta::default();
     for (key, value) in wanted.data.iter() {
@@ -318,11 +349,11 @@ fn delta(wanted: &Wanted, live: &LiveSecret) -> Delta {
             Some(_) => {}
         }
     }
-    let gone = live
-        .data
-        .keys()
-        .filter(|key| wanted.data.get(key).is_none());
-    delta.removed = gone.map(SecretKey::to_string).collect();
+    if wanted.policy.is_whole() {
+        let mut gone = live.data.keys().collect::<Vec<_>>();
+        gone.retain(|key| wanted.data.get(key).is_none());
+        delta.removed = gone.into_iter().map(SecretKey::to_string).collect();
+    }
     delta
 }
 

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::surroundings::Seen;
 use super::{Found, Kept, Seat};
 use crate::decide::kubernetes::Wanted;
-use crate::decide::kubernetes::adoption::quiet::{Canary, restless};
+use crate::decide::kubernetes::adoption::quiet::{Canary, Stopped, restless};
 use crate::decide::kubernetes::adoption::{ADOPTED_FROM, Content, Keeper, Taking};
 use crate::failure::{Failure, Reason};
 use crate::kube::{ExternalSecret, LiveSecret, Owner, Scale};
@@ -68,6 +68,8 @@ pub enum End {
     /// An ordinary delivery makes it. These would, too, and rest.
     Absent(Vec<ExternalSecret>),
     Refused(Failure),
+    /// Another run has it in its hands, or took it over.
+    Elsewhere(Failure),
     /// What taking it over would be.
     Would(Box<Insight>),
     /// It was taken over earlier, and these are still there.
@@ -99,6 +101,49 @@ pub struct Made {
     /// As it was just before.
     pub(super) taken: LiveSecret,
     pub(super) wanted: Wanted,
+}
+
+impl End {
+    /// Why it is not ours.
+    pub fn refusal(&self) -> Option<&Failure> {
+        match self {
+            Self::Refused(failure) | Self::Elsewhere(failure) => Some(failure),
+            Self::Ours
+            | Self::Absent(_)
+            | Self::Would(_)
+            | Self::Before(_)
+            | Self::Taken(_)
+            | Self::Returned(_) => None,
+        }
+    }
+
+    /// That it was taken over, now or earlier.
+    pub fn made(&self) -> Option<&Made> {
+        match self {
+            Self::Taken(made) => Some(made),
+            Self::Ours
+            | Self::Absent(_)
+            | Self::Refused(_)
+            | Self::Elsewhere(_)
+            | Self::Would(_)
+            | Self::Before(_)
+            | Self::Returned(_) => None,
+        }
+    }
+
+    /// Why it does not stay ours.
+    pub fn returned(&self) -> Option<&Failure> {
+        match self {
+            Self::Returned(failure) => Some(failure),
+            Self::Ours
+            | Self::Absent(_)
+            | Self::Refused(_)
+            | Self::Elsewhere(_)
+            | Self::Would(_)
+            | Self::Before(_)
+            | Self::Taken(_) => None,
+        }
+    }
 }
 
 impl Hand {
@@ -189,7 +234,7 @@ impl Hand {
     /// One step, unless it has come to an end.
     pub(super) async fn step(
         &mut self,
-        step: impl AsyncFnOnce(&Seat, &mut Way) -> Result<Option<End>, Failure>,
+        step: impl AsyncFnOnce(&Seat, &mut Way) -> Result<Option<End>, Stopped>,
     ) {
         let Some(way) = &mut self.way else {
             return;
@@ -198,14 +243,14 @@ impl Hand {
         if let (Err(_), Some(canary)) = (&stepped, &way.canary) {
             self.seat.unmark(canary).await;
         }
-        match stepped {
-            Ok(None) => {}
-            Ok(Some(end)) => {
-                self.way = None;
-                self.end = Some(end);
-            }
-            Err(failure) => self.refuse(failure),
-        }
+        let end = match stepped {
+            Ok(None) => return,
+            Ok(Some(end)) => end,
+            Err(Stopped::Refused(failure)) => End::Refused(failure),
+            Err(Stopped::Elsewhere(failure)) => End::Elsewhere(failure),
+        };
+        self.way = None;
+        self.end = Some(end);
     }
 }
 
@@ -232,6 +277,11 @@ impl Made {
             taken: live,
             wanted,
         }
+    }
+
+    /// Else it was made by us.
+    pub fn was_taken_over(&self) -> bool {
+        !self.way_back.is_null()
     }
 
     /// Uids of the owners that went. Texts of the server, not checked for anything.

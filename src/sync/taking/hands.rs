@@ -11,7 +11,7 @@ use super::hand::{End, Hand, Insight, Made, Stage, Way, Wish};
 use super::surroundings::{Seen, Surroundings};
 use crate::decide::kubernetes::adoption::Keeper;
 use crate::decide::kubernetes::adoption::quiet::{
-    Aftermath, Untold, spec_before, spec_of_rest, untold,
+    Aftermath, Stopped, Untold, spec_before, spec_of_rest, untold,
 };
 use crate::failure::{Failure, Reason};
 use crate::kube::{ExternalSecret, Run as How, Scale, Tracker};
@@ -60,16 +60,19 @@ impl Hands {
     }
 
     /// What taking over would be.
-    pub async fn look(&mut self) {
+    pub async fn look(&mut self, wish: Wish) {
         self.survey().await;
-        self.each(async |_, way| {
+        self.each(async |seat, way| {
             let restless = way.restless();
+            if wish.quiesce {
+                rehearsed(seat, &restless, &way.makers).await?;
+            }
             let makers = std::mem::take(&mut way.makers);
             Ok(Some(match &way.stage {
                 Stage::Adopted(_) if makers.is_empty() => End::Ours,
                 Stage::Adopted(_) => End::Before(makers),
                 Stage::Absent => match restless.first() {
-                    Some(first) => return Err(awaited(first)),
+                    Some(first) => return Err(awaited(first).into()),
                     None => End::Absent(makers),
                 },
                 Stage::Kept(kept) => End::Would(Box::new(Insight {
@@ -98,7 +101,7 @@ impl Hands {
         self.each(async |_, way| Ok(absent(way))).await;
         self.each(async |seat, way| {
             if let Stage::Kept(kept) = &way.stage {
-                way.canary = Some(seat.mark(kept.taking.from).await?);
+                way.canary = Some(seat.mark(&way.wanted, kept.taking.from).await?);
             }
             Ok(None)
         })
@@ -139,7 +142,7 @@ impl Hands {
         said.into_iter().map(|(at, it)| (&all[at], it)).collect()
     }
 
-    async fn each(&mut self, step: impl AsyncFn(&Seat, &mut Way) -> Result<Option<End>, Failure>) {
+    async fn each(&mut self, step: impl AsyncFn(&Seat, &mut Way) -> Result<Option<End>, Stopped>) {
         let step = &step;
         let all = self.all.iter_mut().map(|hand| hand.step(step));
         join_all(all).await;
@@ -169,10 +172,14 @@ impl Hands {
                     refused = Some(not_to_be_told(&object, &why));
                     break;
                 }
+                if let Err(failure) = told(&hand.seat, &object, How::Dry).await {
+                    refused = Some(failure);
+                    break;
+                }
                 // Before it is sent: an answer that does not come says nothing of what was done.
                 hand.quiesced.push(object.clone());
-                if let Err(failure) = told(&hand.seat, &object).await {
-                    if !matches!(failure.reason, Reason::Timeout | Reason::Network) {
+                if let Err(failure) = told(&hand.seat, &object, How::Real).await {
+                    if is_refusal(&failure) {
                         hand.quiesced.pop();
                     }
                     refused = Some(failure);
@@ -202,21 +209,26 @@ fn earlier(way: &mut Way) -> Option<End> {
 }
 
 /// KES does not call off the poll that its timer waits for (`lib/poller.js`), whatever the object says by then.
-fn heard_within(way: &Way, window: Duration) -> Result<Option<End>, Failure> {
-    let kept = way.makers.iter().map(|it| Keeper::of(it.api));
-    for keeper in kept {
-        if let Some(Ok(Scale::Up {
+fn heard_within(way: &Way, window: Duration) -> Result<Option<End>, Stopped> {
+    for object in &way.makers {
+        let keeper = Keeper::of(object.api);
+        let Some(Ok(Scale::Up {
             polls_every: Some(interval),
         })) = way.scales.get(&keeper)
-            && *interval >= window
-        {
+        else {
+            continue;
+        };
+        if *interval >= window {
             let fact = format!(
-                "{keeper} polls every {interval:?}, and may write the Secret once more that long after it was told to let go"
+                "{keeper} polls every {interval:?}, and may write the Secret once more that long after its ExternalSecret `{}` \
+                 was told to let go",
+                object.name
             );
             let help = format!(
                 "give `--watch` more than {interval:?}, or scale {keeper} to 0 and wait until no pod is left"
             );
-            return Err(Failure::new(Reason::Conflict, fact).with_help(help));
+            let failure = Failure::new(Reason::Conflict, fact);
+            return Err(failure.with_help(help).into());
         }
     }
     Ok(None)
@@ -228,27 +240,52 @@ fn absent(way: &mut Way) -> Option<End> {
     is_absent.then(|| End::Absent(std::mem::take(&mut way.makers)))
 }
 
-fn at_rest(way: &Way) -> Result<Option<End>, Failure> {
+fn at_rest(way: &Way) -> Result<Option<End>, Stopped> {
     match (&way.restless()[..], &way.stage) {
         ([], _) => Ok(None),
-        ([first, ..], Stage::Absent) => Err(awaited(first)),
-        ([first, ..], Stage::Kept(_) | Stage::Adopted(_)) => Err(awake(first, &way.scales)),
+        ([first, ..], Stage::Absent) => Err(awaited(first).into()),
+        ([first, ..], Stage::Kept(_) | Stage::Adopted(_)) => Err(awake(first, &way.scales).into()),
     }
 }
 
 /// Tells one object to let go of the Secret.
-async fn told(seat: &Seat, object: &ExternalSecret) -> Result<(), Failure> {
+async fn told(seat: &Seat, object: &ExternalSecret, how: How) -> Result<(), Failure> {
     let (client, namespace) = (seat.target.client(), &seat.id.namespace);
     let (spec, before) = (spec_of_rest(object), spec_before(object));
-    for how in [How::Dry, How::Real] {
-        let change = client.change_spec(namespace, object, (&spec, &before), how);
-        seat.turn(change).await?;
+    let change = client.change_spec(namespace, object, (&spec, &before), how);
+    seat.turn(change).await?;
+    if how == How::Real {
+        tracing::info!(
+            target: AUDIT, entry = %seat.entry, target.name = %seat.id, cause = "adopt --quiesce",
+            external_secret = %object.name, %before, "told the old controller to let go"
+        );
     }
-    tracing::info!(
-        target: AUDIT, entry = %seat.entry, target.name = %seat.id, cause = "adopt --quiesce",
-        external_secret = %object.name, %before, "told the old controller to let go"
-    );
     Ok(())
+}
+
+/// Whether those that may be told could be.
+async fn rehearsed(
+    seat: &Seat,
+    restless: &[ExternalSecret],
+    makers: &[ExternalSecret],
+) -> Result<(), Failure> {
+    for object in restless.iter().filter(|it| untold(it, makers).is_none()) {
+        told(seat, object, How::Dry).await?;
+    }
+    Ok(())
+}
+
+/// Whether the API server itself said no. Any other answer says nothing of what was done.
+fn is_refusal(failure: &Failure) -> bool {
+    matches!(
+        failure.reason,
+        Reason::TargetDenied
+            | Reason::Credentials
+            | Reason::Invalid
+            | Reason::Conflict
+            | Reason::TargetMissing
+            | Reason::Throttled
+    )
 }
 
 fn not_to_be_told(object: &ExternalSecret, why: &Untold) -> Failure {
@@ -287,7 +324,7 @@ fn not_to_be_told(object: &ExternalSecret, why: &Untold) -> Failure {
     Failure::new(Reason::Conflict, fact).with_help(help)
 }
 
-async fn taken(seat: &Seat, way: &mut Way, wish: Wish) -> Result<Option<End>, Failure> {
+async fn taken(seat: &Seat, way: &mut Way, wish: Wish) -> Result<Option<End>, Stopped> {
     let (Stage::Kept(kept), Some(canary)) = (&way.stage, &way.canary) else {
         return Ok(None);
     };

@@ -43,6 +43,11 @@ fn what_nobody_is_at_work_for_is_made_and_its_old_object_may_go_then() {
         assert!(!done.stdout.contains("nothing is to be"), "{done:?}");
         assert!(stage.kubernetes.object("app", "db").is_none());
         assert_eq!(stage.home.once(&[]).code, Some(0));
+        // Bug: nothing was to be taken over by then, so nothing was said of the other object.
+        let ours = ["ours already", "ExternalSecret `db` is still there"];
+        ends(&stage.look(&["db"]), 0, &ours);
+        let again = stage.apply(&["db"]);
+        ends(&again, 0, &["ours already: main/app/db", "may go now"]);
         let commands = commands(&done.stdout);
         assert_eq!(commands.len(), 2, "{done:?}");
         for command in &commands {

@@ -195,15 +195,36 @@ fn what_was_not_told_is_not_to_be_taken_back() {
     let stage = Stage::new(Old::Kes);
     stage.kubernetes.run_controllers("old", stage.app());
     let of = stage.of();
-    let told = Rule::namespace("app").resource(&format!("{}.{}", of.1, of.0));
-    stage
-        .kubernetes
-        .fail(told.verb(Verb::Patch), Fault::Forbidden);
-    let done = stage.apply(&["--quiesce"]);
-    ends(&done, 1, &["does not let us patch ExternalSecret"]);
-    assert!(!done.stdout.contains("take that back"), "{done:?}");
-    assert!(!done.stderr.contains("waiting for"), "{done:?}");
-    stage.is_theirs();
+    for dry_run in [true, false] {
+        let told = Rule::namespace("app").resource(&format!("{}.{}", of.1, of.0));
+        let told = told.verb(Verb::Patch).dry_run(dry_run);
+        stage.kubernetes.fail(told, Fault::Forbidden);
+        let done = stage.apply(&["--quiesce"]);
+        ends(&done, 1, &["does not let us patch ExternalSecret"]);
+        assert!(!done.stdout.contains("take that back"), "{done:?}");
+        assert!(!done.stderr.contains("waiting for"), "{done:?}");
+        stage.is_theirs();
+        // That it would be refused is seen before.
+        let code = i32::from(dry_run);
+        ends(&stage.look(&["--quiesce"]), code, &[]);
+        stage.kubernetes.heal();
+    }
+}
+
+/// Bug: where a proxy answered in place of the API server, nothing said how to take back what may have been told.
+#[test]
+fn what_may_have_been_told_is_to_be_taken_back() {
+    for fault in [Fault::Lost, Fault::Unparsable, Fault::Page(502)] {
+        let stage = Stage::new(Old::Eso(Eso::V1));
+        stage.kubernetes.run_controllers("old", stage.app());
+        let of = stage.of();
+        let told = Rule::namespace("app").resource(&format!("{}.{}", of.1, of.0));
+        let told = told.verb(Verb::Patch).dry_run(false);
+        stage.kubernetes.fail(told, fault);
+        let done = stage.apply(&["--quiesce"]);
+        ends(&done, 1, &["to take that back:"]);
+        stage.is_theirs();
+    }
 }
 
 /// Bug: who had told it by hand got no command that takes that back, and between the two nothing said that it was told.

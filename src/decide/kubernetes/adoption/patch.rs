@@ -3,12 +3,13 @@
 //! No value is in it: where the content is to be another one, we own all of it from then on, and the next delivery writes
 //! it as it writes any change.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
+use super::keys::is_of_eso;
 use super::quiet::{CANARY, DATA_HASH};
-use super::{ADOPTED_FROM, SYNC_OPTIONS, Taking};
+use super::{ADOPTED_FROM, SYNC_OPTIONS, Share, Taking};
 use crate::decide::kubernetes::{MANAGED_BY_LABEL, MANAGED_LABEL, Wanted, made};
 use crate::kube::{FieldKind, LiveSecret, Manager, Metadata};
 use crate::names::MetadataKey;
@@ -47,7 +48,9 @@ impl Taking {
         let ours = ours.map(|(key, value)| (key.to_string(), Some(value.clone())));
         let canary = (CANARY.to_owned(), None);
         let mut all: BTreeMap<_, _> = gone.chain([canary]).collect();
-        all.insert(SYNC_OPTIONS.to_owned(), Some(self.sync_options.clone()));
+        if let Share::Whole { sync_options } = &self.share {
+            all.insert(SYNC_OPTIONS.to_owned(), Some(sync_options.clone()));
+        }
         // What was kept when its owner went says more than what is left of it now.
         if !(self.owners.is_empty() && live.annotations.contains_key(ADOPTED_FROM)) {
             all.insert(ADOPTED_FROM.to_owned(), Some(way_back.to_string()));
@@ -78,26 +81,35 @@ impl Taking {
         let ours = ours.filter(|key| !live.annotations.contains_key(*key));
         annotations.extend(ours.map(|key| (key, None)));
         annotations.insert(ADOPTED_FROM, None);
-        annotations.insert(SYNC_OPTIONS, text(SYNC_OPTIONS));
-        let owners = self.owners.iter().chain(&self.kept);
-        json!({ "metadata": {
-            "uid": live.uid.as_str(),
-            "ownerReferences": owners.map(|owner| owner.raw.clone()).collect::<Vec<_>>(),
-            "labels": labels,
-            "annotations": annotations,
-        }})
+        let mut metadata = json!({ "uid": live.uid.as_str() });
+        if let Share::Whole { .. } = self.share {
+            annotations.insert(SYNC_OPTIONS, text(SYNC_OPTIONS));
+            let owners = self.owners.iter().chain(&self.kept);
+            let owners = owners.map(|owner| owner.raw.clone());
+            metadata["ownerReferences"] = owners.collect();
+        }
+        metadata["labels"] = json!(labels);
+        metadata["annotations"] = json!(annotations);
+        json!({ "metadata": metadata })
     }
 
-    /// Who owns which field from then on. All data is ours as if we had applied it, so that a key that a later apply
-    /// omits really goes; of labels and annotations, whoever wrote what neither goes nor is ours keeps it.
+    /// Who owns which field from then on. All data, or all keys that we merge into it, is ours as if we had applied it, so
+    /// that a key that a later apply omits really goes; of labels and annotations, whoever wrote what neither goes nor is
+    /// ours keeps it.
     fn managers(&self, wanted: &Wanted, live: &LiveSecret) -> Vec<Manager> {
         let mut ours = made(wanted);
-        ours.data = live.data.keys().map(ToString::to_string).collect();
+        ours.data = self.data(wanted, live);
         let others = live.managers.iter();
         let others = others.filter(|manager| !manager.is(&wanted.manager));
         let others = others.filter_map(|manager| {
             let mut rest = manager.clone();
-            rest.data.clear();
+            match &self.share {
+                Share::Whole { .. } => rest.data.clear(),
+                Share::Keys { .. } if is_of_eso(manager) => {
+                    rest.data.retain(|name| !ours.data.contains(name));
+                }
+                Share::Keys { .. } => return Some(rest),
+            }
             let gone = [
                 (FieldKind::Label, &self.labels, &ours.labels),
                 (FieldKind::Annotation, &self.annotations, &ours.annotations),
@@ -106,7 +118,8 @@ impl Taking {
                 let fields = rest.fields_mut(kind);
                 fields.retain(|name| !gone.contains(name) && !ours.contains(name));
             }
-            let is_empty = rest.labels.is_empty() && rest.annotations.is_empty();
+            let mut kinds = FieldKind::ALL.into_iter();
+            let is_empty = kinds.all(|kind| rest.fields(kind).is_empty());
             (!is_empty).then_some(rest)
         });
         let mut all: Vec<Manager> = others.collect();
@@ -127,5 +140,20 @@ impl Taking {
         ours.annotations = annotations.into_iter().filter(is_there).collect();
         all.push(ours);
         all
+    }
+
+    /// Names of the keys that are ours from then on. What an entry merged before and no longer wants goes with its next
+    /// apply.
+    fn data(&self, wanted: &Wanted, live: &LiveSecret) -> BTreeSet<String> {
+        let there = live.data.keys();
+        match self.share {
+            Share::Whole { .. } => there.map(ToString::to_string).collect(),
+            Share::Keys { .. } => {
+                let before = live.managers.iter().filter(|it| it.is(&wanted.manager));
+                let before = before.flat_map(|it| it.data.iter().cloned());
+                let wants = there.filter(|key| wanted.data.get(key).is_some());
+                before.chain(wants.map(ToString::to_string)).collect()
+            }
+        }
     }
 }

@@ -8,11 +8,12 @@ use std::fmt;
 
 use serde_json::{Value, json};
 
-use super::{Keeper, delta, keeper_of, refused};
+use super::{ADOPTED_FROM, Keeper, delta, is_kept, keeper_of, refused};
 use crate::decide::kubernetes::{INSTANCE_ANNOTATION, MANAGED_LABEL, Wanted};
 use crate::failure::{Failure, Reason};
 use crate::kube::{ExternalSecret, LiveSecret, Manager, Metadata, Owner, Scale, Ties, Tracker};
-use crate::names::{ResourceVersion, Uid};
+use crate::names::{ResourceVersion, SecretKey, Uid};
+use crate::secret::SecretBytes;
 
 /// An annotation that KES takes off whenever it writes: it replaces the whole object \[measured\].
 pub const CANARY: &str = "secretsyncd/adopting";
@@ -25,11 +26,13 @@ const NOBODY: &str = "handed-over-to-secretsyncd";
 pub fn spec_of_rest(object: &ExternalSecret) -> Value {
     match Keeper::of(object.api) {
         Keeper::Kes => json!({ "controllerId": NOBODY }),
-        // Under Orphan alone it would go on writing, once in its interval, or at every change of its object.
+        // Under Orphan alone it would go on writing, once in its interval, or at every change of its object. Under None it
+        // writes nothing, which is needed where it does not write all of the Secret; but of what it owns, it stays the owner.
         Keeper::Eso => {
+            let policy = if merges(object) { "None" } else { "Orphan" };
             let mut spec = json!({
                 "refreshInterval": "0s",
-                "target": { "creationPolicy": "Orphan", "deletionPolicy": "Retain" },
+                "target": { "creationPolicy": policy, "deletionPolicy": "Retain" },
             });
             if object.ways.refresh_policy.is_some() {
                 spec["refreshPolicy"] = json!("CreatedOnce");
@@ -37,6 +40,11 @@ pub fn spec_of_rest(object: &ExternalSecret) -> Value {
             spec
         }
     }
+}
+
+fn merges(object: &ExternalSecret) -> bool {
+    let policy = object.ways.creation_policy.as_deref();
+    matches!(policy, Some("Merge" | "CreateOrMerge"))
 }
 
 /// The same, of what it said before we told it anything, or says now.
@@ -88,7 +96,7 @@ pub enum Untold {
     Made(String),
     /// So would what keeps it as a repository has it.
     Tracked(Tracker),
-    /// It shares the Secret with others, or does not own all of it: at rest it would write what it does not write now.
+    /// It shares the Secret with others, whose keys it would write over; or how it writes is unknown.
     Shared,
 }
 
@@ -101,8 +109,8 @@ pub fn untold(object: &ExternalSecret, all: &[ExternalSecret]) -> Option<Untold>
         return Some(Untold::Tracked(tracker));
     }
     let policy = object.ways.creation_policy.as_deref();
-    let owns = matches!(policy, None | Some("Owner" | "Orphan"));
-    (!owns || all.len() > 1).then_some(Untold::Shared)
+    let is_known = merges(object) || matches!(policy, None | Some("Owner" | "Orphan"));
+    (!is_known || all.len() > 1).then_some(Untold::Shared)
 }
 
 /// What made it, and would make it anew.
@@ -151,8 +159,12 @@ impl Canary {
         (canary, patch)
     }
 
-    /// Takes off what of it is still there, and puts back what that took the place of. `None`: nothing is.
+    /// Takes off what of it is still there, and puts back what that took the place of. `None`: nothing is, or another run
+    /// has put its own in its place, and watches what is there.
     pub fn lift(&self, live: &LiveSecret) -> Option<Metadata> {
+        if self.is_replaced(live) {
+            return None;
+        }
         let left = self.before.iter().filter(|(key, _)| self.has(live, key));
         let left: BTreeMap<_, _> = left.map(|(key, was)| (key.clone(), was.clone())).collect();
         let patch = Metadata {
@@ -183,23 +195,80 @@ impl Canary {
         self.marks.keys().all(|key| self.has(live, key))
     }
 
+    /// Only another run writes there: KES wipes it, and nobody else knows it.
+    fn is_replaced(&self, live: &LiveSecret) -> bool {
+        live.annotations.contains_key(CANARY) && !self.has(live, CANARY)
+    }
+
     /// Whether it stands as it was set.
-    pub fn stands(&self, live: &LiveSecret, from: Keeper) -> Result<(), Failure> {
+    pub fn stands(
+        &self,
+        wanted: &Wanted,
+        (live, ties): (&LiveSecret, &Ties),
+        from: Keeper,
+    ) -> Result<(), Stopped> {
         if live.uid != self.uid {
-            return Err(refused(
+            return Err(Stopped::Refused(refused(
                 "was deleted and made anew meanwhile",
                 "see what made it, and begin again",
-            ));
+            )));
         }
         if self.is_on(live) {
             return Ok(());
         }
+        if self.is_replaced(live) {
+            return Err(Stopped::Elsewhere(
+                Failure::new(
+                    Reason::Conflict,
+                    "another run of `adopt` is at work on the Secret",
+                )
+                .with_help("wait until it has ended, then run `adopt` again"),
+            ));
+        }
+        if let Some(elsewhere) = taken_elsewhere(wanted, live, ties) {
+            return Err(elsewhere);
+        }
         let fact = format!("{from} is still at work: it wrote the Secret while we watched");
-        Err(Failure::new(Reason::Conflict, fact).with_help(
+        Err(Stopped::Refused(Failure::new(Reason::Conflict, fact).with_help(
             "scale it to 0 and wait until no pod is left, then run `adopt` again; also where it was told to let go, which \
              older releases do not understand",
-        ))
+        )))
     }
+}
+
+/// Why a Secret is not taken over by this run.
+#[derive(Clone, Debug)]
+pub enum Stopped {
+    Refused(Failure),
+    /// Another run has it in its hands, or took it over: what was told to its old controller is not to be taken back.
+    Elsewhere(Failure),
+}
+
+impl From<Failure> for Stopped {
+    fn from(failure: Failure) -> Self {
+        Self::Refused(failure)
+    }
+}
+
+/// Nobody keeps it any more because another run took it over.
+pub fn taken_elsewhere(wanted: &Wanted, live: &LiveSecret, ties: &Ties) -> Option<Stopped> {
+    let is_taken = live.annotations.contains_key(ADOPTED_FROM)
+        && !is_kept(wanted, live, ties)
+        && is_ours(wanted, live);
+    is_taken.then(|| {
+        let fact = "another run of `adopt` has taken the Secret over meanwhile";
+        let failure = Failure::new(Reason::Conflict, fact);
+        Stopped::Elsewhere(failure.with_help("run `adopt` again: it goes on from there"))
+    })
+}
+
+/// Whether it says that it is this instance's, as it does where all of it is.
+pub fn is_ours(wanted: &Wanted, live: &LiveSecret) -> bool {
+    if !wanted.policy.is_whole() {
+        return true;
+    }
+    let instance = live.annotations.get(INSTANCE_ANNOTATION);
+    instance.is_some_and(|it| it.expose() == wanted.instance.as_str().as_bytes())
 }
 
 /// What is not known to rest, of those that make this Secret.
@@ -225,15 +294,14 @@ pub fn is_left_alone(
             "see what deleted it in the audit log of the cluster; the next delivery makes it anew",
         ));
     };
-    if let Some(keeper) = keeper_of(live, ties) {
+    if is_kept(wanted, live, ties) {
+        let keeper = keeper_of(live, ties).unwrap_or(Keeper::Eso);
         let fact = format!("{keeper} has put its marks on the Secret again");
         return Err(Failure::new(Reason::Conflict, fact).with_help(
             "it is still at work: scale it to 0, then run `adopt` once more; do not delete its ExternalSecret",
         ));
     }
-    let instance = live.annotations.get(INSTANCE_ANNOTATION);
-    let is_ours = instance.is_some_and(|it| it.expose() == wanted.instance.as_str().as_bytes());
-    if live.deleting || !is_ours {
+    if live.deleting || !is_ours(wanted, live) {
         return Err(refused(
             "no longer is as we left it: our mark is gone, or it is being deleted",
             "somebody else writes it: see its `metadata.managedFields`, silence them, then run `adopt` once more",
@@ -243,24 +311,33 @@ pub fn is_left_alone(
     let mut ours = live.managers.iter().filter(|it| it.is(&wanted.manager));
     let delivered = ours.find(|it| it.labels.contains(MANAGED_LABEL.0));
     let is_as_wanted = delta(wanted, live).is_empty();
-    if !is_as_wanted && live.data != taken.data && !delivered.is_some_and(|it| writes_all(it, live))
-    {
+    let is_as_taken = content(wanted, live).eq(content(wanted, taken));
+    let writes_all = |ours| content(wanted, live).all(|(key, _)| writes_alone(ours, live, key));
+    if !is_as_wanted && !is_as_taken && !delivered.is_some_and(writes_all) {
         return Err(refused(
             "holds other content than it was taken over with, and not what we deliver",
             "see who wrote it in its `metadata.managedFields`, silence them, then run `adopt` once more",
         ));
     }
     Ok(match delivered {
-        Some(_) if is_as_wanted || live.data != taken.data => Aftermath::Delivered,
+        Some(_) if is_as_wanted || !is_as_taken => Aftermath::Delivered,
         Some(_) | None => Aftermath::Undelivered,
     })
 }
 
-/// Whether all content is that manager's and nobody else's: what our sources said may be newer than what was read here.
-fn writes_all(ours: &Manager, live: &LiveSecret) -> bool {
+/// All of it, or what an entry merges into it.
+fn content<'a>(
+    wanted: &Wanted,
+    live: &'a LiveSecret,
+) -> impl Iterator<Item = (&'a SecretKey, &'a SecretBytes)> {
+    let all = live.data.iter();
+    all.filter(|(key, _)| wanted.policy.is_whole() || wanted.data.get(key).is_some())
+}
+
+/// Whether a key is that manager's and nobody else's: what our sources said may be newer than what was read here.
+fn writes_alone(ours: &Manager, live: &LiveSecret, key: &SecretKey) -> bool {
     let mut others = live.managers.iter().filter(|it| *it != ours);
-    let mut keys = live.data.keys();
-    keys.all(|key| ours.data.contains(key.as_str())) && others.all(|it| it.data.is_empty())
+    ours.data.contains(key.as_str()) && others.all(|it| !it.data.contains(key.as_str()))
 }
 
 /// How far it came after it was taken over.

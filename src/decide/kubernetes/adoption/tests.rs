@@ -3,7 +3,8 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::quiet::{
-    Aftermath, CANARY, Canary, Untold, is_left_alone, restless, rests, spec_of_rest, untold,
+    Aftermath, CANARY, Canary, Stopped, Untold, is_left_alone, restless, rests, spec_of_rest,
+    untold,
 };
 use super::*;
 use crate::config::CreationPolicy;
@@ -239,7 +240,7 @@ fn what_is_deleted_merged_into_or_of_another_type_is_refused() {
     assert!(refusal(&odd, &owned_by([kes()])).contains("another type"));
     let merged = wanted_under(CreationPolicy::Merge);
     let refused = adoption(&merged, (&theirs(), &owned_by([kes()])), Content::MayChange);
-    assert!(refused.unwrap_err().fact.contains("merge policy"));
+    assert!(refused.unwrap_err().fact.contains("only merges into it"));
 }
 
 #[test]
@@ -368,13 +369,16 @@ fn only_a_controller_that_is_seen_to_be_scaled_to_nothing_rests_without_a_word()
     assert_eq!(restless(&objects, other).count(), 1, "the other one's");
 }
 
-/// At rest, ESO would write over what it only merged into, or wrote nothing to.
+/// At rest, ESO would write over what it did not write before, but where it writes nothing.
 #[test]
 fn what_others_put_back_or_share_is_not_told_to_let_go() {
     let alone = under("Owner", None, "1h");
     let told = |object: &ExternalSecret| untold(object, std::slice::from_ref(object));
     assert_eq!(told(&alone), None);
-    assert_eq!(told(&under("Merge", None, "1h")), Some(Untold::Shared));
+    assert_eq!(told(&under("Merge", None, "1h")), None);
+    let rest = spec_of_rest(&under("Merge", None, "1h"));
+    assert_eq!(rest["target"]["creationPolicy"], "None");
+    assert_eq!(told(&under("Other", None, "1h")), Some(Untold::Shared));
     let both = [
         alone.clone(),
         object(ExternalSecretApi::KesV1, Ways::default()),
@@ -443,7 +447,10 @@ fn what_argo_cd_was_told_before_stays_beside_what_it_is_told_now() {
         live.annotations.insert(SYNC_OPTIONS.into(), bytes(before));
         let taking = taken(&live, &owned_by([kes()]), Content::AsItIs);
         assert_eq!(taking.annotations, [""; 0]);
-        taking.sync_options
+        match taking.share {
+            Share::Whole { sync_options } => sync_options,
+            Share::Keys { .. } => panic!("{:?}", taking.share),
+        }
     };
     assert_eq!(options(""), "Delete=false,Prune=false");
     assert_eq!(
@@ -459,10 +466,12 @@ fn the_mark_stands_only_as_long_as_nobody_wipes_it() {
     let (canary, patch) = Canary::new(&live);
     assert_eq!(patch.annotations[DATA_HASH], Some(String::new()));
     assert_eq!((&patch.owners, &patch.managers), (&None, &None));
-    assert!(canary.stands(&live, Keeper::Eso).is_err(), "not set yet");
+    let stands = |live: &LiveSecret, ties| canary.stands(&wanted(), (live, ties), Keeper::Eso);
+    let theirs_still = &owned_by([eso()]);
+    assert!(stands(&live, theirs_still).is_err(), "not set yet");
     live.annotations.insert(CANARY.into(), bytes("7"));
     live.annotations.insert(DATA_HASH.into(), bytes(""));
-    assert_eq!(canary.stands(&live, Keeper::Eso), Ok(()));
+    assert!(stands(&live, theirs_still).is_ok());
     let lift = canary.lift(&live).unwrap();
     assert_eq!(lift.annotations[CANARY], None);
     assert_eq!(lift.annotations[DATA_HASH].as_deref(), Some("hash"));
@@ -475,15 +484,47 @@ fn the_mark_stands_only_as_long_as_nobody_wipes_it() {
     let rest = canary.lift(&restored).unwrap().annotations;
     assert_eq!(rest, [(CANARY.to_owned(), None)].into());
     assert_eq!(canary.lift(&theirs()), None);
-    let refused = canary.stands(&restored, Keeper::Eso).unwrap_err();
-    assert!(refused.fact.contains("still at work"), "{refused}");
+    let fact = |stands| match stands {
+        Ok(()) => panic!("it stands"),
+        Err(Stopped::Refused(failure)) => format!("refused: {}", failure.fact),
+        Err(Stopped::Elsewhere(failure)) => format!("elsewhere: {}", failure.fact),
+    };
+    let blamed =
+        "refused: External Secrets Operator is still at work: it wrote the Secret while we watched";
+    assert_eq!(fact(stands(&restored, theirs_still)), blamed);
     let anew = LiveSecret {
         uid: Uid::new("u-2").unwrap(),
         ..live.clone()
     };
-    assert!(canary.stands(&anew, Keeper::Eso).is_err());
+    assert!(stands(&anew, theirs_still).is_err());
     live.annotations.remove(CANARY);
-    assert!(canary.stands(&live, Keeper::Kes).is_err());
+    assert_eq!(fact(stands(&live, theirs_still)), blamed);
+}
+
+/// Bug: one of two runs at the same time called what the other wrote the old controller's.
+#[test]
+fn what_another_run_writes_is_no_old_controllers() {
+    let mut live = theirs();
+    live.annotations.insert(DATA_HASH.into(), bytes("hash"));
+    let (canary, _) = Canary::new(&live);
+    live.annotations.insert(DATA_HASH.into(), bytes(""));
+    let fact = |live: &LiveSecret, ties| match canary.stands(&wanted(), (live, ties), Keeper::Eso) {
+        Err(Stopped::Elsewhere(failure)) => failure.fact.clone(),
+        other => panic!("{other:?}"),
+    };
+    live.annotations.insert(CANARY.into(), bytes("8"));
+    let owned = owned_by([eso()]);
+    let at_work = "another run of `adopt` is at work on the Secret";
+    assert_eq!(fact(&live, &owned), at_work);
+    assert_eq!(canary.lift(&live), None, "that run watches what is there");
+    live.annotations = applied(&wanted()).annotations;
+    live.annotations.insert(ADOPTED_FROM.into(), bytes("{}"));
+    let taken = "another run of `adopt` has taken the Secret over meanwhile";
+    let untied = Ties::default();
+    assert_eq!(fact(&live, &untied), taken);
+    // That was there before: somebody keeps it again.
+    let kept = canary.stands(&wanted(), (&live, &owned_by([eso()])), Keeper::Eso);
+    assert!(matches!(kept, Err(Stopped::Refused(_))), "{kept:?}");
 }
 
 #[test]

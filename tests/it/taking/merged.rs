@@ -1,0 +1,168 @@
+//! A Secret that somebody else made and External Secrets Operator merges into: our keys change hands, all else stays.
+
+use std::collections::BTreeMap;
+
+use serde_json::json;
+
+use super::kubectl::{Command, commands};
+use super::{DATA, DB, NEW, Old, Stage, ends, object};
+use crate::support::daemon::Home;
+use crate::support::kubernetes::{ESO, Eso, How, Kubernetes, Pace};
+use crate::support::secrets_manager::SecretsManager;
+
+const BASE: (&str, &str) = ("base", "of helm");
+const APP: &str = "external-secrets";
+
+/// The operator is alive.
+fn stage(policy: &str) -> Stage {
+    let stage = Stage {
+        aws: SecretsManager::start(),
+        kubernetes: Kubernetes::start(),
+        home: Home::new(),
+        old: Old::Eso(Eso::V1),
+    };
+    stage.aws.put("db", &object(&DATA));
+    stage.kubernetes.put_data("helm", DB.0, DB.1, &[BASE]);
+    let spec = json!({"target": {"creationPolicy": policy}});
+    stage.kubernetes.eso_keeps(Eso::V1, DB, &DATA, &spec);
+    stage.kubernetes.run_controllers("old", APP);
+    stage.configure("creation_policy = \"merge\"");
+    stage
+        .kubernetes
+        .watch_presence(DB, &[DATA[0], DATA[1], BASE]);
+    stage
+}
+
+impl Stage {
+    fn holders(&self, key: &str) -> Vec<(String, How)> {
+        self.kubernetes.owners(DB.0, DB.1, key)
+    }
+
+    fn has_no_mark(&self) {
+        let metadata = self.metadata();
+        for kind in ["labels", "annotations"] {
+            let keys = metadata[kind].as_object().into_iter().flatten();
+            let mut keys = keys.map(|(key, _)| key);
+            let is_mark = |key: &&String| {
+                key.starts_with("reconcile.external-secrets.io/") || *key == "secretsyncd/adopting"
+            };
+            assert_eq!(keys.find(is_mark), None, "{metadata}");
+        }
+    }
+
+    /// The first new value after all of the operator is gone.
+    fn renewed(&self) -> Option<i32> {
+        self.aws.put("db", &object(&[("a", NEW)]));
+        self.home.once(&[]).code
+    }
+}
+
+fn ours() -> Vec<(String, How)> {
+    vec![("secretsyncd:default:db".to_owned(), How::Apply)]
+}
+
+/// Bug: it was refused, and the advice would have taken the keys of others.
+#[test]
+fn its_keys_change_hands_and_those_of_others_stay() {
+    let stage = stage("Merge");
+    assert_eq!(stage.home.once(&[]).code, Some(0), "beside the operator");
+    let look = stage.look(&[]);
+    ends(
+        &look,
+        0,
+        &["has a hand on it", "the hold of", "on a, b", "None"],
+    );
+    assert!(!look.stdout.contains("nobody renews them"), "{look:?}");
+    ends(&stage.apply(&[]), 1, &["still has it"]);
+    stage.kubernetes.controller_lives(DB, Pace::AtOnce);
+    let spec = stage.kubernetes.thing(ESO, DB).unwrap()["spec"].clone();
+    let done = stage.apply(&["--quiesce"]);
+    ends(&done, 0, &["taken over: main/app/db", "the way back"]);
+    stage.has_no_mark();
+    assert_eq!(stage.holders("a"), ours());
+    assert_eq!(stage.holders("base"), [("helm".to_owned(), How::Update)]);
+    let annotations = &stage.metadata()["annotations"];
+    assert!(annotations["argocd.argoproj.io/sync-options"].is_null());
+    stage.step();
+    stage.has_no_mark();
+    // Back and there again.
+    let back = commands(&done.stdout);
+    assert_eq!(back.len(), 1, "{done:?}");
+    stage.run(&back[0]);
+    let told = stage.kubernetes.thing(ESO, DB).unwrap();
+    assert_eq!(told["spec"]["target"]["creationPolicy"], "Merge");
+    assert_eq!(told["spec"]["refreshInterval"], spec["refreshInterval"]);
+    stage.step();
+    ends(
+        &stage.apply(&["--quiesce"]),
+        0,
+        &["taken over: main/app/db"],
+    );
+    assert_eq!(stage.home.once(&[]).code, Some(0));
+    let done = stage.apply(&[]);
+    ends(&done, 0, &["taken over already", "may go now"]);
+    for command in commands(&done.stdout) {
+        // The first line of them is what removes it; the way back is not gone.
+        match command {
+            Command::Delete(..) => stage.run(&command),
+            Command::Patch(..) => {}
+        }
+    }
+    assert!(stage.kubernetes.thing(ESO, DB).is_none());
+    stage.kubernetes.undefine(ESO);
+    stage.kubernetes.collect_garbage();
+    stage.kubernetes.was_always_there(DB);
+    assert_eq!(stage.renewed(), Some(0));
+    let bytes = |(key, value): (&str, &str)| (key.to_owned(), value.as_bytes().to_vec());
+    let wanted = BTreeMap::from([("a", NEW), BASE].map(bytes));
+    assert_eq!(stage.kubernetes.data("app", "db"), Some(wanted));
+}
+
+/// What the test above sees is not the stand-in's kindness.
+#[test]
+fn what_was_not_taken_over_is_held_long_after_the_operator_is_gone() {
+    let stage = stage("Merge");
+    assert_eq!(stage.home.once(&[]).code, Some(0));
+    stage.old_goes();
+    assert_eq!(stage.renewed(), Some(1));
+    // By name: nothing else says that there was an operator, once its marks were taken off by hand.
+    stage.kubernetes.patch(
+        "kubectl-edit",
+        DB,
+        &json!({"metadata": {
+            "labels": {"reconcile.external-secrets.io/managed": null},
+            "annotations": {"reconcile.external-secrets.io/data-hash": null},
+        }}),
+    );
+    stage.aws.put("db", &object(&DATA));
+    let done = stage.apply(&["db"]);
+    ends(&done, 0, &["taken over: main/app/db"]);
+    assert_eq!(stage.holders("b"), ours());
+    stage.kubernetes.was_always_there(DB);
+    assert_eq!(stage.renewed(), Some(0));
+}
+
+#[test]
+fn keys_that_nobody_will_renew_are_named() {
+    let stage = stage("Merge");
+    stage.aws.put("db", &object(&DATA[..1]));
+    let look = stage.look(&[]);
+    let told = "they stay, and nobody renews them: b";
+    ends(&look, 0, &[told, "keys as they are"]);
+    stage.kubernetes.pods_go();
+    stage.kubernetes.scale_down("old", APP);
+    ends(&stage.apply(&[]), 0, &["taken over: main/app/db"]);
+    let eso = "externalsecrets.external-secrets.io/db".to_owned();
+    assert_eq!(stage.holders("b"), [(eso, How::Update)]);
+    stage.kubernetes.was_always_there(DB);
+}
+
+#[test]
+fn what_goes_with_its_owner_is_not_taken_in_part() {
+    let stage = stage("Owner");
+    let before = stage.secret();
+    let told = "is owned by an ExternalSecret, and this entry only merges into it";
+    ends(&stage.look(&[]), 1, &[told, "keep the ExternalSecret"]);
+    ends(&stage.apply(&[]), 1, &[told]);
+    assert_eq!(stage.secret(), before);
+}
