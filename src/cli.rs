@@ -169,8 +169,9 @@ pub struct Accepted {
 /// How an old controller is made sure of.
 #[derive(Clone, Copy, Debug, Args)]
 pub struct Quiet {
-    /// Change each `ExternalSecret` so that the old controller lets go of what it makes, then take that over.
-    #[arg(long, requires = "apply")]
+    /// Change each `ExternalSecret` so that the old controller lets go of what it makes, then take that over. Without
+    /// `--apply`, try whether it may be changed.
+    #[arg(long)]
     pub quiesce: bool,
     /// For how long an old controller may write nothing before a Secret is taken over, and again after it. Longer than its
     /// interval: KES polls every 10 s unless it was told otherwise.

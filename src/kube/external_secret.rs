@@ -65,6 +65,8 @@ pub struct Ways {
     pub refresh_interval: Option<String>,
     /// `spec.refreshPolicy`, of newer releases of ESO.
     pub refresh_policy: Option<String>,
+    /// ESO has tried, by its `status`, and written nothing yet: it writes once, whatever its interval is.
+    pub is_awaited: bool,
 }
 
 impl Client {
@@ -170,6 +172,8 @@ struct Item {
     metadata: Metadata,
     #[serde(default)]
     spec: Value,
+    #[serde(default)]
+    status: Value,
 }
 
 #[derive(Deserialize)]
@@ -187,7 +191,11 @@ struct Metadata {
 impl Item {
     /// `None` for what could make no Secret.
     fn read(self, api: ExternalSecretApi) -> Option<ExternalSecret> {
-        let Self { metadata, spec } = self;
+        let Self {
+            metadata,
+            spec,
+            status,
+        } = self;
         let tracker = metadata.tracker();
         let before = metadata
             .annotations
@@ -221,6 +229,8 @@ impl Item {
                 deletion_policy: text("/target/deletionPolicy"),
                 refresh_interval: text("/refreshInterval"),
                 refresh_policy: text("/refreshPolicy"),
+                is_awaited: status.as_object().is_some_and(|it| !it.is_empty())
+                    && status["refreshTime"].is_null(),
             },
         })
     }
@@ -258,5 +268,19 @@ mod tests {
         let tracker = item("a").read(ExternalSecretApi::EsoV1).unwrap().tracker;
         assert_eq!(tracker, Some(Tracker::ArgoCd));
         assert_eq!(item("A b").read(ExternalSecretApi::EsoV1), None);
+    }
+    /// What was never filled is filled once, whatever the interval is; of what ESO has not met, nothing is known.
+    #[test]
+    fn an_external_secret_that_was_tried_and_never_filled_is_awaited() {
+        let awaited = |status: Value| {
+            let item = serde_json::json!({"metadata": {"name": "a", "uid": "u"}, "spec": {}, "status": status});
+            let item: Item = serde_json::from_value(item).unwrap();
+            let object = item.read(ExternalSecretApi::EsoV1).unwrap();
+            object.ways.is_awaited
+        };
+        let tried = serde_json::json!({"refreshTime": null, "conditions": [{"type": "Ready", "status": "False"}]});
+        assert!(awaited(tried));
+        let filled = serde_json::json!({"refreshTime": "2026-01-01T00:00:00Z"});
+        assert!(!awaited(filled) && !awaited(Value::Null) && !awaited(serde_json::json!({})));
     }
 }

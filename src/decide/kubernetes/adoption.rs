@@ -12,7 +12,7 @@ use std::fmt;
 
 use crate::decide::changes::Delta;
 use crate::failure::{Failure, Reason};
-use crate::kube::{ExternalSecretApi, FieldManager, LiveSecret, Operation, Owner, Ties};
+use crate::kube::{Controller, ExternalSecretApi, FieldManager, LiveSecret, Operation, Owner, Ties};
 use crate::names::SecretKey;
 
 use super::ownership::ESO_PREFIX;
@@ -76,8 +76,17 @@ impl Keeper {
         Self::group_of(owner).filter(|_| owner.kind == KIND)
     }
 
+    /// Of a controller that is one of its objects.
+    pub fn controlling(controller: &Controller) -> Option<Self> {
+        Self::of_group(&controller.group).filter(|_| controller.kind == KIND)
+    }
+
     fn group_of(owner: &Owner) -> Option<Self> {
-        match &*owner.group {
+        Self::of_group(&owner.group)
+    }
+
+    fn of_group(group: &str) -> Option<Self> {
+        match group {
             "kubernetes-client.io" => Some(Self::Kes),
             "external-secrets.io" | "generators.external-secrets.io" => Some(Self::Eso),
             _ => None,

@@ -129,11 +129,7 @@ fn controlled(controller: &Controller) -> Failure {
                 .bytes()
                 .all(|b| b.is_ascii_alphanumeric() || b"-.".contains(&b))
     };
-    let keeper = match controller.group.as_str() {
-        "kubernetes-client.io" => Some(Keeper::Kes),
-        "external-secrets.io" => Some(Keeper::Eso),
-        _ => None,
-    };
+    let keeper = Keeper::controlling(controller);
     let owner = keeper.map_or_else(|| "a controller".to_owned(), |it| it.to_string());
     let fact = if plain(&controller.kind) {
         format!("{owner} owns the Secret: {}", controller.kind)

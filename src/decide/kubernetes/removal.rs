@@ -4,6 +4,7 @@
 //! so itself; and the API server, which knows of nobody else's content in it. What nobody would miss is only what is
 //! proven to be ours alone.
 
+use super::adoption::Keeper;
 use super::{
     DeliveredSecret, ENTRY_ANNOTATION, INSTANCE_ANNOTATION, MANAGED_LABEL, field_manager,
     ownership::ESO_PREFIX,
@@ -101,12 +102,20 @@ pub fn orphaned(
         ));
     };
     match author.policy {
+        // Somebody has given it back.
+        CreationPolicy::Owner if given_back(live) => Ok(Removal::Release),
         CreationPolicy::Owner => {
             is_ours_alone(entry, &author.instance, live).map(|()| Removal::Delete(condemned(live)))
         }
         CreationPolicy::Orphan => Ok(Removal::Release),
         CreationPolicy::Merge | CreationPolicy::CreateOrMerge => give_back(entry, &author, live),
     }
+}
+
+/// To KES or ESO, from whom it was taken over: it goes with their object.
+fn given_back(live: &LiveSecret) -> bool {
+    let mut controllers = live.controller.iter();
+    controllers.any(|it| Keeper::controlling(it).is_some())
 }
 
 fn give_back(entry: &EntryName, author: &Author, live: &LiveSecret) -> Result<Removal, Failure> {

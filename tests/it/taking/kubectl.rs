@@ -155,6 +155,30 @@ fn the_way_back_leads_back_while_the_owner_is_there() {
     }
 }
 
+/// Bug: `prune` listed what had been given back as to be deleted, for good, and refused to delete it.
+#[test]
+fn what_was_given_back_is_forgotten_and_stays() {
+    for old in super::ALL {
+        let stage = Stage::new(old);
+        stage.apply(&[]);
+        assert_eq!(stage.home.once(&[]).code, Some(0));
+        let done = stage.apply(&[]);
+        let back = commands(&done.stdout);
+        let is_back =
+            |it: &&Command| matches!(it, Command::Patch(kind, ..) if kind == "secret");
+        stage.run(back.iter().find(is_back).unwrap());
+        let tables = [stage.aws.store("prod"), stage.kubernetes.cluster("main")];
+        stage.home.configure(&tables.concat());
+        let before = stage.secret();
+        let pruned = stage.home.finish(&["prune", "--apply"]);
+        ends(&pruned, 0, &["left to others: main/app/db"]);
+        ends(&stage.home.finish(&["prune"]), 0, &[]);
+        assert_eq!(stage.home.finish(&["prune"]).stdout, "");
+        assert_eq!(stage.secret(), before);
+        stage.kubernetes.was_always_there(DB);
+    }
+}
+
 /// Bug: a second run knew nothing of what the first had told, and so did not say how to take it back.
 #[test]
 fn what_was_told_for_nothing_is_taken_back_by_what_is_printed_then_and_in_a_second_run() {

@@ -84,7 +84,7 @@ pub fn rests(object: &ExternalSecret) -> bool {
             let mut digits = interval.chars().filter(char::is_ascii_digit).peekable();
             let never = digits.peek().is_some() && digits.all(|digit| digit == '0');
             let follows = is(&ways.refresh_policy, "OnChange");
-            is(&ways.creation_policy, "Orphan") && stays && never && !follows
+            is(&ways.creation_policy, "Orphan") && stays && never && !follows && !ways.is_awaited
         }
     }
 }

@@ -340,8 +340,11 @@ fn an_external_secret_rests_only_once_it_says_what_we_would_make_it_say() {
     assert_eq!(spec_of_rest(&follows).get("refreshPolicy"), None);
     follows.ways.refresh_policy = Some("OnChange".to_owned());
     assert_eq!(spec_of_rest(&follows)["refreshPolicy"], "CreatedOnce");
+    let mut awaited = under("Orphan", Some("Retain"), "0");
+    awaited.ways.is_awaited = true;
     for awake in [
         follows,
+        awaited,
         under("Orphan", Some("Retain"), "1h"),
         under("Orphan", Some("Retain"), ""),
         under("Orphan", Some("Delete"), "0"),

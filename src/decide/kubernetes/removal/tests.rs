@@ -155,6 +155,19 @@ fn only_what_is_ours_alone_is_deleted() {
 }
 
 #[test]
+fn what_was_given_back_to_an_old_controller_is_released_once_no_entry_writes_it() {
+    let owner = delivered(CreationPolicy::Owner);
+    let mut live = ours();
+    live.controller = Some(Controller {
+        kind: "ExternalSecret".into(),
+        group: "kubernetes-client.io".into(),
+    });
+    let released = Ok(Removal::Release);
+    assert_eq!(orphaned(&entry(), &owner, Some(&live)), released);
+    assert!(delete(&entry(), Some(&owner), Some(&live)).is_err());
+}
+
+#[test]
 fn what_others_may_add_without_having_content_in_it_keeps_nothing() {
     let mut live = ours();
     live.labels.insert("team".to_owned(), "x".to_owned());
