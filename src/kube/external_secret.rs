@@ -2,7 +2,7 @@
 
 use reqwest::Method;
 use reqwest::header::HeaderValue;
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
@@ -152,13 +152,8 @@ impl Client {
 struct List<T> {
     kind: String,
     metadata: ListMetadata,
-    /// It has to be there. Measured (API server 1.20): `null` where there is no metadata to list.
-    #[serde(deserialize_with = "items")]
+    #[serde(deserialize_with = "wire::items")]
     items: Vec<T>,
-}
-
-fn items<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result<Vec<T>, D::Error> {
-    Ok(Option::deserialize(from)?.unwrap_or_default())
 }
 
 #[derive(Deserialize)]

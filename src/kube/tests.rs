@@ -431,6 +431,33 @@ async fn being_overtaken_is_told_from_fields_in_the_way() {
     );
 }
 
+/// An empty one says that nobody makes the Secret any more.
+#[tokio::test]
+async fn a_list_without_items_is_no_empty_one() {
+    let server = Server::start().await;
+    let client = server.client();
+    let namespace = Namespace::new("app").unwrap();
+    for (items, makers) in [
+        (r#","items":null"#, Some(0)),
+        (r#","items":[]"#, Some(0)),
+        ("", None),
+    ] {
+        server.reply(
+            200,
+            format!(r#"{{"kind":"ExternalSecretList","metadata":{{}}{items}}}"#),
+        );
+        let listed = client
+            .external_secrets(&namespace, ExternalSecretApi::EsoV1)
+            .await;
+        let found = listed.as_ref().ok().map(Vec::len);
+        assert_eq!(found, makers, "{items}: {listed:?}");
+        if let Err(failure) = listed {
+            assert_eq!(failure.reason, Reason::Malformed);
+            assert!(failure.fact.contains("not a list"), "{failure}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn an_endless_answer_is_cut_off() {
     let server = Server::start().await;

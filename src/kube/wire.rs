@@ -109,6 +109,14 @@ pub(super) fn status(body: &[u8]) -> Option<Status> {
     (status.kind == "Status").then_some(status)
 }
 
+/// Those of a list, which has to have them: what goes without is no empty list. Measured (API server 1.20): `null` where
+/// there is no metadata to list.
+pub(super) fn items<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    from: D,
+) -> Result<Vec<T>, D::Error> {
+    Ok(Option::deserialize(from)?.unwrap_or_default())
+}
+
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Object {

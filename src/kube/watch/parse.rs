@@ -40,8 +40,7 @@ pub(super) fn page(body: &[u8], collection: &Collection) -> Result<Page, Malform
     if list.kind != "PartialObjectMetadataList" {
         return Err(NOT_A_LIST);
     }
-    let items = list.items.unwrap_or_default().into_iter();
-    let objects = items.map(|item| item.object(collection));
+    let objects = list.items.into_iter().map(|item| item.object(collection));
     Ok(Page {
         objects: objects.collect::<Result<_, _>>()?,
         version: version(&list.metadata.resource_version)?,
@@ -85,7 +84,8 @@ fn version(text: &str) -> Result<ResourceVersion, Malformed> {
 struct List {
     kind: String,
     metadata: ListMetadata,
-    items: Option<Vec<Item>>,
+    #[serde(deserialize_with = "wire::items")]
+    items: Vec<Item>,
 }
 
 #[derive(Deserialize)]
@@ -261,5 +261,8 @@ mod tests {
         assert!(list("PartialObjectMetadataList", &format!("[{DB},{other}]")).is_err());
         let none = list("PartialObjectMetadataList", "null").ok().unwrap();
         assert!(none.objects.is_empty());
+        // Bug: it was an empty list, as if all that was listed before were gone.
+        let without = r#"{"kind":"PartialObjectMetadataList","metadata":{"resourceVersion":"9"}}"#;
+        assert!(page(without.as_bytes(), &secrets(None)).is_err());
     }
 }
