@@ -69,7 +69,7 @@ pub enum Command {
         names: Vec<EntryName>,
         /// Compare, by keys, what the one entry named would write with this Secret of the target's cluster: one of another
         /// name, or one that somebody else still owns.
-        #[arg(long, value_name = "NAMESPACE/NAME", value_parser = secret_place)]
+        #[arg(long, value_name = "[CLUSTER/]NAMESPACE/NAME", value_parser = secret_place)]
         against: Option<SecretPlace>,
         /// With `--against`: which Secret of the entry, where it has several.
         #[arg(long, value_name = "CLUSTER/NAMESPACE/NAME", requires = "against")]
@@ -261,12 +261,17 @@ pub struct ServiceAccount {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SecretPlace {
+    /// Where it is said, as what lists targets does.
+    pub cluster: Option<ClusterName>,
     pub namespace: Namespace,
     pub name: ObjectName,
 }
 
 impl fmt::Display for SecretPlace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(cluster) = &self.cluster {
+            write!(f, "{cluster}/")?;
+        }
         write!(f, "{}/{}", self.namespace, self.name)
     }
 }
@@ -358,9 +363,16 @@ fn service_account(text: &str) -> Result<ServiceAccount, String> {
 }
 
 fn secret_place(text: &str) -> Result<SecretPlace, String> {
-    let expected = || "expected NAMESPACE/NAME".to_owned();
-    let (namespace, name) = text.split_once('/').ok_or_else(expected)?;
+    let expected = || "expected NAMESPACE/NAME or CLUSTER/NAMESPACE/NAME".to_owned();
+    let (before, name) = text.rsplit_once('/').ok_or_else(expected)?;
+    // Clusters may be called with a `/`.
+    let (cluster, namespace) = match before.rsplit_once('/') {
+        Some((cluster, namespace)) => (Some(cluster), namespace),
+        None => (None, before),
+    };
+    let cluster = cluster.map(ClusterName::new).transpose();
     Ok(SecretPlace {
+        cluster: cluster.map_err(|_| expected())?,
         namespace: Namespace::new(namespace).map_err(|_| expected())?,
         name: ObjectName::new(name).map_err(|_| expected())?,
     })

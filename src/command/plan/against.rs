@@ -35,17 +35,21 @@ pub(super) async fn run(path: &Path, names: &[EntryName], wish: &Wish, detailed:
     let pair = Pair {
         entry,
         target: wish.target.as_deref(),
+        cluster: wish.against.cluster.as_ref(),
         namespace: &wish.against.namespace,
         name: &wish.against.name,
     };
     let beside = match Box::pin(daemon::compare(config, pair)).await {
         Ok(Ok(beside)) => beside,
         Ok(Err(unchosen)) => {
-            show(&no_choice(entry, &unchosen));
+            show(&no_choice(entry, &wish.against, &unchosen));
             return ExitCode::from(match unchosen {
                 // Nothing is wrong with what was asked for.
                 Unchosen::Nowhere(_) => FAILED,
-                Unchosen::None | Unchosen::Several(_) | Unchosen::NoSuch(_) => USAGE,
+                Unchosen::None
+                | Unchosen::Several(_)
+                | Unchosen::NoSuch(_)
+                | Unchosen::Apart(_) => USAGE,
             });
         }
         Err(stopped) => {
@@ -77,7 +81,7 @@ pub(super) async fn run(path: &Path, names: &[EntryName], wish: &Wish, detailed:
     }
 }
 
-fn no_choice(entry: &EntryName, unchosen: &Unchosen) -> String {
+fn no_choice(entry: &EntryName, against: &SecretPlace, unchosen: &Unchosen) -> String {
     let (fact, targets) = match unchosen {
         Unchosen::None => {
             return format!(
@@ -85,6 +89,15 @@ fn no_choice(entry: &EntryName, unchosen: &Unchosen) -> String {
             );
         }
         Unchosen::Nowhere(selected) => return nowhere(entry, selected),
+        Unchosen::Apart(target) => {
+            let SecretPlace {
+                namespace, name, ..
+            } = against;
+            return format!(
+                "error: entry `{entry}` delivers to `{target}`, and `{against}` is in another cluster\n  help: name a Secret of \
+                 the same cluster: `--against {namespace}/{name}`"
+            );
+        }
         Unchosen::Several(targets) => ("delivers to several Secrets", targets),
         Unchosen::NoSuch(targets) => ("does not deliver to that Secret", targets),
     };

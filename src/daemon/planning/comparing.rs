@@ -8,7 +8,7 @@ use super::{Ground, ground, run};
 use crate::config::Config;
 use crate::daemon::Stopped;
 use crate::failure::Failure;
-use crate::names::{EntryName, Namespace, ObjectName};
+use crate::names::{ClusterName, EntryName, Namespace, ObjectName};
 use crate::sync::plan::against::{self, Comparison};
 use crate::sync::{Entry, Selected};
 use crate::target::Target;
@@ -19,6 +19,8 @@ pub struct Pair<'a> {
     pub entry: &'a EntryName,
     /// Which of the entry's Secrets, as `plan` lists it; needed where there are several.
     pub target: Option<&'a str>,
+    /// Has to be the target's own, where it is said.
+    pub cluster: Option<&'a ClusterName>,
     pub namespace: &'a Namespace,
     pub name: &'a ObjectName,
 }
@@ -31,6 +33,8 @@ pub enum Unchosen {
     Nowhere(Vec<Selected>),
     Several(Vec<String>),
     NoSuch(Vec<String>),
+    /// It is in another cluster than what it is to be compared with.
+    Apart(String),
 }
 
 #[derive(Debug)]
@@ -59,6 +63,10 @@ pub async fn compare(config: Config, pair: Pair<'_>) -> Result<Result<Beside, Un
         Ok(chosen) => chosen,
         Err(unchosen) => return Ok(Err(unchosen)),
     };
+    let own = state.entry.targets[number].cluster();
+    if pair.cluster.is_some_and(|said| own != Some(said)) {
+        return Ok(Err(Unchosen::Apart(target)));
+    }
     let run = run(&state, (desk, Arc::clone(&house.state)));
     let place = (pair.namespace, pair.name);
     let mut work = std::pin::pin!(against::compare(&run, number, place));

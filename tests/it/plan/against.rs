@@ -136,6 +136,10 @@ fn what_is_to_be_compared_is_one_secret_and_else_it_is_asked_for() {
             "does not deliver to that Secret",
         ),
         (&["two", "--against", "old"], "expected NAMESPACE/NAME"),
+        (
+            &["two", "--against", "Main/app/old"],
+            "expected NAMESPACE/NAME or CLUSTER/NAMESPACE/NAME",
+        ),
         (&["two", "--target", "main/app/two"], "--against"),
     ] {
         let (code, text) = said(arguments);
@@ -149,6 +153,35 @@ fn what_is_to_be_compared_is_one_secret_and_else_it_is_asked_for() {
         text.contains("main/web/two against app/old: keys: 1 equal"),
         "{text}"
     );
+}
+
+/// As `plan` lists targets, and people copy them from there.
+#[test]
+fn the_cluster_may_be_said_and_is_the_targets_own() {
+    let (aws, kubernetes, home) = (SecretsManager::start(), Kubernetes::start(), Home::new());
+    let target = secret("db", "").replace("main", "eu/main");
+    let config = [
+        aws.store("prod"),
+        kubernetes.cluster("\"eu/main\""),
+        kubernetes.cluster("main"),
+        entry("db", &target),
+    ];
+    home.configure(&config.concat());
+    aws.put("db", &object(&[("a", VALUE)]));
+    kubernetes.put_data("helm", "app", "old", &[("a", VALUE)]);
+    let done = against(&home, &kubernetes, &["db", "--against", "eu/main/app/old"]);
+    assert_eq!(done.code, Some(0), "{done:?}");
+    let compared = "eu/main/app/db against eu/main/app/old: keys: 1 equal\n";
+    assert!(done.stdout.ends_with(compared), "{done:?}");
+    for other in ["main/app/old", "nowhere/app/old"] {
+        let done = against(&home, &kubernetes, &["db", "--against", other]);
+        assert_eq!((done.code, &*done.stdout), (Some(64), ""), "{done:?}");
+        let fact = format!(
+            "error: entry `db` delivers to `eu/main/app/db`, and `{other}` is in another cluster\n  help: name a Secret of \
+             the same cluster: `--against app/old`"
+        );
+        assert!(done.stderr.contains(&fact), "{}", done.stderr);
+    }
 }
 
 #[test]
