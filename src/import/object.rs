@@ -75,6 +75,9 @@ fn head(map: Map<'_>) -> Head<'_> {
     }
 }
 
+/// An annotation, in which `kubectl apply` keeps what it last sent. Nobody wants it of anything.
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+
 /// Settings of KES by which its values are told from others.
 const KES_SETTINGS: [&str; 4] = [
     "POLLER_INTERVAL_MILLISECONDS",
@@ -266,6 +269,15 @@ impl<'t> Object<'t> {
             .get("annotations")
             .and_then(Field::map)
             .map(|it| (it, it.texts()));
+        if let Some((_, texts)) = &mut of.annotations {
+            texts.retain(|(field, _)| {
+                let is_kubectls = &*field.key == LAST_APPLIED;
+                if is_kubectls {
+                    field.note("added by `kubectl apply`");
+                }
+                !is_kubectls
+            });
+        }
         of
     }
 

@@ -193,6 +193,41 @@ fn only_what_is_warned_of_a_key_is_an_error_with_strict() {
     assert!(nothing.code == Some(1) && nothing.stderr.contains("nothing in the input"));
 }
 
+/// As `kubectl get -o yaml` writes whatever was made by `kubectl apply`. Bug: it was warned of as what ESO copies, so that
+/// no such export went through with `--strict`.
+#[test]
+fn what_kubectl_keeps_on_an_object_is_nothing_to_warn_of() {
+    let home = Home::new();
+    let applied = |key: &str| {
+        format!(
+            "apiVersion: external-secrets.io/v1
+kind: ExternalSecret
+metadata:
+  name: db
+  namespace: app
+  annotations:
+    {key}: |
+      {{\"kind\":\"ExternalSecret\",\"metadata\":{{\"name\":\"db\"}}}}
+spec:
+  refreshInterval: 1h0m0s
+  secretStoreRef: {{name: aws, kind: ClusterSecretStore}}
+  data: [{{secretKey: a, remoteRef: {{key: a}}}}]
+"
+        )
+    };
+    let import = |key: &str| {
+        home.write("m.yaml", applied(key));
+        home.finish(&["import", "m.yaml", "--strict", "--store", "aws=ours"])
+    };
+    let done = import("kubectl.kubernetes.io/last-applied-configuration");
+    assert_eq!(done.code, Some(0), "{}", done.stderr);
+    assert!(done.stderr.contains("1 noted, 0 warned"), "{}", done.stderr);
+    assert!(!done.stdout.contains("kubectl"), "{}", done.stdout);
+    // What somebody set there is still to be seen to.
+    let other = import("kubectl.kubernetes.io/default-container");
+    assert_eq!(other.code, Some(1), "{}", other.stderr);
+}
+
 #[test]
 fn what_the_input_does_not_say_is_supplied_or_refused() {
     let home = Home::new();
