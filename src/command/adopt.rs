@@ -98,8 +98,8 @@ async fn apply(config: Config, wish: &Adopt) -> Result<ExitCode, ExitCode> {
     let returned = after::returned(hands);
     show(&returned);
     well &= returned.is_empty() && table::is_well(&delivered);
-    let mut told = done.said + &after::taken(hands);
-    if nothing {
+    let mut told = done.said + &after::taken(hands) + &after::suspended(hands);
+    if nothing && told.is_empty() {
         told.push_str("nothing is to be taken over\n");
     }
     told += &outcome(delivered, &secrets::lost(hands));

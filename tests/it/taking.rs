@@ -296,3 +296,23 @@ fn content_changes_only_where_that_is_accepted() {
         stage.delivers();
     }
 }
+
+/// Bug: "0 targets" is what tells people that everything may go, and it was said while this one's owner would have taken
+/// it along.
+#[test]
+fn what_a_suspended_entry_has_is_counted_and_stays() {
+    for old in [ALL[0], ALL[3]] {
+        let stage = Stage::new(old);
+        stage.configure("");
+        let text = stage.home.read_text("secretsyncd.toml").unwrap();
+        let asleep = "[secrets.db]\n";
+        let text = text.replace(asleep, &format!("{asleep}suspend = true\n"));
+        stage.home.configure_whole(&text);
+        let counted = ["suspended  main/app/db", "1 target: 1 suspended"];
+        ends(&stage.look(&[]), 0, &counted);
+        let stays = ["suspended: main/app/db", "it stays its old controller's"];
+        ends(&stage.apply(&[]), 0, &stays);
+        ends(&stage.apply(&["db"]), 1, &["is suspended"]);
+        stage.is_theirs();
+    }
+}

@@ -19,6 +19,7 @@ pub(super) fn rows(hands: &Hands) -> Vec<Row> {
     let rows = hands.all().iter().filter_map(|hand| {
         let (word, what, failures) = match hand.end()? {
             End::Ours | End::Taken(_) => (Word::Unchanged, String::new(), Vec::new()),
+            End::Suspended => (Word::Suspended, String::new(), Vec::new()),
             End::Absent(_) => (Word::Create, String::new(), Vec::new()),
             End::Refused(failure) | End::Elsewhere(failure) | End::Returned(failure) => {
                 let word = list::word_for(failure);
@@ -55,6 +56,7 @@ pub(super) fn insights(hands: &Hands) -> String {
             )],
         )),
         End::Ours
+        | End::Suspended
         | End::Absent(_)
         | End::Refused(_)
         | End::Elsewhere(_)

@@ -29,7 +29,7 @@ pub struct Begun {
 }
 
 /// Of the Secrets that go by one of these names, of an entry or a target; without names, those that an old controller
-/// keeps.
+/// keeps. Who is about to delete what is left of it has to know of those of suspended entries, too.
 pub async fn taking(config: Config, names: &[String], wish: Wish) -> Result<Begun, Stopped> {
     let entries = concerned(&config, names);
     if entries.is_empty() {
@@ -103,7 +103,7 @@ async fn of_entry(
         .enumerate()
         .filter_map(|(number, target)| {
             let is_asked_for = is_named(&target.to_string());
-            let chosen = is_asked_for || (names.is_empty() && !entry.suspended);
+            let chosen = is_asked_for || names.is_empty();
             let seat = Seat::of(entry, target).filter(|_| chosen)?;
             Some((number, seat, is_asked_for))
         });
@@ -111,8 +111,10 @@ async fn of_entry(
         let keeper = seat.keeper().await;
         let mut hand = Hand::new(seat);
         match keeper {
-            _ if entry.suspended => hand.refuse(suspended(entry)),
+            _ if entry.suspended && is_asked_for => hand.refuse(suspended(entry)),
             Err(failure) => hand.refuse(failure),
+            Ok(Presence::Kept(_)) if entry.suspended => hand.suspend(),
+            Ok(Presence::Adopted) if entry.suspended => return None,
             Ok(Presence::Kept(_) | Presence::Adopted) => {}
             Ok(Presence::Absent | Presence::Other) if is_asked_for => {}
             Ok(Presence::Absent | Presence::Other) => return None,

@@ -12,7 +12,9 @@ use std::fmt;
 
 use crate::decide::changes::Delta;
 use crate::failure::{Failure, Reason};
-use crate::kube::{Controller, ExternalSecretApi, FieldManager, LiveSecret, Operation, Owner, Ties};
+use crate::kube::{
+    Controller, ExternalSecretApi, FieldManager, LiveSecret, Operation, Owner, Ties,
+};
 use crate::names::SecretKey;
 
 use super::ownership::ESO_PREFIX;

@@ -65,6 +65,8 @@ pub(super) enum Stage {
 pub enum End {
     /// An ordinary delivery writes it.
     Ours,
+    /// An old controller keeps it, and the entry is suspended: it stays as it is.
+    Suspended,
     /// An ordinary delivery makes it. These would, too, and rest.
     Absent(Vec<ExternalSecret>),
     Refused(Failure),
@@ -109,6 +111,7 @@ impl End {
         match self {
             Self::Refused(failure) | Self::Elsewhere(failure) => Some(failure),
             Self::Ours
+            | Self::Suspended
             | Self::Absent(_)
             | Self::Would(_)
             | Self::Before(_)
@@ -122,6 +125,7 @@ impl End {
         match self {
             Self::Taken(made) => Some(made),
             Self::Ours
+            | Self::Suspended
             | Self::Absent(_)
             | Self::Refused(_)
             | Self::Elsewhere(_)
@@ -136,6 +140,7 @@ impl End {
         match self {
             Self::Returned(failure) => Some(failure),
             Self::Ours
+            | Self::Suspended
             | Self::Absent(_)
             | Self::Refused(_)
             | Self::Elsewhere(_)
@@ -169,6 +174,11 @@ impl Hand {
     pub fn refuse(&mut self, failure: Failure) {
         self.way = None;
         self.end = Some(End::Refused(failure));
+    }
+
+    /// Nothing is done about it.
+    pub fn suspend(&mut self) {
+        self.end = Some(End::Suspended);
     }
 
     pub fn end(&self) -> Option<&End> {

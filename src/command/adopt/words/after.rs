@@ -25,6 +25,17 @@ pub(in crate::command::adopt) fn taken(hands: &Hands) -> String {
     all.collect()
 }
 
+/// What stays an old controller's, and would go with what is left of it.
+pub(in crate::command::adopt) fn suspended(hands: &Hands) -> String {
+    let all = hands.all().iter();
+    let suspended = all.filter(|hand| matches!(hand.end(), Some(End::Suspended)));
+    let lines = suspended.map(|hand| {
+        let (id, entry) = (&hand.seat.id, &hand.seat.entry);
+        format!("suspended: {id}, for {entry}: it stays its old controller's\n")
+    });
+    lines.collect()
+}
+
 pub(in crate::command::adopt) fn refused(hands: &Hands) -> String {
     let all = hands.all().iter();
     all.filter_map(|hand| Some(said(hand, hand.end()?.refusal()?)))
@@ -71,6 +82,7 @@ pub(in crate::command::adopt) fn made(hands: &Hands) -> String {
             Some(block(hand, &lines))
         }
         End::Ours
+        | End::Suspended
         | End::Absent(_)
         | End::Refused(_)
         | End::Elsewhere(_)
