@@ -176,6 +176,15 @@ impl Hand {
         self.end = Some(End::Refused(failure));
     }
 
+    /// Another entry takes its own keys of the same Secret over first.
+    pub(super) fn give_way(&mut self) {
+        let fact = "another entry takes over its own keys of the same Secret";
+        let failure = Failure::new(Reason::Conflict, fact);
+        let failure = failure.with_help("run `adopt` again once that is done");
+        self.way = None;
+        self.end = Some(End::Elsewhere(failure));
+    }
+
     /// Nothing is done about it.
     pub fn suspend(&mut self) {
         self.end = Some(End::Suspended);

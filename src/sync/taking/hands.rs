@@ -1,6 +1,6 @@
 //! All Secrets that are to be taken over, together: each comes to its own end, and what waiting there is is waited once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -99,6 +99,7 @@ impl Hands {
         }
         self.each(async |_, way| at_rest(way)).await;
         self.each(async |_, way| Ok(absent(way))).await;
+        self.one_for_each();
         self.each(async |seat, way| {
             if let Stage::Kept(kept) = &way.stage {
                 way.canary = Some(seat.mark(&way.wanted, kept.taking.from).await?);
@@ -146,6 +147,16 @@ impl Hands {
         let step = &step;
         let all = self.all.iter_mut().map(|hand| hand.step(step));
         join_all(all).await;
+    }
+
+    /// Several entries may merge into one Secret: only one run at a time can tell by a mark on it that it is left alone.
+    fn one_for_each(&mut self) {
+        let mut seen = BTreeSet::new();
+        for hand in self.all.iter_mut().filter(|hand| hand.way.is_some()) {
+            if !seen.insert(hand.seat.id.clone()) {
+                hand.give_way();
+            }
+        }
     }
 
     async fn survey(&mut self) {

@@ -166,3 +166,41 @@ fn what_goes_with_its_owner_is_not_taken_in_part() {
     ends(&stage.apply(&[]), 1, &[told]);
     assert_eq!(stage.secret(), before);
 }
+
+#[test]
+fn entries_that_merge_into_one_secret_take_turns() {
+    let stage = stage("Merge");
+    stage.aws.put("other", &object(&DATA[1..]));
+    stage.aws.put("db", &object(&DATA[..1]));
+    let entry = |name: &str, more: &str| {
+        format!(
+            "[secrets.{name}]\nstore = \"prod\"\ndata_from = [{{ extract = {{ key = \"{name}\" }} }}]\n\
+             [[secrets.{name}.kubernetes]]\ncluster = \"main\"\nnamespace = \"app\"\nname = \"db\"\n\
+             creation_policy = \"merge\"\n{more}\n"
+        )
+    };
+    let tables = [
+        stage.aws.store("prod"),
+        stage.kubernetes.cluster("main"),
+        entry("db", "labels = { team = \"db\" }"),
+        entry("other", ""),
+    ];
+    stage.home.configure(&tables.concat());
+    let label = |value: Option<&str>| {
+        let patch = json!({"metadata": {"labels": {"team": value}}});
+        stage.kubernetes.patch("kubectl-label", DB, &patch);
+    };
+    label(Some("helm"));
+    stage.kubernetes.pods_go();
+    stage.kubernetes.scale_down("old", APP);
+    let turns = ["taken over: main/app/db", "run `adopt` again"];
+    ends(&stage.apply(&[]), 1, &turns);
+    // Nobody said that this is ours.
+    assert_eq!(stage.metadata()["labels"]["team"], "helm");
+    label(None);
+    ends(&stage.apply(&[]), 0, &["taken over: main/app/db"]);
+    let ours = |name: &str| vec![(format!("secretsyncd:default:{name}"), How::Apply)];
+    let held = [stage.holders("a"), stage.holders("b")];
+    assert_eq!(held, [ours("db"), ours("other")]);
+    stage.kubernetes.was_always_there(DB);
+}

@@ -11,8 +11,9 @@ use crate::decide::kubernetes::{Wanted, usable, writable};
 use crate::failure::Failure;
 use crate::kube::{LiveSecret, Manager, Ties};
 
-/// In whose name ESO writes, since 0.7.3 with the name of its object behind it.
+/// In whose name ESO writes, with that of its object behind it; before 0.7.3, its own.
 const MANAGER: &str = "externalsecrets.external-secrets.io/";
+const FORMER_MANAGER: &str = "external-secrets";
 
 pub(super) fn adoption(
     wanted: &Wanted,
@@ -72,5 +73,5 @@ fn wants(wanted: &Wanted, name: &str) -> bool {
 }
 
 pub(super) fn is_of_eso(manager: &Manager) -> bool {
-    manager.name.starts_with(MANAGER)
+    manager.name.starts_with(MANAGER) || manager.name == FORMER_MANAGER
 }

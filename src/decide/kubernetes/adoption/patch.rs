@@ -30,9 +30,19 @@ impl Taking {
         }
     }
 
+    /// Labels or annotations that are written right here. Where only keys are ours, the first delivery writes them, if
+    /// nobody else has.
+    fn ours<'a, T>(
+        &self,
+        all: &'a BTreeMap<MetadataKey, T>,
+    ) -> impl Iterator<Item = (&'a MetadataKey, &'a T)> {
+        let is_whole = matches!(self.share, Share::Whole { .. });
+        all.iter().filter(move |_| is_whole)
+    }
+
     fn new_labels(&self, wanted: &Wanted) -> BTreeMap<String, Option<String>> {
         let gone = self.labels.iter().map(|key| (key.clone(), None));
-        let ours = wanted.labels.iter();
+        let ours = self.ours(&wanted.labels);
         let ours = ours.map(|(key, value)| (key.to_string(), Some(value.to_string())));
         gone.chain(ours).collect()
     }
@@ -44,7 +54,7 @@ impl Taking {
         way_back: &Value,
     ) -> BTreeMap<String, Option<String>> {
         let gone = self.annotations.iter().map(|key| (key.clone(), None));
-        let ours = wanted.annotations.iter();
+        let ours = self.ours(&wanted.annotations);
         let ours = ours.map(|(key, value)| (key.to_string(), Some(value.clone())));
         let canary = (CANARY.to_owned(), None);
         let mut all: BTreeMap<_, _> = gone.chain([canary]).collect();
@@ -66,7 +76,7 @@ impl Taking {
         let mut labels: BTreeMap<&str, Option<&str>> = theirs
             .filter_map(|key| Some((key, Some(live.labels.get(key)?.as_str()))))
             .collect();
-        let ours = wanted.labels.keys().map(MetadataKey::as_str);
+        let ours = self.ours(&wanted.labels).map(|(key, _)| key.as_str());
         labels.extend(ours.filter_map(|key| match live.labels.get(key) {
             None => Some((key, None)),
             Some(text) => (key == MANAGED_BY_LABEL.0).then_some((key, Some(text.as_str()))),
@@ -77,7 +87,8 @@ impl Taking {
             .filter(|key| *key != DATA_HASH)
             .filter_map(|key| Some((key, Some(text(key)?))))
             .collect();
-        let ours = wanted.annotations.keys().map(MetadataKey::as_str);
+        let ours = self.ours(&wanted.annotations);
+        let ours = ours.map(|(key, _)| key.as_str());
         let ours = ours.filter(|key| !live.annotations.contains_key(*key));
         annotations.extend(ours.map(|key| (key, None)));
         annotations.insert(ADOPTED_FROM, None);
