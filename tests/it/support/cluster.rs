@@ -132,8 +132,19 @@ impl Real {
         &self.kubeconfig
     }
 
+    /// Whether it is one of the namespaces that were made here.
+    pub fn has_made(&self, namespace: &str) -> bool {
+        self.namespaces.borrow().iter().any(|it| it == namespace)
+    }
+
     /// What it prints. It has to succeed.
     pub fn kubectl(&self, arguments: &[&str], input: Option<&Value>) -> String {
+        let done = self.try_kubectl(arguments, input);
+        done.unwrap_or_else(|error| panic!("kubectl {arguments:?}: {error}"))
+    }
+
+    /// What it prints, or says when it fails.
+    pub fn try_kubectl(&self, arguments: &[&str], input: Option<&Value>) -> Result<String, String> {
         let mut command = Command::new("kubectl");
         command
             .arg("--kubeconfig")
@@ -152,8 +163,9 @@ impl Real {
         }
         let output = child.wait_with_output().unwrap();
         let error = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "kubectl {arguments:?}: {error}");
-        String::from_utf8(output.stdout).unwrap()
+        let said = String::from_utf8_lossy(&output.stdout);
+        let done = output.status.success().then(|| said.into_owned());
+        done.ok_or_else(|| error.into_owned())
     }
 }
 

@@ -1,27 +1,33 @@
 //! `adopt` against a real API server and its garbage collector, where `SECRETSYNCD_TEST_KUBECONFIG` names one.
 //!
-//! The definitions of what the old controllers keep are made here, and deleted: a cluster that has them is no place for it.
+//! The definitions of what the old controllers keep are made here, and deleted: a cluster that has any is refused.
 
+mod definitions;
 mod scenarios;
 mod watched;
 
-use std::cell::RefCell;
-use std::collections::BTreeSet;
-use std::process::{Command, Stdio};
+use std::process::Command;
+use std::rc::Rc;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use self::definitions::Definitions;
 use self::scenarios::SCENARIOS;
 use self::watched::Watched;
 use super::{DATA, Old, clean, object};
 use crate::support::cluster::{Cluster, Real, encoded};
-use crate::support::daemon::{Finished, Home, PATIENCE};
+use crate::support::daemon::{Finished, Home};
 use crate::support::kubernetes::{ESO, Eso, KES, created_by, data_hash};
 use crate::support::secrets_manager::SecretsManager;
 use crate::support::suite;
 use crate::support::wait::wait_for;
 
 const SUITE: &str = "real adoption suite";
+/// The controllers of a cluster at work may take their time.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// The same, as `kubectl` reads it.
+const TIMEOUT: &str = "120s";
 
 #[test]
 fn secrets_are_taken_over_on_a_real_cluster() {
@@ -29,73 +35,32 @@ fn secrets_are_taken_over_on_a_real_cluster() {
         let why = "SECRETSYNCD_TEST_KUBECONFIG is not set";
         return suite::not_run(SUITE, SCENARIOS.len(), why);
     };
-    let world = World {
-        cluster: Real::new(path.into()),
-        defined: RefCell::default(),
-    };
+    let world = World::new(Real::new(path.into()));
     suite::run(SUITE, &SCENARIOS, &world);
 }
 
 struct World {
-    cluster: Real,
-    /// The definitions that are ours to delete.
-    defined: RefCell<BTreeSet<String>>,
+    // Dropped before the namespaces of its objects.
+    definitions: Definitions,
+    cluster: Rc<Real>,
 }
 
 impl World {
-    fn define(&self, (group, plural): (&str, &str)) {
-        let name = format!("{plural}.{group}");
-        let about = ["get", "crd", &name, "--ignore-not-found", "-o", "name"];
-        if !self.cluster.kubectl(&about, None).is_empty() {
-            let is_ours = self.defined.borrow().contains(&name);
-            assert!(
-                is_ours,
-                "the cluster has {name}: this deletes such, elsewhere"
-            );
-            return;
+    fn new(cluster: Real) -> Self {
+        let cluster = Rc::new(cluster);
+        Self {
+            definitions: Definitions::where_none_are(Rc::clone(&cluster)),
+            cluster,
         }
-        let any = json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
-        let definition = json!({
-            "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
-            "metadata": {"name": name},
-            "spec": {
-                "group": group, "scope": "Namespaced",
-                "names": {"plural": plural, "kind": "ExternalSecret", "listKind": "ExternalSecretList"},
-                "versions": [{"name": "v1", "served": true, "storage": true, "schema": {"openAPIV3Schema": any}}],
-            },
-        });
-        self.cluster
-            .kubectl(&["create", "-f", "-"], Some(&definition));
-        let what = format!("crd/{name}");
-        let wait = [
-            "wait",
-            "--for",
-            "condition=established",
-            "--timeout",
-            "60s",
-            &what,
-        ];
-        self.cluster.kubectl(&wait, None);
-        self.defined.borrow_mut().insert(name);
+    }
+
+    fn define(&self, of: (&str, &str)) {
+        self.definitions.define(of);
     }
 
     /// Returns when it is gone, and every object of it.
-    fn undefine(&self, (group, plural): (&str, &str)) {
-        let name = format!("{plural}.{group}");
-        assert!(self.defined.borrow_mut().remove(&name));
-        self.cluster
-            .kubectl(&["delete", "crd", &name, "--timeout", "60s"], None);
-    }
-}
-
-impl Drop for World {
-    fn drop(&mut self) {
-        for name in self.defined.take() {
-            let mut kubectl = Command::new("kubectl");
-            kubectl.arg("--kubeconfig").arg(self.cluster.kubeconfig());
-            kubectl.args(["delete", "crd", &name, "--wait=false"]);
-            let _ = kubectl.stdout(Stdio::null()).status();
-        }
+    fn undefine(&self, of: (&str, &str)) {
+        self.definitions.undefine(of);
     }
 }
 
@@ -263,13 +228,14 @@ impl<'a> Site<'a> {
         assert_eq!(done.code, Some(0), "{done:?}");
     }
 
-    /// As it is printed, in a shell. Whether it succeeded.
-    fn runs(&self, line: &str) -> bool {
+    /// As it is printed, in a shell: what it says when it fails.
+    fn runs(&self, line: &str) -> Result<(), String> {
         let mut shell = Command::new("sh");
         shell.args(["-c", line]);
         shell.env("KUBECONFIG", self.world.cluster.kubeconfig());
-        shell.stdout(Stdio::null());
-        shell.status().unwrap().success()
+        let output = shell.output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        output.status.success().then_some(()).ok_or(said)
     }
 
     /// The old object goes at last, once the collector has taken along everything that it owns.
@@ -283,7 +249,7 @@ impl<'a> Site<'a> {
             "db",
             "--cascade=foreground",
             "--timeout",
-            "60s",
+            TIMEOUT,
         ]);
         assert_eq!(self.secret("control"), None, "it was not taken over");
     }
@@ -295,6 +261,24 @@ impl<'a> Site<'a> {
     fn patch(&self, patch: &Value) {
         let place = (&*self.namespace, "db");
         self.world.cluster.patch(place.0, place.1, patch);
+    }
+}
+
+/// What would outlast the scenario, however it ends: whether a controller runs is asked in all namespaces, and what has a
+/// finalizer keeps its namespace.
+impl Drop for Site<'_> {
+    fn drop(&mut self) {
+        let free = json!({"metadata": {"finalizers": null}}).to_string();
+        let free = ["patch", "secret", "db", "--type", "merge", "-p", &free];
+        let stop = [&STOP[..], &["--ignore-not-found"]].concat();
+        for (what, arguments) in [("finalizers", &free[..]), ("Deployment", &stop)] {
+            let arguments = [&["-n", &*self.namespace], arguments].concat();
+            let done = self.world.cluster.try_kubectl(&arguments, None);
+            let done = done.or_else(|why| why.contains("NotFound").then(String::new).ok_or(why));
+            if let Err(why) = done {
+                eprintln!("the {what} may be left in {}: {why}", self.namespace);
+            }
+        }
     }
 }
 
@@ -311,5 +295,15 @@ fn of(old: Old) -> (&'static str, &'static str) {
         Old::Eso(_) => ESO,
     }
 }
+
+/// Returns when its pods are gone, too.
+const STOP: [&str; 6] = [
+    "delete",
+    "deployment",
+    "controller",
+    "--cascade=foreground",
+    "--timeout",
+    TIMEOUT,
+];
 
 const BOTH: [Old; 2] = [Old::Kes, Old::Eso(Eso::V1)];

@@ -7,8 +7,9 @@ use std::process::{Child, Command, Stdio};
 use serde_json::{Value, json};
 
 use super::super::DATA;
+use super::PATIENCE;
 use crate::support::cluster::{Cluster, Real, encoded};
-use crate::support::daemon::{Home, PATIENCE};
+use crate::support::daemon::Home;
 use crate::support::wait::wait_until;
 
 pub struct Watched<'a> {
