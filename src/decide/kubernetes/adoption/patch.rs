@@ -131,7 +131,7 @@ impl Taking {
             }
             let mut kinds = FieldKind::ALL.into_iter();
             let is_empty = kinds.all(|kind| rest.fields(kind).is_empty());
-            (!is_empty).then_some(rest)
+            (!is_empty || self.ties_by(&rest.raw)).then_some(rest)
         });
         let mut all: Vec<Manager> = others.collect();
         // What this patch changes is its own manager's, until the first delivery makes it our apply's.
@@ -166,5 +166,17 @@ impl Taking {
                 before.chain(wants.map(ToString::to_string)).collect()
             }
         }
+    }
+
+    /// Whether that entry of a manager owns an owner that stays, or a finalizer.
+    fn ties_by(&self, raw: &Value) -> bool {
+        let metadata = &raw["fieldsV1"]["f:metadata"];
+        let owners = metadata["f:ownerReferences"].as_object().into_iter();
+        let mut owners = owners.flatten().filter_map(|(key, _)| {
+            let key: Value = serde_json::from_str(key.strip_prefix("k:")?).ok()?;
+            Some(key["uid"].as_str()?.to_owned())
+        });
+        owners.any(|uid| self.kept.iter().any(|it| it.uid == uid))
+            || metadata["f:finalizers"].is_object()
     }
 }

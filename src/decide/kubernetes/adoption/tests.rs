@@ -295,6 +295,39 @@ fn others_keep_the_labels_that_they_wrote_and_lose_the_data() {
     assert_eq!(managers[0], live.managers[1]);
 }
 
+/// Bug: whoever owned data and an owner that stays, and no label, lost both.
+#[test]
+fn others_keep_the_owners_that_they_wrote_where_these_stay() {
+    let mut live = theirs();
+    let stays = Owner {
+        uid: "stays".to_owned(),
+        ..owner("apps", "Deployment", false)
+    };
+    let ties = owned_by([eso(), stays]);
+    let mut keeps = |metadata: Value| {
+        let fields = json!({"f:data": {".": {}, "f:a": {}}, "f:type": {}, "f:metadata": metadata});
+        live.managers = vec![crate::kube::Manager {
+            name: "kubectl-edit".to_owned(),
+            data: ["a".to_owned()].into(),
+            secret_type: true,
+            raw: json!({"manager": "kubectl-edit", "operation": "Update", "fieldsV1": fields}),
+            ..crate::kube::Manager::default()
+        }];
+        let taking = taken(&live, &ties, Content::AsItIs);
+        let managers = patch(&taking, &live).managers.unwrap();
+        let kept = managers.iter().find(|it| it.name == "kubectl-edit");
+        assert!(kept.is_none_or(|it| it.data.is_empty()));
+        kept.is_some()
+    };
+    let owns = |uid: &str| {
+        let key = format!("k:{}", json!({ "uid": uid }));
+        json!({"f:ownerReferences": {".": {}, key: {}}})
+    };
+    assert!(keeps(owns("stays")));
+    assert!(!keeps(owns("es-uid")));
+    assert!(!keeps(json!({"f:labels": {".": {}}})));
+}
+
 fn object(api: ExternalSecretApi, ways: Ways) -> ExternalSecret {
     ExternalSecret {
         api,
