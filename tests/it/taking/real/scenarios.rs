@@ -6,7 +6,7 @@ use super::super::{DATA, NEW, Old, ends, object};
 use super::{BOTH, STOP, Site, World, lines, of};
 use crate::support::suite::Scenario;
 
-pub const SCENARIOS: [Scenario<World>; 9] = [
+pub const SCENARIOS: [Scenario<World>; 10] = [
     ("a controller that is told to let go", quiesced),
     ("the printed commands remove what was there before", printed),
     ("the collector leaves what was taken over", collector),
@@ -16,6 +16,7 @@ pub const SCENARIOS: [Scenario<World>; 9] = [
     ("a finalizer", finalizer),
     ("Argo CD and a stale label", trackers),
     ("the way back", way_back),
+    ("keys that are merged into somebody else's Secret", merged),
 ];
 
 fn printed(world: &World) {
@@ -191,4 +192,46 @@ fn quiesced(world: &World) {
         watched.was_always_there();
         site.kubectl(&STOP);
     }
+}
+
+/// ESO writes beside whoever made the Secret; both stay as they are but for our keys.
+fn merged(world: &World) {
+    let site = Site::new(world, BOTH[1]);
+    let (group, plural) = of(site.old);
+    let es = format!("{plural}.{group}");
+    let merges = r#"{"spec": {"target": {"creationPolicy": "Merge"}}}"#;
+    site.kubectl(&["patch", &es, "db", "--type", "merge", "-p", merges]);
+    site.kubectl(&["delete", "secret", "db"]);
+    site.kubectl(&["create", "secret", "generic", "db", "--from-literal=base=x"]);
+    let eso = json!({
+        "data": crate::support::cluster::encoded(&DATA),
+        "metadata": {
+            "labels": {"reconcile.external-secrets.io/managed": "true"},
+            "annotations": {"reconcile.external-secrets.io/data-hash": "0"},
+        },
+    });
+    let eso = eso.to_string();
+    let manager = "--field-manager=externalsecrets.external-secrets.io/db";
+    site.kubectl(&[
+        "patch", "secret", "db", manager, "--type", "merge", "-p", &eso,
+    ]);
+    site.configure("creation_policy = \"merge\"");
+    site.delivers();
+    let before = site.secret("db").unwrap();
+    let told = ["the hold of External Secrets Operator on a, b"];
+    ends(&site.adopt(&[]), 0, &told);
+    ends(&site.apply(&[]), 0, &["taken over: main/"]);
+    let after = site.secret("db").unwrap();
+    assert_eq!(after["data"], before["data"]);
+    assert!(after["metadata"]["labels"]["reconcile.external-secrets.io/managed"].is_null());
+    site.delivers();
+    let done = site.apply(&[]);
+    let commands = lines(&done, "kubectl delete");
+    assert_eq!(commands.len(), 1, "{done:?}");
+    site.runs(commands[0]).unwrap();
+    site.gone("the old object", Site::external_secret);
+    site.aws.put("db", &object(&[("a", NEW)]));
+    site.delivers();
+    let wanted = crate::support::cluster::encoded(&[("a", NEW), ("base", "x")]);
+    assert_eq!(site.secret("db").unwrap()["data"], wanted);
 }
