@@ -25,7 +25,7 @@ use crate::support::wait::wait_for;
 
 const SUITE: &str = "real adoption suite";
 /// The controllers of a cluster at work may take their time.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 /// The same, as `kubectl` reads it.
 const TIMEOUT: &str = "120s";
 
