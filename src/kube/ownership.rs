@@ -71,8 +71,9 @@ fn entry(manager: &Manager) -> Option<Value> {
     (!fields.is_empty()).then_some(raw)
 }
 
-/// Of the names in a map those that it still has. Without any, not the map itself (`.`) either: the API server takes that
-/// for all that is in it (measured with 1.20; made for maps that were atomic once).
+/// Of the names in a map those that it still has. Without any, not the map itself (`.`) either: older API servers take that
+/// for all that is in it, of every manager, at each update and each apply (measured with 1.20; made for maps that were
+/// atomic once).
 fn keep(fields: &mut Map<String, Value>, map: &str, names: &BTreeSet<String>) {
     if let Some(Value::Object(owned)) = fields.get_mut(map) {
         owned.retain(|field, _| field.strip_prefix("f:").is_none_or(|it| names.contains(it)));
