@@ -166,7 +166,8 @@ fn is_ours_alone(entry: &EntryName, instance: &Instance, live: &LiveSecret) -> R
     holds_nothing_foreign(live)
 }
 
-/// No key is there that only others hold, and none of ours that others hold too.
+/// No key is there that only others hold, and none of ours that others hold too. Older API servers say that of whoever
+/// lost his last key to us, at the next write of anybody (measured with 1.20).
 fn holds_nothing_foreign(live: &LiveSecret) -> Result<(), Failure> {
     let whole = FieldManager::new(&[]);
     let is_us = |manager: &Manager| {
@@ -178,8 +179,8 @@ fn holds_nothing_foreign(live: &LiveSecret) -> Result<(), Failure> {
     let mut others = live.managers.iter().filter(|it| !is_us(it));
     if let Some(other) = others.find(|it| !it.data.is_empty()) {
         return Err(stays(&match plain(&other.name) {
-            Some(name) => format!("`{name}` has content in the Secret, too"),
-            None => "somebody else has content in the Secret, too".to_owned(),
+            Some(name) => format!("by its managedFields `{name}` has content in the Secret, too"),
+            None => "by its managedFields somebody else has content in the Secret, too".to_owned(),
         }));
     }
     let is_ours = |key: &SecretKey| {
