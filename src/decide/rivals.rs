@@ -166,8 +166,8 @@ impl Rival {
                 "set `spec.controllerId` of its ExternalSecret to another name, or scale kubernetes-external-secrets to 0"
             }
             Self::Eso => {
-                "set `deletionPolicy: Retain` and `creationPolicy: Orphan` on its ExternalSecret, or scale external-secrets \
-                 to 0"
+                "set `deletionPolicy: Retain` and `creationPolicy: Orphan` (`None` where it merges) on its ExternalSecret, or scale \
+                 external-secrets to 0"
             }
             Self::Helm => "take the Secret out of the chart",
             Self::ArgoCd => {

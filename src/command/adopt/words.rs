@@ -48,13 +48,7 @@ pub(super) fn insights(hands: &Hands) -> String {
     let all = hands.all().iter().filter_map(|hand| match hand.end()? {
         End::Would(insight) => Some(block(hand, &insight_lines(hand, insight))),
         End::Before(makers) => Some(block(hand, &before(hand, makers))),
-        End::Absent(makers) if !makers.is_empty() => Some(block(
-            hand,
-            &[format!(
-                "ExternalSecret {} would make it, too, and rests; `--apply` says how it may go afterwards",
-                quoted_names(makers)
-            )],
-        )),
+        End::Absent(makers) if !makers.is_empty() => Some(block(hand, &absent(hand, makers))),
         End::Ours
         | End::Suspended
         | End::Absent(_)
@@ -80,6 +74,29 @@ fn before(hand: &Hand, makers: &[ExternalSecret]) -> Vec<String> {
     )]
 }
 
+fn absent(hand: &Hand, makers: &[ExternalSecret]) -> Vec<String> {
+    let mut lines = vec![format!(
+        "ExternalSecret {} would make it, too; `--apply` says how it may go afterwards",
+        quoted_names(makers)
+    )];
+    lines.extend(makers.iter().flat_map(|object| told_before(hand, object)));
+    lines
+}
+
+/// Of one that was told to let go.
+fn told_before(hand: &Hand, object: &ExternalSecret) -> Vec<String> {
+    if object.before.is_none() {
+        return Vec::new();
+    }
+    vec![
+        format!(
+            "ExternalSecret `{}` was told to let go: nobody renews the Secret until `--apply` has taken it over; to take that back:",
+            object.name
+        ),
+        indented(&tell(hand, object, Tell::AsBefore)),
+    ]
+}
+
 fn quoted_names(objects: &[ExternalSecret]) -> String {
     let names: Vec<String> = objects.iter().map(|it| format!("`{}`", it.name)).collect();
     names.join(", ")
@@ -97,7 +114,7 @@ fn insight_lines(hand: &Hand, insight: &Insight) -> Vec<String> {
         }
         Share::Keys { left, .. } if left.is_empty() => {}
         Share::Keys { left, .. } => lines.push(format!(
-            "{} wrote keys, too, that this entry does not write; they stay, and nobody renews them: {}",
+            "{} wrote keys, too, that this entry does not write; they stay, renewed only where another entry writes them: {}",
             taking.from,
             keys(left)
         )),
@@ -127,13 +144,8 @@ fn insight_lines(hand: &Hand, insight: &Insight) -> Vec<String> {
             )),
         }
     }
-    for object in insight.makers.iter().filter(|it| it.before.is_some()) {
-        lines.push(format!(
-            "ExternalSecret `{}` was told to let go: nobody renews the Secret until `--apply` has taken it over; to take that back:",
-            object.name
-        ));
-        lines.push(indented(&tell(hand, object, Tell::AsBefore)));
-    }
+    let told = insight.makers.iter();
+    lines.extend(told.flat_map(|object| told_before(hand, object)));
     if insight.restless.is_empty() {
         lines.push("nothing says that an old controller has a hand on it; `--apply` watches whether one writes".to_owned());
     }

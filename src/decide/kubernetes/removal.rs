@@ -4,7 +4,7 @@
 //! so itself; and the API server, which knows of nobody else's content in it. What nobody would miss is only what is
 //! proven to be ours alone.
 
-use super::adoption::Keeper;
+use super::adoption::{ADOPTED_FROM, Keeper};
 use super::{
     DeliveredSecret, ENTRY_ANNOTATION, INSTANCE_ANNOTATION, MANAGED_LABEL, field_manager,
     ownership::ESO_PREFIX,
@@ -108,6 +108,9 @@ pub fn orphaned(
             is_ours_alone(entry, &author.instance, live).map(|()| Removal::Delete(condemned(live)))
         }
         CreationPolicy::Orphan => Ok(Removal::Release),
+        CreationPolicy::Merge | CreationPolicy::CreateOrMerge if merged_back(live) => {
+            Ok(Removal::Release)
+        }
         CreationPolicy::Merge | CreationPolicy::CreateOrMerge => give_back(entry, &author, live),
     }
 }
@@ -116,6 +119,12 @@ pub fn orphaned(
 fn given_back(live: &LiveSecret) -> bool {
     let mut controllers = live.controller.iter();
     controllers.any(|it| Keeper::controlling(it).is_some())
+}
+
+/// The same of keys: ESO has its marks on the Secret again, and counts on what it once wrote.
+fn merged_back(live: &LiveSecret) -> bool {
+    let mut marks = live.labels.keys().chain(live.annotations.keys());
+    live.annotations.contains_key(ADOPTED_FROM) && marks.any(|key| key.starts_with(ESO_PREFIX))
 }
 
 fn give_back(entry: &EntryName, author: &Author, live: &LiveSecret) -> Result<Removal, Failure> {

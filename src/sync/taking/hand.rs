@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::surroundings::Seen;
 use super::{Found, Kept, Seat};
+use crate::config::CreationPolicy;
 use crate::decide::kubernetes::Wanted;
 use crate::decide::kubernetes::adoption::quiet::{Canary, Stopped, restless};
 use crate::decide::kubernetes::adoption::{ADOPTED_FROM, Content, Keeper, Taking};
@@ -223,6 +224,9 @@ impl Hand {
             .await;
         match found {
             Err(failure) => self.refuse(failure),
+            Ok(Found::Absent) if wanted.policy == CreationPolicy::Merge => {
+                self.refuse(never_made());
+            }
             Ok(Found::Absent) if wish.create => self.go((wanted, Stage::Absent)),
             Ok(Found::Absent) => self.refuse(absent()),
             Ok(Found::Ours) => self.end = Some(End::Ours),
@@ -303,6 +307,12 @@ impl Made {
         !self.way_back.is_null()
     }
 
+    /// Keys changed hands, and no owner.
+    pub fn is_of_keys(&self) -> bool {
+        let metadata = self.way_back.get("metadata");
+        metadata.is_some_and(|it| it.get("ownerReferences").is_none())
+    }
+
     /// Uids of the owners that went. Texts of the server, not checked for anything.
     pub fn owners(&self) -> Vec<String> {
         let owners = self.way_back.pointer("/metadata/ownerReferences");
@@ -325,6 +335,13 @@ fn removable(taking: &Taking, entry: &Entry) -> Result<(), Failure> {
     Err(Failure::new(Reason::Conflict, fact).with_help(
         "see why it does not list them; where they may go, remove them from the Secret by hand",
     ))
+}
+
+fn never_made() -> Failure {
+    let fact = "there is no such Secret, and `creation_policy = \"merge\"` never makes one";
+    Failure::new(Reason::TargetMissing, fact).with_help(
+        "check cluster, namespace and name of the target; with `creation_policy = \"create_or_merge\"` a delivery makes it",
+    )
 }
 
 fn absent() -> Failure {

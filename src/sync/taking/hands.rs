@@ -72,8 +72,8 @@ impl Hands {
                 Stage::Adopted(_) if makers.is_empty() => End::Ours,
                 Stage::Adopted(_) => End::Before(makers),
                 Stage::Absent => match restless.first() {
-                    Some(first) => return Err(awaited(first).into()),
-                    None => End::Absent(makers),
+                    Some(first) if !wish.quiesce => return Err(awaited(first).into()),
+                    Some(_) | None => End::Absent(makers),
                 },
                 Stage::Kept(kept) => End::Would(Box::new(Insight {
                     taking: kept.taking.clone(),
@@ -274,13 +274,16 @@ async fn told(seat: &Seat, object: &ExternalSecret, how: How) -> Result<(), Fail
     Ok(())
 }
 
-/// Whether those that may be told could be.
+/// Whether they could be told.
 async fn rehearsed(
     seat: &Seat,
     restless: &[ExternalSecret],
     makers: &[ExternalSecret],
 ) -> Result<(), Failure> {
-    for object in restless.iter().filter(|it| untold(it, makers).is_none()) {
+    for object in restless {
+        if let Some(why) = untold(object, makers) {
+            return Err(not_to_be_told(object, &why));
+        }
         told(seat, object, How::Dry).await?;
     }
     Ok(())

@@ -68,7 +68,11 @@ fn what_is_told_to_let_go_makes_it_no_more() {
         stage.kubernetes.run_controllers("old", stage.app());
         stage.has_none();
         let done = stage.apply(&["db", "--create", "--quiesce"]);
-        ends(&done, 0, &["may go then"]);
+        // Bug: nothing said how to take that back, once a delivery was all that was to follow.
+        let back = "to take that back instead";
+        ends(&done, 0, &["may go then", back]);
+        let look = stage.adopt(&["db", "--create"]);
+        ends(&look, 0, &["was told to let go", "to take that back:"]);
         let log = stage.kubernetes.log();
         let told = log.writes().filter(|it| !it.dry_run);
         let told: Vec<_> = told.map(|it| (it.verb, &*it.resource)).collect();
@@ -77,4 +81,22 @@ fn what_is_told_to_let_go_makes_it_no_more() {
         assert_eq!(told, [(Verb::Patch, &*object)]);
         assert!(stage.kubernetes.thing(of, DB).is_some());
     }
+}
+
+/// Bug: its ExternalSecret was told to let go for a Secret that no delivery makes.
+#[test]
+fn what_an_entry_only_merges_into_is_not_promised() {
+    let stage = Stage::new(ALL[3]);
+    stage.kubernetes.run_controllers("old", stage.app());
+    stage.has_none();
+    stage.configure("creation_policy = \"merge\"");
+    let never = ["never makes one", "create_or_merge"];
+    for arguments in [
+        &["db", "--create"][..],
+        &["db", "--create", "--apply", "--quiesce"],
+    ] {
+        ends(&stage.adopt(arguments), 1, &never);
+    }
+    let told = stage.kubernetes.log();
+    assert_eq!(told.writes().filter(|it| !it.dry_run).count(), 0);
 }

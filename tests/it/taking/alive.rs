@@ -211,6 +211,8 @@ fn what_another_object_makes_is_not_told_to_let_go() {
             "scale External Secrets Operator to 0",
         ],
     );
+    let look = stage.look(&["--quiesce"]);
+    ends(&look, 1, &["is made by a ClusterExternalSecret"]);
     assert_eq!(stage.kubernetes.thing(ESO, DB), before);
     stage.is_theirs();
 }

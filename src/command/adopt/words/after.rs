@@ -79,6 +79,11 @@ pub(in crate::command::adopt) fn made(hands: &Hands) -> String {
                 hand.seat.entry
             )];
             lines.extend(makers.iter().flat_map(|object| of_object(hand, object, "then")));
+            if !hand.quiesced().is_empty() {
+                lines.push("what was told to let go; to take that back instead:".to_owned());
+                let told = hand.quiesced().iter();
+                lines.extend(told.map(|object| indented(&tell(hand, object, Tell::AsBefore))));
+            }
             Some(block(hand, &lines))
         }
         End::Ours
@@ -214,7 +219,9 @@ fn way_back(hand: &Hand, made: &Made, farewell: &Farewell) -> Vec<String> {
                 None => None,
             },
         );
-    let owned = (!owners.is_empty()).then(|| patch_secret(hand, &made.way_back));
+    // Of keys, ESO hears only where its marks are.
+    let marked = !owners.is_empty() || (made.is_of_keys() && !makers.is_empty());
+    let owned = marked.then(|| patch_secret(hand, &made.way_back));
     let commands: Vec<String> = objects.chain(owned).collect();
     if commands.is_empty() {
         return commands;

@@ -91,9 +91,10 @@ impl Taking {
         let ours = ours.map(|(key, _)| key.as_str());
         let ours = ours.filter(|key| !live.annotations.contains_key(*key));
         annotations.extend(ours.map(|key| (key, None)));
-        annotations.insert(ADOPTED_FROM, None);
         let mut metadata = json!({ "uid": live.uid.as_str() });
+        // Of keys it stays: with the marks back on, it tells that these were not ours first.
         if let Share::Whole { .. } = self.share {
+            annotations.insert(ADOPTED_FROM, None);
             annotations.insert(SYNC_OPTIONS, text(SYNC_OPTIONS));
             let owners = self.owners.iter().chain(&self.kept);
             let owners = owners.map(|owner| owner.raw.clone());
@@ -142,7 +143,10 @@ impl Taking {
         let labels = std::mem::take(&mut ours.labels);
         ours.labels = labels.into_iter().filter(is_there).collect();
         // By this one it is seen that a delivery was there.
-        ours.labels.remove(MANAGED_LABEL.0);
+        let mut before = live.managers.iter().filter(|it| it.is(&wanted.manager));
+        if !before.any(|it| it.labels.contains(MANAGED_LABEL.0)) {
+            ours.labels.remove(MANAGED_LABEL.0);
+        }
         let is_there = |name: &String| {
             let value = wanted.annotations.get(name.as_str()).map(String::as_bytes);
             value.is_some() && value == live.annotations.get(name).map(SecretBytes::expose)

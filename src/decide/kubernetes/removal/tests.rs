@@ -168,6 +168,27 @@ fn what_was_given_back_to_an_old_controller_is_released_once_no_entry_writes_it(
 }
 
 #[test]
+fn keys_that_eso_has_its_marks_on_again_are_released_where_they_were_its_before() {
+    let merged = delivered(CreationPolicy::Merge);
+    let mut live = ours();
+    let manager = field_manager(
+        CreationPolicy::Merge,
+        &merged.delivered_as().unwrap().instance,
+        &entry(),
+    );
+    live.managers[0].name = manager.as_str().to_owned();
+    let label = "reconcile.external-secrets.io/managed";
+    live.labels.insert(label.to_owned(), "true".to_owned());
+    let fate = |live: &LiveSecret| orphaned(&entry(), &merged, Some(live)).unwrap();
+    assert!(matches!(fate(&live), Removal::GiveBack(..)));
+    live.annotations
+        .insert(ADOPTED_FROM.to_owned(), bytes("{}"));
+    assert_eq!(fate(&live), Removal::Release);
+    live.labels.remove(label);
+    assert!(matches!(fate(&live), Removal::GiveBack(..)));
+}
+
+#[test]
 fn what_others_may_add_without_having_content_in_it_keeps_nothing() {
     let mut live = ours();
     live.labels.insert("team".to_owned(), "x".to_owned());
