@@ -83,7 +83,7 @@ fn what_is_told_to_let_go_makes_it_no_more() {
     }
 }
 
-/// Bug: its ExternalSecret was told to let go for a Secret that no delivery makes.
+/// Bug: its `ExternalSecret` was told to let go for a Secret that no delivery makes.
 #[test]
 fn what_an_entry_only_merges_into_is_not_promised() {
     let stage = Stage::new(ALL[3]);
