@@ -9,7 +9,7 @@ use self::after::indented;
 use self::kubectl::{Tell, tell};
 use crate::command::plan::list::{self, Row, Word};
 use crate::command::show;
-use crate::decide::kubernetes::adoption::quiet::{Untold, spec_of_rest, untold};
+use crate::decide::kubernetes::adoption::quiet::{Untold, spec_of_rest, told, untold};
 use crate::decide::kubernetes::adoption::{Keeper, Share, Taking};
 use crate::kube::{ExternalSecret, Owner, Scale};
 use crate::sync::taking::{End, Hand, Hands, Insight, Pause};
@@ -85,7 +85,7 @@ fn absent(hand: &Hand, makers: &[ExternalSecret]) -> Vec<String> {
 
 /// Of one that was told to let go.
 fn told_before(hand: &Hand, object: &ExternalSecret) -> Vec<String> {
-    if object.before.is_none() {
+    if told(object).is_none() {
         return Vec::new();
     }
     vec![

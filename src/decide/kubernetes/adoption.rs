@@ -217,7 +217,7 @@ pub fn is_kept(wanted: &Wanted, live: &LiveSecret, ties: &Ties) -> bool {
     if wanted.policy.is_whole() {
         keeper_of(live, ties).is_some()
     } else {
-        has_marks(live) || keys::held(wanted, live).next().is_some()
+        keys::is_kept(wanted, live)
     }
 }
 

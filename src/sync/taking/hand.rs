@@ -9,7 +9,7 @@ use super::surroundings::Seen;
 use super::{Found, Kept, Seat};
 use crate::config::CreationPolicy;
 use crate::decide::kubernetes::Wanted;
-use crate::decide::kubernetes::adoption::quiet::{Canary, Stopped, restless};
+use crate::decide::kubernetes::adoption::quiet::{Canary, Stopped, restless, told};
 use crate::decide::kubernetes::adoption::{ADOPTED_FROM, Content, Keeper, Taking};
 use crate::failure::{Failure, Reason};
 use crate::kube::{ExternalSecret, LiveSecret, Owner, Scale};
@@ -208,7 +208,7 @@ impl Hand {
     /// What an earlier run told to let go is to be taken back like what this one told.
     pub(super) fn remember(&mut self) {
         let makers = self.way.iter().flat_map(|way| &way.makers);
-        let told = makers.filter(|it| it.before.is_some());
+        let told = makers.filter(|it| told(it).is_some());
         let told: Vec<_> = told
             .filter(|it| self.quiesced.iter().all(|known| known.uid != it.uid))
             .cloned()

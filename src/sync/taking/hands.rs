@@ -188,6 +188,7 @@ impl Hands {
                     break;
                 }
                 // Before it is sent: an answer that does not come says nothing of what was done.
+                hand.quiesced.retain(|known| known.uid != object.uid);
                 hand.quiesced.push(object.clone());
                 if let Err(failure) = told(&hand.seat, &object, How::Real).await {
                     if is_refusal(&failure) {

@@ -7,7 +7,7 @@ use crate::decide::kubernetes::adoption::Keeper;
 use crate::decide::kubernetes::adoption::quiet::{Aftermath, maker, rests};
 use crate::failure::Failure;
 use crate::kube::ExternalSecret;
-use crate::names::ObjectName;
+use crate::names::{ObjectName, Uid};
 use crate::sync::taking::{End, Farewell, Hand, Hands, Made};
 
 /// What is ours and was left alone, as far as that is known.
@@ -60,12 +60,21 @@ pub(in crate::command::adopt) fn undo(hands: &Hands) -> String {
         let is_refused = matches!(hand.end(), Some(End::Refused(_)));
         is_refused && !hand.may_be_ours() && !hand.quiesced().is_empty()
     });
-    let all = stopped.map(|hand| {
-        let mut lines =
-            vec!["its old controller was told to let go of it; to take that back:".to_owned()];
+    // What also made a Secret, or keys of it, that are ours now, is not let loose on them.
+    let taken: Vec<&Uid> = hands
+        .all()
+        .iter()
+        .filter(|hand| hand.end().is_some_and(|end| end.made().is_some()))
+        .flat_map(|hand| hand.quiesced().iter().map(|it| &it.uid))
+        .collect();
+    let all = stopped.filter_map(|hand| {
         let told = hand.quiesced().iter();
-        lines.extend(told.map(|object| indented(&tell(hand, object, Tell::AsBefore))));
-        block(hand, &lines)
+        let told = told.filter(|it| !taken.contains(&&it.uid));
+        let lines: Vec<String> = told
+            .map(|object| indented(&tell(hand, object, Tell::AsBefore)))
+            .collect();
+        let first = "its old controller was told to let go of it; to take that back:".to_owned();
+        (!lines.is_empty()).then(|| block(hand, &[vec![first], lines].concat()))
     });
     all.collect()
 }

@@ -117,8 +117,8 @@ impl Taking {
             let mut rest = manager.clone();
             match &self.share {
                 Share::Whole { .. } => rest.data.clear(),
-                Share::Keys { .. } if is_of_eso(manager) => {
-                    rest.data.retain(|name| !ours.data.contains(name));
+                Share::Keys { held, .. } if is_of_eso(manager) => {
+                    rest.data.retain(|name| !held.contains(name));
                 }
                 Share::Keys { .. } => return Some(rest),
             }

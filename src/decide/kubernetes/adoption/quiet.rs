@@ -27,9 +27,11 @@ pub fn spec_of_rest(object: &ExternalSecret) -> Value {
     match Keeper::of(object.api) {
         Keeper::Kes => json!({ "controllerId": NOBODY }),
         // Under Orphan alone it would go on writing, once in its interval, or at every change of its object. Under None it
-        // writes nothing, which is needed where it does not write all of the Secret; but of what it owns, it stays the owner.
+        // writes nothing, which is needed where it does not write all of the Secret, or has yet to write; but of what it
+        // owns, it stays the owner.
         Keeper::Eso => {
-            let policy = if merges(object) { "None" } else { "Orphan" };
+            let is_whole = !merges(object) && !object.ways.is_awaited;
+            let policy = if is_whole { "Orphan" } else { "None" };
             let mut spec = json!({
                 "refreshInterval": "0s",
                 "target": { "creationPolicy": policy, "deletionPolicy": "Retain" },
@@ -47,9 +49,14 @@ fn merges(object: &ExternalSecret) -> bool {
     matches!(policy, Some("Merge" | "CreateOrMerge"))
 }
 
+/// What it said before it was told to let go. Whoever made it say something else since, meant that.
+pub fn told(object: &ExternalSecret) -> Option<&Value> {
+    object.before.as_ref().filter(|_| rests(object))
+}
+
 /// The same, of what it said before we told it anything, or says now.
 pub fn spec_before(object: &ExternalSecret) -> Value {
-    if let Some(before) = &object.before {
+    if let Some(before) = told(object) {
         return before.clone();
     }
     match Keeper::of(object.api) {
@@ -125,6 +132,8 @@ pub struct Canary {
     pub resource_version: ResourceVersion,
     marks: BTreeMap<String, String>,
     before: BTreeMap<String, Option<String>>,
+    /// Somebody had taken it over already.
+    was_adopted: bool,
 }
 
 /// What it took the place of may be a hash of values.
@@ -152,6 +161,7 @@ impl Canary {
             resource_version: live.resource_version.clone(),
             marks,
             before,
+            was_adopted: live.annotations.contains_key(ADOPTED_FROM),
         };
         let set = canary.marks.iter();
         let set = set.map(|(key, value)| (key.clone(), Some(value.clone())));
@@ -225,6 +235,11 @@ impl Canary {
                 .with_help("wait until it has ended, then run `adopt` again"),
             ));
         }
+        // Of several entries that merge into it, each takes its own keys.
+        let is_new = !self.was_adopted && live.annotations.contains_key(ADOPTED_FROM);
+        if is_new {
+            return Err(elsewhere());
+        }
         if let Some(elsewhere) = taken_elsewhere(wanted, live, ties) {
             return Err(elsewhere);
         }
@@ -255,11 +270,13 @@ pub fn taken_elsewhere(wanted: &Wanted, live: &LiveSecret, ties: &Ties) -> Optio
     let is_taken = live.annotations.contains_key(ADOPTED_FROM)
         && !is_kept(wanted, live, ties)
         && is_ours(wanted, live);
-    is_taken.then(|| {
-        let fact = "another run of `adopt` has taken the Secret over meanwhile";
-        let failure = Failure::new(Reason::Conflict, fact);
-        Stopped::Elsewhere(failure.with_help("run `adopt` again: it goes on from there"))
-    })
+    is_taken.then(elsewhere)
+}
+
+fn elsewhere() -> Stopped {
+    let fact = "another run of `adopt` has taken the Secret over meanwhile";
+    let failure = Failure::new(Reason::Conflict, fact);
+    Stopped::Elsewhere(failure.with_help("run `adopt` again: it goes on from there"))
 }
 
 /// Whether it says that it is this instance's, as it does where all of it is.

@@ -3,8 +3,8 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::quiet::{
-    Aftermath, CANARY, Canary, Stopped, Untold, is_left_alone, restless, rests, spec_of_rest,
-    untold,
+    Aftermath, CANARY, Canary, Stopped, Untold, is_left_alone, restless, rests, spec_before,
+    spec_of_rest, untold,
 };
 use super::*;
 use crate::config::CreationPolicy;
@@ -559,6 +559,7 @@ fn what_another_run_writes_is_no_old_controllers() {
     let untied = Ties::default();
     assert_eq!(fact(&live, &untied), taken);
     // That was there before: somebody keeps it again.
+    let (canary, _) = Canary::new(&live);
     let kept = canary.stands(&wanted(), (&live, &owned_by([eso()])), Keeper::Eso);
     assert!(matches!(kept, Err(Stopped::Refused(_))), "{kept:?}");
 }
@@ -599,4 +600,18 @@ fn what_was_taken_over_is_left_alone_only_while_it_is_ours_and_nobody_elses() {
     young.managers[0].labels.clear();
     let undelivered = check(young, Ties::default());
     assert_eq!(undelivered, Ok(Aftermath::Undelivered));
+}
+
+/// Bug: what somebody had it say since was lost, and what it said long before was put back.
+#[test]
+fn what_was_said_before_counts_only_while_it_rests() {
+    let mut object = under("Orphan", Some("Retain"), "0s");
+    let before = json!({"refreshInterval": "1h"});
+    object.before = Some(before.clone());
+    assert_eq!(spec_before(&object), before);
+    object.ways.refresh_interval = Some("5m".to_owned());
+    assert_eq!(spec_before(&object)["refreshInterval"], "5m");
+    object.ways.is_awaited = true;
+    let rest = spec_of_rest(&object);
+    assert_eq!(rest["target"]["creationPolicy"], "None");
 }
