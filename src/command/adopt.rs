@@ -45,6 +45,7 @@ async fn look(config: Config, wish: &Adopt) -> Result<ExitCode, ExitCode> {
     let mut rows = files::look(files).await?;
     rows.retain(list::Row::is_of_note);
     rows.extend(words::rows(&hands.hands));
+    rows.extend(hands.unfollowed.iter().filter_map(list::of_selector));
     // What is suspended is not taken over: whoever named it is told so.
     let left = |row: &list::Row| row.is_bad() || (!wish.names.is_empty() && row.is_suspended());
     let code = if rows.iter().any(left) { FAILED } else { 0 };
@@ -66,6 +67,7 @@ async fn apply(config: Config, wish: &Adopt) -> Result<ExitCode, ExitCode> {
             words::pause(pause, wish.quiet.watch);
         })
         .await;
+    done.errors += &words::unfollowed(&begun.unfollowed);
     done.errors += &after::refused(hands);
     done.taken.extend(secrets::to_deliver(hands));
     done.taken.dedup();

@@ -7,11 +7,14 @@ use std::time::Duration;
 
 use self::after::indented;
 use self::kubectl::{Tell, tell};
+use super::refusal;
 use crate::command::plan::list::{self, Row, Word};
 use crate::command::show;
 use crate::decide::kubernetes::adoption::quiet::{Untold, spec_of_rest, told, untold};
 use crate::decide::kubernetes::adoption::{Keeper, Share, Taking};
 use crate::kube::{ExternalSecret, Owner, Scale};
+use crate::names::EntryName;
+use crate::sync::Selected;
 use crate::sync::taking::{End, Hand, Hands, Insight, Pause};
 
 /// Of a look, one line each.
@@ -216,6 +219,16 @@ fn owner(owner: &Owner) -> String {
         owner.kind.escape_debug(),
         owner.name.escape_debug()
     )
+}
+
+/// What could not even be found.
+pub(super) fn unfollowed(selectors: &[(EntryName, Selected)]) -> String {
+    let lines = selectors.iter().filter_map(|(entry, selected)| {
+        let failure = selected.failure()?;
+        let place = (&*selected.to_string(), entry.as_str());
+        Some(refusal(place, (&failure.to_string(), failure.help())))
+    });
+    lines.collect()
 }
 
 pub(super) fn pause(pause: Pause, window: Duration) {

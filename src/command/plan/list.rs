@@ -156,12 +156,12 @@ fn of_entry(planned: &Planned) -> Vec<Row> {
         last.failures.extend(outlook.failures.iter().cloned());
     }
     let selected = planned.selected.iter();
-    rows.extend(selected.filter_map(|it| of_selector(&planned.name, it)));
+    rows.extend(selected.filter_map(|it| of_selector(&(planned.name.clone(), it.clone()))));
     rows
 }
 
 /// What a selector finds is among the targets; it has a row where it finds nothing.
-fn of_selector(entry: &EntryName, selected: &Selected) -> Option<Row> {
+pub(in crate::command) fn of_selector((entry, selected): &(EntryName, Selected)) -> Option<Row> {
     let (word, what, failures) = match &selected.standing {
         Standing::Found(0) => (
             Word::Unchanged,

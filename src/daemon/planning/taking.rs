@@ -19,11 +19,14 @@ use crate::store::desk::Desk;
 use crate::sync::adopt::suspended;
 use crate::sync::plan::prepared::{Prepared, prepared};
 use crate::sync::taking::{Hand, Hands, Presence, Seat, Wish};
+use crate::sync::{Entry, Selected};
 
 /// What is to be taken over, looked at for the first time.
 #[derive(Debug)]
 pub struct Begun {
     pub hands: Hands,
+    /// Selectors of these entries that cannot be followed: what they would find may be kept by an old controller.
+    pub unfollowed: Vec<(EntryName, Selected)>,
     /// Names of no entry and no Secret.
     pub unknown: Vec<String>,
 }
@@ -35,6 +38,7 @@ pub async fn taking(config: Config, names: &[String], wish: Wish) -> Result<Begu
     if entries.is_empty() {
         return Ok(Begun {
             hands: Hands::new(Vec::new()),
+            unfollowed: Vec::new(),
             unknown: names.to_vec(),
         });
     }
@@ -53,6 +57,11 @@ pub async fn taking(config: Config, names: &[String], wish: Wish) -> Result<Begu
             unknown.remove(&target.to_string());
         }
     }
+    let unfollowed = entries
+        .iter()
+        .flat_map(|state| unfollowed(&state.entry, names));
+    let unfollowed: Vec<_> = unfollowed.collect();
+    unknown.retain(|name| !unfollowed.iter().any(|(_, it)| it.may_have(name)));
     let work = entries.into_iter().map(|state| {
         let site = (desk.clone(), Arc::clone(&house.state));
         Box::pin(of_entry(state, names, (site, wish)))
@@ -68,6 +77,7 @@ pub async fn taking(config: Config, names: &[String], wish: Wish) -> Result<Begu
     };
     Ok(Begun {
         hands: Hands::new(hands.into_iter().flatten().collect()),
+        unfollowed,
         unknown: unknown.into_iter().collect(),
     })
 }
@@ -85,6 +95,17 @@ fn concerned(config: &Config, names: &[String]) -> Vec<EntryName> {
         delivers && (is_named || names.is_empty() || !all_named)
     });
     entries.map(|(name, _)| name.clone()).collect()
+}
+
+/// Where targets are named, these are what matters.
+fn unfollowed(entry: &Entry, names: &[String]) -> Vec<(EntryName, Selected)> {
+    let is_chosen = |it: &Selected| {
+        let mut names_of_it = names.iter();
+        names.is_empty() || names_of_it.any(|name| name == entry.name.as_str() || it.may_have(name))
+    };
+    let failing = entry.selected.iter().filter(|it| it.failure().is_some());
+    let chosen = failing.filter(|it| is_chosen(it));
+    chosen.map(|it| (entry.name.clone(), it.clone())).collect()
 }
 
 async fn of_entry(

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{ALL, DB, Old, Stage, ends, object};
-use crate::support::kubernetes::{Dependents, ESO, Eso, Grant, Grants};
+use crate::support::kubernetes::{Dependents, ESO, Eso, Fault, Grant, Grants, Rule};
 
 const CONFIGMAPS: (&str, &str) = ("", "configmaps");
 
@@ -236,4 +236,27 @@ fn one_that_is_refused_keeps_no_other_from_being_taken() {
     );
     stage.is_ours();
     assert_eq!(stage.kubernetes.object("app", "other"), before);
+}
+
+/// Bug: "0 targets" was said where nobody could tell which there are.
+#[test]
+fn a_selector_that_cannot_be_followed_is_no_empty_one() {
+    let stage = Stage::new(ALL[0]);
+    let entry = "[secrets.db]\nstore = \"prod\"\ndata_from = [{ extract = { key = \"db\" } }]\n\
+                 [[secrets.db.kubernetes]]\ncluster = \"main\"\nnamespace_selector = \"team=a\"\nname = \"db\"\n";
+    let tables = [
+        stage.aws.store("prod"),
+        stage.kubernetes.cluster("main"),
+        entry.to_owned(),
+    ];
+    stage.home.configure(&tables.concat());
+    ends(&stage.adopt(&[]), 0, &["0 targets"]);
+    let lists = Rule::cluster_wide().resource("namespaces");
+    stage.kubernetes.fail(lists, Fault::Forbidden);
+    let named = &["main/app/db"][..];
+    for arguments in [&[][..], &["db"], named, &["--apply"], &["db", "--apply"]] {
+        let done = stage.adopt(arguments);
+        ends(&done, 1, &["team=a", "does not let us list"]);
+        assert!(!done.stdout.contains("nothing is to be"), "{done:?}");
+    }
 }
