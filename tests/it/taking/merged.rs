@@ -248,7 +248,10 @@ fn entries_that_merge_into_one_secret_take_turns() {
     label(Some("helm"));
     stage.kubernetes.pods_go();
     stage.kubernetes.scale_down("old", APP);
-    let turns = ["taken over: main/app/db", "run `adopt` again"];
+    let turns = [
+        "taken over: main/app/db, for db",
+        "another entry takes over its own keys of the same Secret",
+    ];
     ends(&stage.apply(&[]), 1, &turns);
     // Nobody said that this is ours.
     assert_eq!(stage.metadata()["labels"]["team"], "helm");
