@@ -34,7 +34,7 @@ fn start(stage: &Stage) -> Child {
 }
 
 /// Kills it at its request of that number, done or not.
-fn killed(stage: &Stage, number: usize, fault: Fault) {
+pub(super) fn killed(stage: &Stage, number: usize, fault: Fault) {
     stage.kubernetes.fail(Rule::any().after(number), fault);
     let mut child = start(stage);
     wait_until(PATIENCE, "that request", || {
@@ -93,7 +93,7 @@ fn at_requests(old: Old, only_writes: bool) {
     }
 }
 
-fn is_write(request: &Request) -> bool {
+pub(super) fn is_write(request: &Request) -> bool {
     request.verb == Verb::Patch && !request.dry_run
 }
 

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 
+use super::crash::{is_write, killed};
 use super::kubectl::{Command, commands};
 use super::{DATA, DB, NEW, Old, Stage, ends, object};
 use crate::support::daemon::{Finished, Home};
-use crate::support::kubernetes::{ESO, Eso, How, Kubernetes, Pace};
+use crate::support::kubernetes::{ESO, Eso, Fault, How, Kubernetes, Pace};
 use crate::support::secrets_manager::SecretsManager;
 
 const BASE: (&str, &str) = ("base", "of helm");
@@ -261,4 +262,31 @@ fn entries_that_merge_into_one_secret_take_turns() {
     let held = [stage.holders("a"), stage.holders("b")];
     assert_eq!(held, [ours("db"), ours("other")]);
     stage.kubernetes.was_always_there(DB);
+}
+
+#[test]
+fn a_kill_at_any_write_leaves_its_keys_to_somebody_and_a_second_run_finishes() {
+    let quiet = || {
+        let stage = stage("Merge");
+        stage.kubernetes.pods_go();
+        stage.kubernetes.scale_down("old", APP);
+        stage
+    };
+    let undisturbed = quiet();
+    ends(&undisturbed.apply(&[]), 0, &["taken over: main/app/db"]);
+    let log = undisturbed.kubernetes.log().0;
+    let writes: Vec<usize> = (0..log.len()).filter(|&at| is_write(&log[at])).collect();
+    assert_eq!(writes.len(), 2);
+    for number in writes {
+        for fault in [Fault::Hang, Fault::Lost] {
+            let stage = quiet();
+            killed(&stage, number, fault);
+            stage.kubernetes.was_always_there(DB);
+            assert!(!stage.holders("a").is_empty());
+            assert_eq!(stage.apply(&["db"]).code, Some(0));
+            stage.has_no_mark();
+            assert_eq!([stage.holders("a"), stage.holders("b")], [ours(), ours()]);
+            stage.kubernetes.was_always_there(DB);
+        }
+    }
 }
