@@ -203,7 +203,7 @@ fn keeper(live: &LiveSecret, owners: &[&Owner]) -> Option<Keeper> {
 }
 
 /// Those that only ESO leaves.
-fn has_marks(live: &LiveSecret) -> bool {
+pub(super) fn has_marks(live: &LiveSecret) -> bool {
     let mut keys = live.labels.keys().chain(live.annotations.keys());
     keys.any(|key| is_eso_mark(key))
 }

@@ -8,7 +8,7 @@ use crate::failure::{Failure, Reason};
 use crate::kube::{Controller, LiveSecret, Manager};
 use crate::names::Instance;
 
-use super::adoption::Keeper;
+use super::adoption::{Keeper, has_marks};
 use super::{DeliveredSecret, INSTANCE_ANNOTATION, Known, Wanted, writer};
 
 /// What External Secrets puts on what it writes.
@@ -39,8 +39,7 @@ pub(super) fn may_own(
     if proven && (owned_as.is_some() || written_here(wanted, live, ledger)) {
         return Ok(());
     }
-    let mut marks = live.labels.keys().chain(live.annotations.keys());
-    if marks.any(|key| key.starts_with(ESO_PREFIX)) {
+    if has_marks(live) {
         return Err(Failure::new(
             Reason::Conflict,
             "the Secret exists and carries the marks of External Secrets",

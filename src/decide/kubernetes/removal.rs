@@ -4,11 +4,8 @@
 //! so itself; and the API server, which knows of nobody else's content in it. What nobody would miss is only what is
 //! proven to be ours alone.
 
-use super::adoption::{ADOPTED_FROM, Keeper};
-use super::{
-    DeliveredSecret, ENTRY_ANNOTATION, INSTANCE_ANNOTATION, MANAGED_LABEL, field_manager,
-    ownership::ESO_PREFIX,
-};
+use super::adoption::{ADOPTED_FROM, Keeper, has_marks};
+use super::{DeliveredSecret, ENTRY_ANNOTATION, INSTANCE_ANNOTATION, MANAGED_LABEL, field_manager};
 use crate::config::CreationPolicy;
 use crate::failure::{Failure, Reason};
 use crate::kube::{FieldManager, LiveSecret, Manager};
@@ -123,8 +120,7 @@ fn given_back(live: &LiveSecret) -> bool {
 
 /// The same of keys: ESO has its marks on the Secret again, and counts on what it once wrote.
 fn merged_back(live: &LiveSecret) -> bool {
-    let mut marks = live.labels.keys().chain(live.annotations.keys());
-    live.annotations.contains_key(ADOPTED_FROM) && marks.any(|key| key.starts_with(ESO_PREFIX))
+    live.annotations.contains_key(ADOPTED_FROM) && has_marks(live)
 }
 
 fn give_back(entry: &EntryName, author: &Author, live: &LiveSecret) -> Result<Removal, Failure> {
@@ -168,8 +164,7 @@ fn is_ours_alone(entry: &EntryName, instance: &Instance, live: &LiveSecret) -> R
     if live.controller.is_some() {
         return Err(stays("a controller owns the Secret"));
     }
-    let mut marks = live.labels.keys().chain(live.annotations.keys());
-    if marks.any(|key| key.starts_with(ESO_PREFIX)) {
+    if has_marks(live) {
         return Err(stays("the Secret carries the marks of External Secrets"));
     }
     holds_nothing_foreign(live)
